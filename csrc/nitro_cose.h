@@ -1,0 +1,182 @@
+/*
+ * nitro_cose: byte-level syntax of AWS Nitro attestation documents.
+ *
+ * Two functions decide whether bytes have the one accepted form and report where every field lies.
+ * They judge syntax only: nothing they accept is authentic until a certificate path and a
+ * signature have been checked by somebody else.
+ *
+ *     document = [ D2 ] 84  44 A1013822  A0  bstr(payload)  58 60 <96 bytes>   end of input
+ *     payload  = map of the fields below, in any order, definite or indefinite  end of input
+ *
+ * Both functions are pure: no allocation, no globals that change, no recursion, no I/O. They read
+ * only [input, input + length) and write only *out. They may run on any number of threads.
+ *
+ * The rule ids (C-4, P-6, ...) are those of docs/reference/rules.md.
+ */
+#ifndef NITRO_COSE_H
+#define NITRO_COSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Everything between the two marks is also what cffi reads: declarations and plain integers only. */
+/* cffi-begin */
+
+#define NITRO_MAX_DOCUMENT 16384        /* C-2  bytes of a whole document */
+#define NITRO_MAX_PAYLOAD 16276         /* C-9  bytes of a payload */
+#define NITRO_SIGNATURE_SIZE 96         /* C-10 r || s, 48 bytes each */
+#define NITRO_MAX_MODULE_ID 256         /* P-12 bytes */
+#define NITRO_MAX_TIMESTAMP 253402300799999 /* P-14 the last millisecond of year 9999 */
+#define NITRO_MAX_PCRS 32               /* P-15, P-16 */
+#define NITRO_PCR_SIZE 48               /* P-17 bytes: SHA-384 */
+#define NITRO_MAX_CERTIFICATE 1024      /* P-19, P-21 bytes */
+#define NITRO_MAX_CABUNDLE 8            /* P-20 certificates */
+#define NITRO_DEFAULT_OPTIONAL 1024     /* P-22 to P-24 bytes, unless limits say otherwise */
+#define NITRO_MAX_OPTIONAL 4096         /* P-23 the highest cap that limits may set */
+
+/* Stable numbers: never renumbered, never reused. nitro_status_code() names each. */
+typedef enum {
+    NITRO_OK = 0,
+
+    /* 1-15: the caller's mistake, whatever the input */
+    NITRO_ERR_NULL = 1,   /* a pointer that must not be NULL is NULL */
+    NITRO_ERR_LIMITS = 2, /* a member of nitro_limits exceeds NITRO_MAX_OPTIONAL */
+
+    /* 16-47: not well-formed, or not in the one encoding that is accepted */
+    NITRO_ERR_TRUNCATED = 16,   /* C-13 */
+    NITRO_ERR_NOT_MINIMAL = 17, /* C-11, P-3 */
+    NITRO_ERR_INDEFINITE = 18,  /* C-11, P-2, P-3 */
+    NITRO_ERR_RESERVED = 19,    /* RFC 8949 3: additional information 28-30, or 31 out of place */
+    NITRO_ERR_BREAK = 20,       /* P-4 */
+    NITRO_ERR_TRAILING = 21,    /* C-12, P-4 */
+    NITRO_ERR_UTF8 = 22,        /* P-5 */
+
+    /* 48-79: not the COSE_Sign1 of an attestation document */
+    NITRO_ERR_EMPTY = 48,            /* C-1 */
+    NITRO_ERR_TOO_LARGE = 49,        /* C-2 */
+    NITRO_ERR_TAG = 50,              /* C-4 */
+    NITRO_ERR_ARRAY = 51,            /* C-5 */
+    NITRO_ERR_PROTECTED = 52,        /* C-6, C-7 */
+    NITRO_ERR_UNPROTECTED = 53,      /* C-8 */
+    NITRO_ERR_PAYLOAD = 54,          /* C-9 */
+    NITRO_ERR_SIGNATURE_LENGTH = 55, /* C-10 */
+
+    /* 80-: not the payload of an attestation document */
+    NITRO_ERR_NOT_MAP = 80,        /* P-1 */
+    NITRO_ERR_KEY_TYPE = 81,       /* P-5 */
+    NITRO_ERR_DUPLICATE = 82,      /* P-6 */
+    NITRO_ERR_UNKNOWN_KEY = 83,    /* P-7 */
+    NITRO_ERR_MISSING = 84,        /* P-9 */
+    NITRO_ERR_KIND = 85,           /* P-9 both pcrs and nitrotpm_pcrs */
+    NITRO_ERR_NOT_NULLABLE = 86,   /* P-10 */
+    NITRO_ERR_MODULE_ID = 87,      /* P-12 */
+    NITRO_ERR_DIGEST = 88,         /* P-13 */
+    NITRO_ERR_TIMESTAMP = 89,      /* P-14 */
+    NITRO_ERR_PCRS_COUNT = 90,     /* P-15 */
+    NITRO_ERR_PCR_INDEX = 91,      /* P-16 */
+    NITRO_ERR_PCR_LENGTH = 92,     /* P-17 */
+    NITRO_ERR_PCRS_MISSING = 93,   /* P-18 */
+    NITRO_ERR_CERTIFICATE = 94,    /* P-19 */
+    NITRO_ERR_CABUNDLE = 95,       /* P-20 */
+    NITRO_ERR_CABUNDLE_ENTRY = 96, /* P-21 */
+    NITRO_ERR_PUBLIC_KEY = 97,     /* P-22 */
+    NITRO_ERR_USER_DATA = 98,      /* P-23 */
+    NITRO_ERR_NONCE = 99,          /* P-24 */
+    NITRO_ERR_TYPE = 100           /* P-25 */
+} nitro_status;
+
+/* What was being read when an error was found. */
+typedef enum {
+    NITRO_FIELD_DOCUMENT = 0,
+    NITRO_FIELD_PROTECTED = 1,
+    NITRO_FIELD_UNPROTECTED = 2,
+    NITRO_FIELD_PAYLOAD = 3,
+    NITRO_FIELD_SIGNATURE = 4,
+    NITRO_FIELD_KEY = 5, /* a key of the payload map */
+    NITRO_FIELD_MODULE_ID = 6,
+    NITRO_FIELD_DIGEST = 7,
+    NITRO_FIELD_TIMESTAMP = 8,
+    NITRO_FIELD_PCRS = 9,
+    NITRO_FIELD_NITROTPM_PCRS = 10,
+    NITRO_FIELD_CERTIFICATE = 11,
+    NITRO_FIELD_CABUNDLE = 12,
+    NITRO_FIELD_PUBLIC_KEY = 13,
+    NITRO_FIELD_USER_DATA = 14,
+    NITRO_FIELD_NONCE = 15
+} nitro_field;
+
+/*
+ * Where the content of a string lies: input[offset .. offset + length). Always inside the input.
+ * offset 0 means that the field is absent or null: byte 0 is a head, never content.
+ */
+typedef struct {
+    uint32_t offset;
+    uint32_t length;
+} nitro_span;
+
+/*
+ * Why and where. Meaningful whenever a function returned neither NITRO_OK nor NITRO_ERR_NULL.
+ * offset: the first byte of the CBOR item at fault; the input's length when it ends too early.
+ * found:  the number that broke the rule (a length, count, index, tag or value); else 0.
+ * index:  which PCR or cabundle entry, where field is one of those; else 0.
+ * text:   content of the string at fault where it was read whole; else {0, 0}.
+ */
+typedef struct {
+    uint64_t found;
+    uint32_t offset;
+    uint32_t field; /* a nitro_field */
+    uint32_t index;
+    nitro_span text;
+    uint32_t reserved; /* 0 */
+} nitro_error;
+
+/* A COSE_Sign1. Meaningful on NITRO_OK, save for error. */
+typedef struct {
+    nitro_error error;
+    nitro_span protected_header; /* the serialised map: 4 bytes */
+    nitro_span payload;          /* 1 to NITRO_MAX_PAYLOAD bytes */
+    nitro_span signature;        /* NITRO_SIGNATURE_SIZE bytes */
+} nitro_sign1;
+
+/* A payload. Meaningful on NITRO_OK, save for error. Spans are relative to the payload. */
+typedef struct {
+    nitro_error error;
+    uint64_t timestamp; /* milliseconds since 1970-01-01T00:00:00Z */
+    nitro_span module_id;
+    nitro_span digest;
+    nitro_span certificate;
+    nitro_span public_key;
+    nitro_span user_data;
+    nitro_span nonce;
+    nitro_span pcrs[NITRO_MAX_PCRS]; /* by PCR index; offset 0 where absent */
+    nitro_span cabundle[NITRO_MAX_CABUNDLE];
+    uint32_t cabundle_count; /* 1 to NITRO_MAX_CABUNDLE */
+    uint32_t kind;           /* NITRO_FIELD_PCRS (enclave) or NITRO_FIELD_NITROTPM_PCRS (instance) */
+} nitro_payload;
+
+/* Caps in bytes for the three optional fields; each at most NITRO_MAX_OPTIONAL. */
+typedef struct {
+    uint32_t public_key;
+    uint32_t user_data;
+    uint32_t nonce;
+} nitro_limits;
+
+/*
+ * Parses the envelope (rules C-1 to C-13). doc and out must not be NULL.
+ * Refuses len > NITRO_MAX_DOCUMENT without reading a byte.
+ */
+nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out);
+
+/*
+ * Parses the whole payload (rules P-*). payload and out must not be NULL; limits may be NULL for
+ * the defaults. Refuses len > NITRO_MAX_PAYLOAD without reading a byte.
+ */
+nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro_limits *limits,
+                                 nitro_payload *out);
+
+/* The stable code of a status, such as "cose.tag"; "ok" for NITRO_OK; never NULL. */
+const char *nitro_status_code(nitro_status status);
+
+/* cffi-end */
+
+#endif

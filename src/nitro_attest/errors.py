@@ -1,0 +1,142 @@
+"""Every error that this package raises, and what its code stands for.
+
+A code is stable: callers may branch on it, scripts may grep for it. A message is for a person: it
+says what was found, what was expected, where, and what to do, and may change between releases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+class NitroAttestError(Exception):
+    """The base of all errors of this package; raised only through its subclasses.
+
+    Attributes:
+        code: Stable identifier, such as ``cose.tag``.
+        message: One sentence or two for a person.
+        offset: Byte offset in the document, EIF or answer at fault; None where there is no place.
+    """
+
+    families: ClassVar[frozenset[str]] = frozenset()
+    """What may stand before the dot of ``code`` in this class."""
+
+    exit_code: ClassVar[int] = 70
+    """The exit code of the command line tool for this class."""
+
+    def __init__(self, code: str, message: str, offset: int | None = None) -> None:
+        super().__init__(code, message, offset)
+        self.code = code
+        self.message = message
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as JSON-ready values: code, message, offset, failures."""
+        return {"code": self.code, "message": self.message, "offset": self.offset, "failures": []}
+
+
+class InputError(NitroAttestError):
+    """An argument, an option or a policy file is wrong; the document was not judged."""
+
+    families = frozenset({"input", "policyfile"})
+    exit_code = 2
+
+
+class FormatError(NitroAttestError):
+    """The bytes are not an attestation document of the accepted form (rules C-*, P-*)."""
+
+    families = frozenset({"document", "cbor", "cose", "payload"})
+    exit_code = 3
+
+
+class ChainError(NitroAttestError):
+    """The certificates do not lead from a trusted root to the signing key (rules X-*)."""
+
+    families = frozenset({"cert", "chain"})
+    exit_code = 4
+
+
+class SignatureError(NitroAttestError):
+    """The COSE signature does not belong to the document and its certificate (C-14, C-16)."""
+
+    families = frozenset({"signature"})
+    exit_code = 5
+
+
+@dataclass(frozen=True)
+class PolicyFailure:
+    """One requirement that an authentic document did not meet.
+
+    Attributes:
+        code: Stable identifier, such as ``policy.pcr_mismatch``.
+        message: The sentence for a person.
+        expected: What was required, as text (bytes as lower-case hex).
+        found: What the document says; None where it says nothing.
+        pcr: Index of the PCR concerned, 0 to 31; None otherwise.
+        measurement_set: Name of the measurement set concerned; None otherwise.
+    """
+
+    code: str
+    message: str
+    expected: str | None = None
+    found: str | None = None
+    pcr: int | None = None
+    measurement_set: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The failure as JSON-ready values."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "expected": self.expected,
+            "found": self.found,
+            "pcr": self.pcr,
+            "measurement_set": self.measurement_set,
+        }
+
+
+class PolicyError(NitroAttestError):
+    """The document is authentic, but is not what the caller asked for.
+
+    Attributes:
+        failures: Everything that was not met, in the order of the checks; never empty. ``code`` is
+            that of the first one.
+    """
+
+    families = frozenset({"policy", "freshness", "consistency"})
+    exit_code = 6
+
+    def __init__(self, failures: Sequence[PolicyFailure]) -> None:
+        super().__init__(failures[0].code, "; ".join(failure.message for failure in failures))
+        self.failures = tuple(failures)
+        self.args = (self.failures,)  # what pickle and copy call the constructor with
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as JSON-ready values, with every failure."""
+        return super().to_dict() | {"failures": [failure.to_dict() for failure in self.failures]}
+
+
+class EnclaveError(NitroAttestError):
+    """The Nitro Security Module or the way to an enclave failed."""
+
+    families = frozenset({"transport", "nsm"})
+    exit_code = 7
+
+
+class ImageError(NitroAttestError):
+    """An enclave image file is malformed or contradicts itself (rules F-*, S-*)."""
+
+    families = frozenset({"eif"})
+    exit_code = 8
+
+
+class KmsError(NitroAttestError):
+    """A KMS answer cannot be opened (rules K-5 to K-8)."""
+
+    families = frozenset({"kms"})
+    exit_code = 9

@@ -1,0 +1,69 @@
+"""Every size and count that decides what is accepted, with the rule that sets it.
+
+The C core holds the sizes it enforces as macros of the same values in ``csrc/nitro_cose.h``; a
+test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_DOCUMENT_BYTES: Final = 16384
+"""C-2. Genuine documents have 4 to 8 KB; the NSM's largest answer is 12288 bytes."""
+
+MAX_PAYLOAD_BYTES: Final = 16276
+"""C-9. What remains of a document once its 108 other bytes are counted."""
+
+SIGNATURE_BYTES: Final = 96
+"""C-10. r and s of ECDSA P-384, 48 bytes each, big-endian (RFC 9053 section 2.1)."""
+
+MAX_MODULE_ID_BYTES: Final = 256
+"""P-12."""
+
+MAX_TIMESTAMP_MS: Final = 253402300799999
+"""P-14. 9999-12-31T23:59:59.999Z in milliseconds since 1970."""
+
+MAX_PCRS: Final = 32
+"""P-15, P-16. PCR indices are 0 to 31."""
+
+PCR_BYTES: Final = 48
+"""P-17. One SHA-384 digest."""
+
+MAX_CERTIFICATE_BYTES: Final = 1024
+"""P-19, P-21."""
+
+MAX_CABUNDLE_CERTIFICATES: Final = 8
+"""P-20. AWS sends four."""
+
+DEFAULT_OPTIONAL_BYTES: Final = 1024
+"""P-22 to P-24. Default cap of public_key, user_data and nonce."""
+
+MAX_OPTIONAL_BYTES: Final = 4096
+"""P-23. The highest cap that a caller may choose for them: the size of an NSM request."""
+
+MAX_SERIAL_OCTETS: Final = 21
+"""X-2. 20 octets and a sign octet."""
+
+DEFAULT_CLOCK_SKEW_SECONDS: Final = 60
+"""X-20. How far this machine's clock may be behind."""
+
+MAX_CLOCK_SKEW_SECONDS: Final = 300
+"""X-20."""
+
+MIN_NONCE_BYTES: Final = 16
+"""A shorter expected nonce is reported as ``freshness.short_nonce``."""
+
+MAX_NSM_REQUEST_BYTES: Final = 4096
+"""N-1. The kernel refuses a longer request."""
+
+NSM_RESPONSE_BYTES: Final = 12288
+"""N-1. Always offered in full: the kernel silently truncates into a shorter buffer."""
+
+MAX_EIF_SECTIONS: Final = 32
+"""F-1."""
+
+MAX_EIF_SIGNATURE_BYTES: Final = 32768
+"""F-6."""
+
+MAX_RECIPIENT_CIPHERTEXT_BYTES: Final = 6144
+"""K-9. The largest CiphertextForRecipient that the KMS API describes."""
