@@ -1,0 +1,27 @@
+"""Builds nitro_attest._native from the C core: cffi in API mode, on CPython's stable ABI.
+
+The declarations are read out of nitro_cose.h between its two marks. They are never retyped here:
+cffi does not compare a retyped enum value with the C compiler's.
+"""
+
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).resolve().parent
+HEADER = (HERE / "nitro_cose.h").read_text(encoding="ascii")
+DECLARATIONS = HEADER.split("/* cffi-begin */")[1].split("/* cffi-end */")[0]
+
+ffibuilder = FFI()
+ffibuilder.cdef(DECLARATIONS)
+ffibuilder.set_source(
+    "nitro_attest._native",
+    '#include "nitro_cose.h"',
+    sources=["csrc/nitro_cose.c"],
+    depends=["csrc/nitro_cose.h", "csrc/cbor_reader.h"],
+    include_dirs=["csrc"],
+    py_limited_api=True,
+)
+
+if __name__ == "__main__":
+    ffibuilder.compile(verbose=True)

@@ -1,0 +1,509 @@
+/*
+ * nitro_cose: the COSE_Sign1 envelope and the payload of an attestation document.
+ *
+ * Read it from the top: the envelope's four elements in their order, then the payload's fields, and
+ * each of the two public functions tells its story in a page. The contract is in nitro_cose.h.
+ */
+#include "nitro_cose.h"
+
+#include <string.h>
+
+#include "cbor_reader.h"
+
+/* ---- The envelope: [ protected, unprotected, payload, signature ] (RFC 9052 4.2) ------------- */
+
+static void check_size(cbor_reader *r)
+{
+    r->error.field = NITRO_FIELD_DOCUMENT;
+    if (r->length == 0) {
+        cbor_fail(r, NITRO_ERR_EMPTY, 0, 0);
+    } else if (r->length > NITRO_MAX_DOCUMENT) {
+        cbor_fail(r, NITRO_ERR_TOO_LARGE, 0, r->length);
+    }
+}
+
+static bool next_is_tag(const cbor_reader *r)
+{
+    uint8_t byte;
+    return cbor_peek(r, &byte) && byte >> 5 == CBOR_TAG;
+}
+
+/* C-4: nothing or the single byte D2. The tag is not signed, so each other form would be malleable. */
+static void read_tag(cbor_reader *r)
+{
+    (void)cbor_take_if(r, 0xD2);
+    if (next_is_tag(r)) {
+        cbor_reader probe = *r;
+        cbor_head head = {0};
+        (void)cbor_read_head(&probe, &head);
+        cbor_fail(r, NITRO_ERR_TAG, r->position, head.argument);
+    }
+}
+
+/* C-5 */
+static void read_array(cbor_reader *r)
+{
+    size_t start;
+    if (cbor_take(r, 1, &start) && r->bytes[start] != 0x84) {
+        cbor_fail(r, NITRO_ERR_ARRAY, start, r->bytes[start]);
+    }
+}
+
+/* C-6, C-7: exactly {1: -35}, that is {alg: ES384} */
+static nitro_span read_protected(cbor_reader *r)
+{
+    static const uint8_t es384[4] = {0xA1, 0x01, 0x38, 0x22};
+    cbor_head head;
+    nitro_span content = {0, 0};
+    r->error.field = NITRO_FIELD_PROTECTED;
+    if (!cbor_read_head(r, &head) ||
+        !cbor_require(r, &head, CBOR_BYTES, NITRO_ERR_PROTECTED)) {
+        return content;
+    }
+    if (head.argument != sizeof es384) {
+        cbor_fail(r, NITRO_ERR_PROTECTED, head.offset, head.argument);
+        return content;
+    }
+    if (cbor_take_content(r, &head, &content) &&
+        memcmp(r->bytes + content.offset, es384, sizeof es384) != 0) {
+        cbor_fail_text(r, NITRO_ERR_PROTECTED, head.offset, content);
+    }
+    return content;
+}
+
+/* C-8: the empty map in one byte; it is not signed, so it may say nothing */
+static void read_unprotected(cbor_reader *r)
+{
+    size_t start;
+    r->error.field = NITRO_FIELD_UNPROTECTED;
+    if (cbor_take(r, 1, &start) && r->bytes[start] != 0xA0) {
+        cbor_fail(r, NITRO_ERR_UNPROTECTED, start, r->bytes[start]);
+    }
+}
+
+/* C-9, C-10: a byte string of least to most bytes; wrong is the status for anything else */
+static nitro_span read_element(cbor_reader *r, nitro_field field, nitro_status wrong, uint64_t least,
+                               uint64_t most)
+{
+    cbor_head head;
+    nitro_span content = {0, 0};
+    r->error.field = field;
+    if (!cbor_read_head(r, &head) || !cbor_require(r, &head, CBOR_BYTES, wrong)) {
+        return content;
+    }
+    if (head.argument < least || head.argument > most) {
+        cbor_fail(r, wrong, head.offset, head.argument);
+        return content;
+    }
+    (void)cbor_take_content(r, &head, &content);
+    return content;
+}
+
+nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
+{
+    if (doc == NULL || out == NULL) {
+        return NITRO_ERR_NULL;
+    }
+    cbor_reader r = cbor_reader_over(doc, len);
+    check_size(&r);
+    read_tag(&r);
+    read_array(&r);
+    out->protected_header = read_protected(&r);
+    read_unprotected(&r);
+    out->payload = read_element(&r, NITRO_FIELD_PAYLOAD, NITRO_ERR_PAYLOAD, 1, NITRO_MAX_PAYLOAD);
+    out->signature = read_element(&r, NITRO_FIELD_SIGNATURE, NITRO_ERR_SIGNATURE_LENGTH,
+                                  NITRO_SIGNATURE_SIZE, NITRO_SIGNATURE_SIZE);
+    r.error.field = NITRO_FIELD_DOCUMENT;
+    (void)cbor_expect_end(&r);
+    out->error = r.error;
+    return r.status;
+}
+
+/* ---- The payload: one map of known fields ---------------------------------------------------- */
+
+/*
+ * The head of a field's value: definite and of one major type. A null where the field may not be
+ * null, and an undefined anywhere, get a status of their own (P-10).
+ */
+static bool read_value_head(cbor_reader *r, uint8_t major, cbor_head *head)
+{
+    if (!cbor_read_head(r, head)) {
+        return false;
+    }
+    if (cbor_is_break(head)) {
+        return cbor_fail(r, NITRO_ERR_BREAK, head->offset, 0);
+    }
+    if (head->major == CBOR_SIMPLE &&
+        (head->info == CBOR_INFO_NULL || head->info == CBOR_INFO_UNDEFINED)) {
+        return cbor_fail(r, NITRO_ERR_NOT_NULLABLE, head->offset, head->info);
+    }
+    return cbor_require(r, head, major, NITRO_ERR_TYPE);
+}
+
+/* A byte string of least to most bytes; wrong_length is the status outside these bounds. */
+static bool read_bytes(cbor_reader *r, uint64_t least, uint64_t most, nitro_status wrong_length,
+                       nitro_span *content)
+{
+    cbor_head head;
+    if (!read_value_head(r, CBOR_BYTES, &head)) {
+        return false;
+    }
+    if (head.argument < least || head.argument > most) {
+        return cbor_fail(r, wrong_length, head.offset, head.argument);
+    }
+    return cbor_take_content(r, &head, content);
+}
+
+/* P-22 to P-24: null is the same as absent; zero bytes are neither (P-11) */
+static bool read_optional(cbor_reader *r, uint64_t most, nitro_status wrong_length,
+                          nitro_span *content)
+{
+    return cbor_take_if(r, 0xF6) || read_bytes(r, 0, most, wrong_length, content);
+}
+
+static bool is_visible_ascii(const uint8_t *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < 0x21 || text[i] > 0x7E) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* P-12 */
+static bool read_module_id(cbor_reader *r, nitro_span *content)
+{
+    cbor_head head;
+    if (!read_value_head(r, CBOR_TEXT, &head)) {
+        return false;
+    }
+    if (head.argument < 1 || head.argument > NITRO_MAX_MODULE_ID) {
+        return cbor_fail(r, NITRO_ERR_MODULE_ID, head.offset, head.argument);
+    }
+    if (!cbor_take_text(r, &head, content)) {
+        return false;
+    }
+    return is_visible_ascii(r->bytes + content->offset, content->length) ||
+           cbor_fail_text(r, NITRO_ERR_MODULE_ID, head.offset, *content);
+}
+
+/* P-13 */
+static bool read_digest(cbor_reader *r, nitro_span *content)
+{
+    static const char sha384[6] = {'S', 'H', 'A', '3', '8', '4'};
+    cbor_head head;
+    if (!read_value_head(r, CBOR_TEXT, &head) || !cbor_take_text(r, &head, content)) {
+        return false;
+    }
+    return (content->length == sizeof sha384 &&
+            memcmp(r->bytes + content->offset, sha384, sizeof sha384) == 0) ||
+           cbor_fail_text(r, NITRO_ERR_DIGEST, head.offset, *content);
+}
+
+/* P-14 */
+static bool read_timestamp(cbor_reader *r, uint64_t *timestamp)
+{
+    cbor_head head;
+    if (!read_value_head(r, CBOR_UINT, &head)) {
+        return false;
+    }
+    if (head.argument < 1 || head.argument > NITRO_MAX_TIMESTAMP) {
+        return cbor_fail(r, NITRO_ERR_TIMESTAMP, head.offset, head.argument);
+    }
+    *timestamp = head.argument;
+    return true;
+}
+
+/* P-6, P-16, P-17: one pair of the map of PCRs */
+static bool read_pcr(cbor_reader *r, nitro_span pcrs[NITRO_MAX_PCRS])
+{
+    cbor_head key;
+    if (!cbor_read_head(r, &key)) {
+        return false;
+    }
+    if (cbor_is_break(&key)) {
+        return cbor_fail(r, NITRO_ERR_BREAK, key.offset, 0);
+    }
+    if (key.major != CBOR_UINT || key.argument >= NITRO_MAX_PCRS) {
+        return cbor_fail(r, NITRO_ERR_PCR_INDEX, key.offset, key.argument);
+    }
+    r->error.index = (uint32_t)key.argument;
+    if (pcrs[key.argument].offset != 0) {
+        return cbor_fail(r, NITRO_ERR_DUPLICATE, key.offset, key.argument);
+    }
+    return read_bytes(r, NITRO_PCR_SIZE, NITRO_PCR_SIZE, NITRO_ERR_PCR_LENGTH,
+                      &pcrs[key.argument]);
+}
+
+/* P-18: without PCR0, PCR1 and PCR2 nobody could tell whether an enclave runs in debug mode */
+static bool check_image_pcrs(cbor_reader *r, size_t offset, const nitro_span pcrs[NITRO_MAX_PCRS])
+{
+    for (uint32_t index = 0; index < 3; index++) {
+        if (pcrs[index].offset == 0) {
+            r->error.index = index;
+            return cbor_fail(r, NITRO_ERR_PCRS_MISSING, offset, index);
+        }
+    }
+    return true;
+}
+
+/* P-15 */
+static bool read_pcrs(cbor_reader *r, nitro_field kind, nitro_payload *out)
+{
+    cbor_head map;
+    if (!read_value_head(r, CBOR_MAP, &map)) {
+        return false;
+    }
+    if (map.argument < 1 || map.argument > NITRO_MAX_PCRS) {
+        return cbor_fail(r, NITRO_ERR_PCRS_COUNT, map.offset, map.argument);
+    }
+    for (uint64_t i = 0; i < map.argument; i++) {
+        if (!read_pcr(r, out->pcrs)) {
+            return false;
+        }
+    }
+    out->kind = kind;
+    return kind != NITRO_FIELD_PCRS || check_image_pcrs(r, map.offset, out->pcrs);
+}
+
+/* P-20, P-21 */
+static bool read_cabundle(cbor_reader *r, nitro_payload *out)
+{
+    cbor_head array;
+    if (!read_value_head(r, CBOR_ARRAY, &array)) {
+        return false;
+    }
+    if (array.argument < 1 || array.argument > NITRO_MAX_CABUNDLE) {
+        return cbor_fail(r, NITRO_ERR_CABUNDLE, array.offset, array.argument);
+    }
+    out->cabundle_count = (uint32_t)array.argument;
+    for (uint32_t i = 0; i < out->cabundle_count; i++) {
+        r->error.index = i;
+        if (!read_bytes(r, 1, NITRO_MAX_CERTIFICATE, NITRO_ERR_CABUNDLE_ENTRY,
+                        &out->cabundle[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint32_t bit(uint32_t field)
+{
+    return (uint32_t)1 << field;
+}
+
+/* The field of a key; NITRO_FIELD_KEY for one that is not known. */
+static nitro_field field_of_key(const uint8_t *key, size_t length)
+{
+    static const struct {
+        char name[14];
+        uint8_t length;
+        uint8_t field;
+    } keys[] = {
+        {"module_id", 9, NITRO_FIELD_MODULE_ID},
+        {"digest", 6, NITRO_FIELD_DIGEST},
+        {"timestamp", 9, NITRO_FIELD_TIMESTAMP},
+        {"pcrs", 4, NITRO_FIELD_PCRS},
+        {"nitrotpm_pcrs", 13, NITRO_FIELD_NITROTPM_PCRS},
+        {"certificate", 11, NITRO_FIELD_CERTIFICATE},
+        {"cabundle", 8, NITRO_FIELD_CABUNDLE},
+        {"public_key", 10, NITRO_FIELD_PUBLIC_KEY},
+        {"user_data", 9, NITRO_FIELD_USER_DATA},
+        {"nonce", 5, NITRO_FIELD_NONCE},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (length == keys[i].length && memcmp(key, keys[i].name, length) == 0) {
+            return (nitro_field)keys[i].field;
+        }
+    }
+    return NITRO_FIELD_KEY;
+}
+
+/* P-5 to P-7, P-9: a key whose head was just read, and that it may stand here */
+static bool read_key(cbor_reader *r, const cbor_head *head, uint32_t *seen, nitro_field *field)
+{
+    const uint32_t both_kinds = bit(NITRO_FIELD_PCRS) | bit(NITRO_FIELD_NITROTPM_PCRS);
+    nitro_span name;
+    if (!cbor_require(r, head, CBOR_TEXT, NITRO_ERR_KEY_TYPE) ||
+        !cbor_take_text(r, head, &name)) {
+        return false;
+    }
+    *field = field_of_key(r->bytes + name.offset, name.length);
+    if (*field == NITRO_FIELD_KEY) {
+        return cbor_fail_text(r, NITRO_ERR_UNKNOWN_KEY, head->offset, name);
+    }
+    r->error.field = *field;
+    if ((*seen & bit(*field)) != 0) {
+        return cbor_fail_text(r, NITRO_ERR_DUPLICATE, head->offset, name);
+    }
+    *seen |= bit(*field);
+    if ((*seen & both_kinds) == both_kinds) {
+        return cbor_fail_text(r, NITRO_ERR_KIND, head->offset, name);
+    }
+    return true;
+}
+
+static bool read_value(cbor_reader *r, nitro_field field, const nitro_limits *limits,
+                       nitro_payload *out)
+{
+    switch (field) {
+    case NITRO_FIELD_MODULE_ID:
+        return read_module_id(r, &out->module_id);
+    case NITRO_FIELD_DIGEST:
+        return read_digest(r, &out->digest);
+    case NITRO_FIELD_TIMESTAMP:
+        return read_timestamp(r, &out->timestamp);
+    case NITRO_FIELD_PCRS:
+    case NITRO_FIELD_NITROTPM_PCRS:
+        return read_pcrs(r, field, out);
+    case NITRO_FIELD_CERTIFICATE:
+        return read_bytes(r, 1, NITRO_MAX_CERTIFICATE, NITRO_ERR_CERTIFICATE, &out->certificate);
+    case NITRO_FIELD_CABUNDLE:
+        return read_cabundle(r, out);
+    case NITRO_FIELD_PUBLIC_KEY:
+        return read_optional(r, limits->public_key, NITRO_ERR_PUBLIC_KEY, &out->public_key);
+    case NITRO_FIELD_USER_DATA:
+        return read_optional(r, limits->user_data, NITRO_ERR_USER_DATA, &out->user_data);
+    case NITRO_FIELD_NONCE:
+        return read_optional(r, limits->nonce, NITRO_ERR_NONCE, &out->nonce);
+    case NITRO_FIELD_DOCUMENT:
+    case NITRO_FIELD_PROTECTED:
+    case NITRO_FIELD_UNPROTECTED:
+    case NITRO_FIELD_PAYLOAD:
+    case NITRO_FIELD_SIGNATURE:
+    case NITRO_FIELD_KEY:
+        break;
+    }
+    return cbor_fail(r, NITRO_ERR_UNKNOWN_KEY, r->position, 0);
+}
+
+/*
+ * P-1 to P-8: the pairs of a definite or indefinite map, in any order. Each pair must bring another
+ * known key, so however many a head announces, no more than there are fields are ever read.
+ */
+static bool read_map(cbor_reader *r, const nitro_limits *limits, nitro_payload *out, uint32_t *seen)
+{
+    cbor_head map, key;
+    nitro_field field;
+    if (!cbor_read_head(r, &map)) {
+        return false;
+    }
+    if (map.major != CBOR_MAP) {
+        return cbor_fail(r, NITRO_ERR_NOT_MAP, map.offset, map.major);
+    }
+    const bool indefinite = map.info == CBOR_INFO_INDEFINITE;
+    for (uint64_t pairs = 0; indefinite || pairs < map.argument; pairs++) {
+        r->error.field = NITRO_FIELD_KEY;
+        r->error.index = 0;
+        if (!cbor_read_head(r, &key)) {
+            return false;
+        }
+        if (cbor_is_break(&key)) {
+            return indefinite || cbor_fail(r, NITRO_ERR_BREAK, key.offset, 0);
+        }
+        if (!read_key(r, &key, seen, &field) || !read_value(r, field, limits, out)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* P-9 */
+static bool check_present(cbor_reader *r, uint32_t seen)
+{
+    static const uint8_t mandatory[] = {
+        NITRO_FIELD_MODULE_ID,   NITRO_FIELD_DIGEST,   NITRO_FIELD_TIMESTAMP, NITRO_FIELD_PCRS,
+        NITRO_FIELD_CERTIFICATE, NITRO_FIELD_CABUNDLE,
+    };
+    if ((seen & bit(NITRO_FIELD_NITROTPM_PCRS)) != 0) {
+        seen |= bit(NITRO_FIELD_PCRS);
+    }
+    for (size_t i = 0; i < sizeof mandatory; i++) {
+        if ((seen & bit(mandatory[i])) == 0) {
+            r->error.field = mandatory[i];
+            return cbor_fail(r, NITRO_ERR_MISSING, r->length, 0);
+        }
+    }
+    return true;
+}
+
+static bool limits_are_valid(const nitro_limits *limits)
+{
+    return limits->public_key <= NITRO_MAX_OPTIONAL && limits->user_data <= NITRO_MAX_OPTIONAL &&
+           limits->nonce <= NITRO_MAX_OPTIONAL;
+}
+
+nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro_limits *limits,
+                                 nitro_payload *out)
+{
+    static const nitro_limits defaults = {NITRO_DEFAULT_OPTIONAL, NITRO_DEFAULT_OPTIONAL,
+                                          NITRO_DEFAULT_OPTIONAL};
+    if (payload == NULL || out == NULL) {
+        return NITRO_ERR_NULL;
+    }
+    if (limits == NULL) {
+        limits = &defaults;
+    }
+    *out = (nitro_payload){0};
+    cbor_reader r = cbor_reader_over(payload, len);
+    uint32_t seen = 0;
+    r.error.field = NITRO_FIELD_PAYLOAD;
+    if (!limits_are_valid(limits)) {
+        cbor_fail(&r, NITRO_ERR_LIMITS, 0, 0);
+    } else if (len < 1 || len > NITRO_MAX_PAYLOAD) {
+        cbor_fail(&r, NITRO_ERR_PAYLOAD, 0, len);
+    } else if (read_map(&r, limits, out, &seen) && cbor_expect_end(&r)) {
+        (void)check_present(&r, seen);
+    }
+    out->error = r.error;
+    return r.status;
+}
+
+/* ---- Names ------------------------------------------------------------------------------------ */
+
+const char *nitro_status_code(nitro_status status)
+{
+    switch (status) {
+    case NITRO_OK: return "ok";
+    case NITRO_ERR_NULL: return "input.null";
+    case NITRO_ERR_LIMITS: return "input.limits";
+    case NITRO_ERR_TRUNCATED: return "cbor.truncated";
+    case NITRO_ERR_NOT_MINIMAL: return "cbor.not_minimal";
+    case NITRO_ERR_INDEFINITE: return "cbor.indefinite";
+    case NITRO_ERR_RESERVED: return "cbor.reserved";
+    case NITRO_ERR_BREAK: return "cbor.break";
+    case NITRO_ERR_TRAILING: return "cbor.trailing";
+    case NITRO_ERR_UTF8: return "cbor.utf8";
+    case NITRO_ERR_EMPTY: return "document.empty";
+    case NITRO_ERR_TOO_LARGE: return "document.too_large";
+    case NITRO_ERR_TAG: return "cose.tag";
+    case NITRO_ERR_ARRAY: return "cose.array";
+    case NITRO_ERR_PROTECTED: return "cose.protected";
+    case NITRO_ERR_UNPROTECTED: return "cose.unprotected";
+    case NITRO_ERR_PAYLOAD: return "cose.payload";
+    case NITRO_ERR_SIGNATURE_LENGTH: return "cose.signature_length";
+    case NITRO_ERR_NOT_MAP: return "payload.not_map";
+    case NITRO_ERR_KEY_TYPE: return "payload.key_type";
+    case NITRO_ERR_DUPLICATE: return "payload.duplicate";
+    case NITRO_ERR_UNKNOWN_KEY: return "payload.unknown_key";
+    case NITRO_ERR_MISSING: return "payload.missing";
+    case NITRO_ERR_KIND: return "payload.kind";
+    case NITRO_ERR_NOT_NULLABLE: return "payload.null";
+    case NITRO_ERR_MODULE_ID: return "payload.module_id";
+    case NITRO_ERR_DIGEST: return "payload.digest";
+    case NITRO_ERR_TIMESTAMP: return "payload.timestamp";
+    case NITRO_ERR_PCRS_COUNT: return "payload.pcrs_count";
+    case NITRO_ERR_PCR_INDEX: return "payload.pcr_index";
+    case NITRO_ERR_PCR_LENGTH: return "payload.pcr_length";
+    case NITRO_ERR_PCRS_MISSING: return "payload.pcrs_missing";
+    case NITRO_ERR_CERTIFICATE: return "payload.certificate";
+    case NITRO_ERR_CABUNDLE: return "payload.cabundle";
+    case NITRO_ERR_CABUNDLE_ENTRY: return "payload.cabundle_entry";
+    case NITRO_ERR_PUBLIC_KEY: return "payload.public_key";
+    case NITRO_ERR_USER_DATA: return "payload.user_data";
+    case NITRO_ERR_NONCE: return "payload.nonce";
+    case NITRO_ERR_TYPE: return "payload.type";
+    }
+    return "internal";
+}

@@ -1,0 +1,117 @@
+"""Strict, fail-closed verification of AWS Nitro attestation documents.
+
+    import nitro_attest
+
+    attestation = nitro_attest.verify(document, policy={0: pcr0, 1: pcr1, 2: pcr2}, nonce=nonce)
+
+Names are loaded at their first use, so that importing one part does not load the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nitro_attest._core import Limits
+    from nitro_attest.attestation import Attestation
+    from nitro_attest.document import (
+        AttestationDocument,
+        NitroTpmDocument,
+        UnverifiedDocument,
+        parse_unverified,
+    )
+    from nitro_attest.errors import (
+        ChainError,
+        EnclaveError,
+        FormatError,
+        ImageError,
+        InputError,
+        KmsError,
+        NitroAttestError,
+        PolicyError,
+        PolicyFailure,
+        SignatureError,
+    )
+    from nitro_attest.policy import (
+        ANY_ENCLAVE,
+        UNCHECKED,
+        AnyEnclave,
+        MeasurementSet,
+        Notice,
+        Policy,
+    )
+    from nitro_attest.roots import TrustedRoots
+    from nitro_attest.verifier import Verifier, verify
+
+_HOMES = {
+    "Limits": "_core",
+    "Attestation": "attestation",
+    "AttestationDocument": "document",
+    "NitroTpmDocument": "document",
+    "UnverifiedDocument": "document",
+    "parse_unverified": "document",
+    "ChainError": "errors",
+    "EnclaveError": "errors",
+    "FormatError": "errors",
+    "ImageError": "errors",
+    "InputError": "errors",
+    "KmsError": "errors",
+    "NitroAttestError": "errors",
+    "PolicyError": "errors",
+    "PolicyFailure": "errors",
+    "SignatureError": "errors",
+    "ANY_ENCLAVE": "policy",
+    "UNCHECKED": "policy",
+    "AnyEnclave": "policy",
+    "MeasurementSet": "policy",
+    "Notice": "policy",
+    "Policy": "policy",
+    "TrustedRoots": "roots",
+    "Verifier": "verifier",
+    "verify": "verifier",
+}
+
+__all__ = [
+    "ANY_ENCLAVE",
+    "UNCHECKED",
+    "AnyEnclave",
+    "Attestation",
+    "AttestationDocument",
+    "ChainError",
+    "EnclaveError",
+    "FormatError",
+    "ImageError",
+    "InputError",
+    "KmsError",
+    "Limits",
+    "MeasurementSet",
+    "NitroAttestError",
+    "NitroTpmDocument",
+    "Notice",
+    "Policy",
+    "PolicyError",
+    "PolicyFailure",
+    "SignatureError",
+    "TrustedRoots",
+    "UnverifiedDocument",
+    "Verifier",
+    "parse_unverified",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nitro-attest")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,0 +1,271 @@
+"""The one way into the C core: bytes in, the place of every field or a FormatError out.
+
+Nothing else in the package decodes a document. The C core accepts or rejects; the slices returned
+here are where it found the fields, so no second parser can disagree with it.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, NamedTuple
+
+from nitro_attest._native import ffi, lib
+from nitro_attest.errors import FormatError, InputError
+from nitro_attest.limits import (
+    DEFAULT_OPTIONAL_BYTES,
+    MAX_CABUNDLE_CERTIFICATES,
+    MAX_CERTIFICATE_BYTES,
+    MAX_DOCUMENT_BYTES,
+    MAX_MODULE_ID_BYTES,
+    MAX_OPTIONAL_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_PCRS,
+    PCR_BYTES,
+    SIGNATURE_BYTES,
+)
+
+Kind = Literal["enclave", "nitrotpm"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Caps on the three optional fields, in bytes (rules P-22 to P-24).
+
+    No other limit can be changed.
+
+    Attributes:
+        public_key: 0 to 4096.
+        user_data: 0 to 4096.
+        nonce: 0 to 4096.
+
+    Raises:
+        InputError: ``input.limits`` for anything but an integer from 0 to 4096.
+    """
+
+    public_key: int = DEFAULT_OPTIONAL_BYTES
+    user_data: int = DEFAULT_OPTIONAL_BYTES
+    nonce: int = DEFAULT_OPTIONAL_BYTES
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if type(value) is not int or not 0 <= value <= MAX_OPTIONAL_BYTES:
+                raise InputError(
+                    "input.limits",
+                    f"the limit of {field.name} is {value!r}; "
+                    f"an integer from 0 to {MAX_OPTIONAL_BYTES} was expected",
+                )
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+class Layout(NamedTuple):
+    """Where each field of an accepted document lies, as slices of the document's bytes."""
+
+    kind: Kind
+    timestamp_ms: int
+    protected: slice
+    payload: slice
+    signature: slice
+    module_id: slice
+    digest: slice
+    certificate: slice
+    public_key: slice | None
+    user_data: slice | None
+    nonce: slice | None
+    pcrs: dict[int, slice]
+    cabundle: list[slice]
+
+
+# The C structs as packed numbers: read in one go, because cffi charges for each attribute read
+# (0.25 us; a payload has 95 numbers). tests/unit/test_core.py holds these against the C sizes.
+_ERROR: Final = struct.Struct("=Q5I4x")
+_SIGN1: Final = struct.Struct("=32x6I")
+_PAYLOAD: Final = struct.Struct("=32xQ94I")
+_FIRST_PCR: Final = 13
+_FIRST_CERTIFICATE: Final = _FIRST_PCR + 2 * MAX_PCRS
+_CERTIFICATE_COUNT: Final = _FIRST_CERTIFICATE + 2 * MAX_CABUNDLE_CERTIFICATES
+
+_FIELD_NAMES: Final = {
+    getattr(lib, f"NITRO_FIELD_{name.upper()}"): name
+    for name in (
+        *("document", "protected", "unprotected", "payload", "signature", "key"),
+        *("module_id", "digest", "timestamp", "pcrs", "nitrotpm_pcrs", "certificate", "cabundle"),
+        *("public_key", "user_data", "nonce"),
+    )
+}
+
+
+def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Layout:
+    """Checks every byte of a document against rules C-1 to C-13 and P-*.
+
+    Args:
+        document: The raw document.
+        limits: Caps on the optional fields.
+
+    Returns:
+        Where each field lies.
+
+    Raises:
+        FormatError: The document does not have the accepted form; ``offset`` is the place.
+    """
+    start = ffi.from_buffer("uint8_t[]", document)
+    envelope = ffi.new("nitro_sign1 *")
+    status = lib.nitro_sign1_parse(start, len(document), envelope)
+    if status != lib.NITRO_OK:
+        raise _format_error(status, envelope, document, base=0)
+    protected_at, protected_size, base, size, signature_at, signature_size = _SIGN1.unpack(
+        ffi.buffer(envelope)
+    )
+    payload = ffi.new("nitro_payload *")
+    caps = ffi.new("nitro_limits *", (limits.public_key, limits.user_data, limits.nonce))
+    status = lib.nitro_payload_parse(start + base, size, caps, payload)
+    if status != lib.NITRO_OK:
+        raise _format_error(status, payload, document, base)
+    numbers = _PAYLOAD.unpack(ffi.buffer(payload))
+
+    def span(at: int) -> slice:
+        offset = base + numbers[at]
+        return slice(offset, offset + numbers[at + 1])
+
+    def optional(at: int) -> slice | None:
+        return span(at) if numbers[at] else None
+
+    count = numbers[_CERTIFICATE_COUNT]
+    return Layout(
+        kind="enclave" if numbers[-1] == lib.NITRO_FIELD_PCRS else "nitrotpm",
+        timestamp_ms=numbers[0],
+        protected=slice(protected_at, protected_at + protected_size),
+        payload=slice(base, base + size),
+        signature=slice(signature_at, signature_at + signature_size),
+        module_id=span(1),
+        digest=span(3),
+        certificate=span(5),
+        public_key=optional(7),
+        user_data=optional(9),
+        nonce=optional(11),
+        pcrs={i: span(at) for i in range(MAX_PCRS) if numbers[at := _FIRST_PCR + 2 * i]},
+        cabundle=[span(_FIRST_CERTIFICATE + 2 * i) for i in range(count)],
+    )
+
+
+# What was found and what was expected, by code. {found}, {field}, {index} and {text} come from the
+# C core's nitro_error.
+_SENTENCES: Final = {
+    "document.empty": "the document is empty",
+    "document.too_large": f"the document is {{found}} bytes; the limit is {MAX_DOCUMENT_BYTES}",
+    "cbor.truncated": "the document ends inside {field}",
+    "cbor.not_minimal": "a length or number in {field} is not in its shortest form",
+    "cbor.indefinite": "{field} uses indefinite length; only the payload map may",
+    "cbor.reserved": "{field} has a CBOR head of a reserved form (additional information {found})",
+    "cbor.break": "{field} holds a break (FF) where an item was expected",
+    "cbor.trailing": "{found} bytes follow the end of {field}",
+    "cbor.utf8": "invalid UTF-8 in {field}",
+    "cose.array": "the outer item is not a 4-element COSE_Sign1 array (its head is {found:#04x}; "
+    "0x84 was expected)",
+    "cose.unprotected": "the unprotected header must be the empty map; its head is {found:#04x}, "
+    "0xa0 was expected",
+    "cose.payload": "the payload is detached, empty, too long or not a byte string; "
+    f"a byte string of 1 to {MAX_PAYLOAD_BYTES} bytes was expected",
+    "cose.signature_length": f"the signature is not a byte string of {SIGNATURE_BYTES} bytes, "
+    "which ES384 needs (found {found})",
+    "payload.not_map": "the payload is not a map",
+    "payload.key_type": "a key of the payload map is not text",
+    "payload.duplicate": "{field} appears twice",
+    "payload.unknown_key": "unknown field {text}; this document is newer than this library",
+    "payload.missing": "{field} is missing",
+    "payload.kind": "the payload has both pcrs and nitrotpm_pcrs",
+    "payload.null": "{field} is null or undefined",
+    "payload.module_id": "module_id must be 1 to "
+    f"{MAX_MODULE_ID_BYTES} visible ASCII characters; found {{found}} bytes {{text}}",
+    "payload.digest": "digest {text} is not 'SHA384'",
+    "payload.timestamp": "timestamp {found} is not a time in milliseconds from 1970 to 9999",
+    "payload.pcrs_count": f"{{field}} has {{found}} entries; 1 to {MAX_PCRS} were expected",
+    "payload.pcr_index": "a PCR index is not an unsigned integer from 0 to 31 (found {found})",
+    "payload.pcr_length": f"PCR{{index}} is {{found}} bytes; {PCR_BYTES} were expected",
+    "payload.pcrs_missing": "PCR{index} is not in the document; without PCR0, PCR1 and PCR2 debug "
+    "mode cannot be told",
+    "payload.certificate": "certificate is {found} bytes; "
+    f"1 to {MAX_CERTIFICATE_BYTES} were expected",
+    "payload.cabundle": "cabundle has {found} certificates; "
+    f"1 to {MAX_CABUNDLE_CERTIFICATES} were expected",
+    "payload.cabundle_entry": "certificate {index} in cabundle is {found} bytes; "
+    f"1 to {MAX_CERTIFICATE_BYTES} were expected",
+    "payload.public_key": "public_key is {found} bytes, more than the limit",
+    "payload.user_data": "user_data is {found} bytes, more than the limit",
+    "payload.nonce": "nonce is {found} bytes, more than the limit",
+    "payload.type": "{field} has the wrong CBOR type (major type {found})",
+}
+
+# C-6, C-17: protected headers that people meet, so that the sentence can name what they have.
+_KNOWN_PROTECTED: Final = {
+    "43a10126": "ES256 (-7)",
+    "44a1013823": "ES512 (-36)",
+    "44a1013832": "ESP384 (-51)",
+}
+_EMULATOR_PROTECTED: Final = bytes.fromhex("43a10120")
+
+
+def _format_error(status: int, out: Any, document: bytes, base: int) -> FormatError:
+    found, offset, field, index, text_at, text_size = _ERROR.unpack_from(ffi.buffer(out))
+    code = ffi.string(lib.nitro_status_code(status)).decode("ascii")
+    offset += base
+    text = document[base + text_at : base + text_at + text_size]
+    name = _FIELD_NAMES[field]
+    if code == "cose.protected":
+        sentence = _protected_sentence(document, offset)
+    elif code == "cose.tag":
+        sentence = (
+            "tag 18 is doubled or not the single byte D2"
+            if found == _COSE_SIGN1_TAG
+            else f"CBOR tag {found} where a COSE_Sign1 (18) or no tag was expected"
+        )
+    elif code == "cose.array" and _looks_like_text(document):
+        code = "document.encoding"
+        sentence = "this looks like base64 or hex text; decode it first, or use --format"
+    else:
+        sentence = _SENTENCES[code].format(
+            found=found, field=_field_phrase(name, index), index=index, text=_quote(text)
+        )
+    return FormatError(code, sentence, offset)
+
+
+_COSE_SIGN1_TAG: Final = 18
+
+
+def _protected_sentence(document: bytes, offset: int) -> str:
+    if document.startswith(_EMULATOR_PROTECTED, offset):
+        return (
+            "this is an unsigned document made by the QEMU emulator (its protected header is "
+            "{alg: -1}); only documents signed by AWS hardware can be verified"
+        )
+    for header, name in _KNOWN_PROTECTED.items():
+        if document.startswith(bytes.fromhex(header), offset):
+            return f"the protected header says {name}; {{alg: ES384 (-35)}} was expected"
+    return "the protected header is not exactly {alg: ES384 (-35)}, A1 01 38 22"
+
+
+def _looks_like_text(document: bytes) -> bool:
+    return document.isascii() and document.decode("ascii").strip().isprintable()
+
+
+def _field_phrase(name: str, index: int) -> str:
+    if name == "cabundle":
+        return f"cabundle (certificate {index})"
+    if name in ("pcrs", "nitrotpm_pcrs"):
+        return f"{name} (PCR{index})"
+    return {
+        "document": "the document",
+        "protected": "the protected header",
+        "unprotected": "the unprotected header",
+        "payload": "the payload",
+        "signature": "the signature",
+        "key": "a key of the payload map",
+    }.get(name, f"field {name}")
+
+
+def _quote(text: bytes) -> str:
+    shown = ascii(text.decode("utf-8", "backslashreplace"))
+    return shown if len(shown) <= 80 else f"{shown[:80]}..."

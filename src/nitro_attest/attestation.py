@@ -1,0 +1,150 @@
+"""The result of a verification: evidence that every check was made, and what it covers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+
+from nitro_attest.document import AttestationDocument
+from nitro_attest.errors import InputError
+from nitro_attest.policy import AnyEnclave, Notice, Policy
+from nitro_attest.roots import Root
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+TimeSource = Literal["now", "document", "given"]
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Attestation:
+    """Proof in hand: a document that passed every check. Only a verification makes one.
+
+    Attributes:
+        document: What the document says.
+        chain: The certificates as used: signing certificate first, our copy of the root last.
+        root: The trust anchor: its name (``aws``, ``aws-us-gov``, ``custom:<16 hex>``) and SHA-256.
+        verified_at: The time that validity and freshness were judged at, in UTC.
+        time_source: Where that time came from: the clock, the document itself, or the caller.
+        attestation_id: SHA-384 of the Sig_structure, 48 bytes. The only safe key to recognise a
+            replay by: the same attestation has several encodings, and all have this id.
+        policy: What was required.
+        matched: Name of the measurement set that matched; None where it has none.
+        region: The AWS region, as the signing certificate names it; None if that has another form.
+        instance_id: The parent EC2 instance.
+        warnings: What this result leaves open.
+    """
+
+    document: AttestationDocument
+    chain: tuple[x509.Certificate, ...]
+    root: Root
+    verified_at: datetime
+    time_source: TimeSource
+    attestation_id: bytes
+    policy: Policy | AnyEnclave
+    matched: str | None
+    region: str | None
+    instance_id: str
+    warnings: tuple[Notice, ...]
+
+    def __init__(self) -> None:
+        raise TypeError("an Attestation is only made by a verification")
+
+    @classmethod
+    def _of_verified(cls, **values: Any) -> Attestation:
+        self = object.__new__(cls)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an Attestation cannot be pickled: what came out would be bytes from somewhere, not a "
+            "verification; keep the document and verify it again, or keep to_dict()"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Attestation of {self.module_id} at {self.timestamp.isoformat()}>"
+
+    @property
+    def module_id(self) -> str:
+        """The enclave's name, ``i-<instance>-enc<number>``; not the image's."""
+        return self.document.module_id
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the document was made, in UTC."""
+        return self.document.timestamp
+
+    @property
+    def pcrs(self) -> Mapping[int, bytes]:
+        """The enclave's PCRs by index, 48 bytes each."""
+        return self.document.pcrs
+
+    @property
+    def public_key(self) -> bytes | None:
+        """The key that the enclave put into the document, in any form it chose."""
+        return self.document.public_key
+
+    @property
+    def user_data(self) -> bytes | None:
+        """The data that the enclave put into the document."""
+        return self.document.user_data
+
+    @property
+    def nonce(self) -> bytes | None:
+        """The nonce that the enclave put into the document."""
+        return self.document.nonce
+
+    def load_public_key(self) -> PublicKeyTypes:
+        """``public_key`` as a key object, where it is a DER or PEM SubjectPublicKeyInfo (P-22).
+
+        Raises:
+            InputError: ``input.expected``: it is absent or has another form.
+        """
+        data = self.public_key
+        if not data:
+            raise InputError("input.expected", "the document holds no public_key")
+        try:
+            if data.startswith(b"-----BEGIN"):
+                return load_pem_public_key(data)
+            return load_der_public_key(data)
+        except Exception as error:
+            raise InputError(
+                "input.expected",
+                f"public_key ({len(data)} bytes) is not a DER or PEM SubjectPublicKeyInfo; load it "
+                "in the form that the enclave's code gives it",
+            ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values: bytes as lower-case hex, times as RFC 3339, absent fields as None."""
+        return {
+            "document": self.document.to_dict(),
+            "chain": [_certificate_to_dict(certificate) for certificate in self.chain],
+            "root": {"name": self.root.name, "sha256": self.root.sha256},
+            "verified_at": self.verified_at.isoformat(timespec="milliseconds"),
+            "time_source": self.time_source,
+            "attestation_id": self.attestation_id.hex(),
+            "instance_id": self.instance_id,
+            "region": self.region,
+            "measurements_required": isinstance(self.policy, Policy),
+            "matched": self.matched,
+            "warnings": [{"code": n.code, "message": n.message} for n in self.warnings],
+        }
+
+
+def _certificate_to_dict(certificate: x509.Certificate) -> dict[str, str]:
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "serial": f"{certificate.serial_number:x}",
+        "not_before": certificate.not_valid_before_utc.isoformat(),
+        "not_after": certificate.not_valid_after_utc.isoformat(),
+        "sha256": certificate.fingerprint(SHA256()).hex(),
+    }

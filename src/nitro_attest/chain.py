@@ -1,0 +1,192 @@
+"""The certificate path: an ordered walk from a root that we hold down to the signing certificate.
+
+The bundle is used in the order in which it came (X-3). Nothing is searched, so nothing can be made
+slow: at most one signature check for each certificate of the bundle, whatever the input. No
+certificate that came in a document ever becomes an anchor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from itertools import pairwise
+from typing import NoReturn
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from nitro_attest.certificate import (
+    Certificate,
+    check_authority,
+    check_signer,
+    read_certificate,
+)
+from nitro_attest.document import from_milliseconds
+from nitro_attest.errors import ChainError
+from nitro_attest.roots import PINNED, Root, TrustedRoots
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """A verified path.
+
+    Attributes:
+        root: The trust anchor.
+        certificates: Our copy of the root first, the signing certificate last.
+    """
+
+    root: Root
+    certificates: tuple[Certificate, ...]
+
+    @property
+    def leaf(self) -> Certificate:
+        """The signing certificate."""
+        return self.certificates[-1]
+
+
+def walk(cabundle: Sequence[bytes], certificate: bytes, roots: TrustedRoots) -> Path:
+    """Verifies the path from a trusted root to the signing certificate, times aside.
+
+    Args:
+        cabundle: DER of the issuers as in the document: root first.
+        certificate: DER of the signing certificate.
+        roots: The trust anchors.
+
+    Raises:
+        ChainError: A rule of X-1 to X-9 or X-12 to X-19 is broken; the code says which.
+    """
+    # What each certificate says of itself (X-1, X-2, X-9, X-12 to X-15, X-17).
+    root = roots.find(cabundle[0])
+    issuers = [
+        root.certificate if root is not None and position == 0 else _read_issuer(der, position)
+        for position, der in enumerate(cabundle)
+    ]
+    leaf = read_certificate(certificate, "the signing certificate")
+    check_signer(leaf)
+    # Where it starts and what it is made of (X-4 to X-6, X-18).
+    if root is None:
+        _refuse_root(cabundle, roots)
+    if certificate in cabundle:
+        raise ChainError("chain.order", "the signing certificate stands in the cabundle itself")
+    if len(set(cabundle)) != len(cabundle):
+        raise ChainError("chain.loop", "a certificate stands twice in the cabundle")
+    # Each link, downwards, up to the first that does not hold (X-3, X-7, X-8, X-16, X-19).
+    path = (*issuers, leaf)
+    for position, (parent, child) in enumerate(pairwise(path)):
+        _check_names(parent, child, path)
+        _check_path_length(parent, further_authorities=len(issuers) - 1 - position)
+        _check_key_identifier(parent, child)
+        _check_signature(parent, child)
+    return Path(root, path)
+
+
+def check_windows(path: Path, at_ms: int, skew_ms: int) -> None:
+    """Checks that every certificate, the root included, is valid at a time (X-10).
+
+    Args:
+        path: The path.
+        at_ms: The time in milliseconds since 1970. Fractions of a second count.
+        skew_ms: How far this machine's clock may be behind; expiry has no such allowance.
+
+    Raises:
+        ChainError: ``cert.expired`` or ``cert.not_yet_valid``.
+    """
+    for certificate in path.certificates:
+        if at_ms > certificate.not_after_ms:
+            ago = timedelta(milliseconds=at_ms - certificate.not_after_ms)
+            raise ChainError(
+                "cert.expired",
+                f"{certificate.label} expired at {from_milliseconds(certificate.not_after_ms)} "
+                f"({ago} before the verification time); attestation certificates live 3 hours, so "
+                "ask the enclave for a new document, or judge an old one at its own time",
+            )
+        if at_ms < certificate.not_before_ms - skew_ms:
+            early = timedelta(milliseconds=certificate.not_before_ms - at_ms)
+            raise ChainError(
+                "cert.not_yet_valid",
+                f"{certificate.label} is valid from "
+                f"{from_milliseconds(certificate.not_before_ms)}; is this machine's clock slow by "
+                f"{early}?",
+            )
+
+
+def _read_issuer(der: bytes, position: int) -> Certificate:
+    role = "root" if position == 0 else "intermediate CA"
+    certificate = read_certificate(der, f"certificate {position} ({role})")
+    check_authority(certificate)
+    return certificate
+
+
+def _refuse_root(cabundle: Sequence[bytes], roots: TrustedRoots) -> NoReturn:
+    if any(roots.find(der) for der in cabundle):
+        raise ChainError(
+            "chain.order",
+            "the trusted root is not the first of the cabundle (expected order: root first)",
+        )
+    fingerprint = sha256(cabundle[0]).hexdigest()
+    partition = next((name for name, pin in PINNED.items() if pin == fingerprint), None)
+    hint = (
+        f"it is the root of AWS partition {partition}: trust that partition if you mean to"
+        if partition
+        else f"trusted are {', '.join(root.name for root in roots)}"
+    )
+    raise ChainError(
+        "chain.untrusted_root",
+        f"the path starts at a certificate with SHA-256 {fingerprint}, which is not a trusted "
+        f"root; {hint}",
+    )
+
+
+def _check_names(parent: Certificate, child: Certificate, path: Sequence[Certificate]) -> None:
+    """X-7, and X-3 where the issuer is there but stands elsewhere. Names are compared as DER."""
+    issuer = child.parsed.issuer.public_bytes()
+    if issuer == parent.parsed.subject.public_bytes() and child.parsed.issuer.rdns:
+        return
+    if any(other.parsed.subject.public_bytes() == issuer for other in path):
+        raise ChainError(
+            "chain.order",
+            f"{child.label} was not issued by {parent.label} but by another certificate of the "
+            "path (expected order: root first)",
+        )
+    raise ChainError(
+        "chain.name",
+        f"{child.label} names {child.parsed.issuer.rfc4514_string()!r} as its issuer; the one "
+        f"before it is {parent.parsed.subject.rfc4514_string()!r}",
+    )
+
+
+def _check_path_length(parent: Certificate, further_authorities: int) -> None:
+    constraints = parent.extension(x509.BasicConstraints)
+    allowed = constraints.value.path_length if constraints else None
+    if allowed is not None and further_authorities > allowed:
+        raise ChainError(
+            "cert.path_length",
+            f"{parent.label} allows {allowed} CA below it; there are {further_authorities}",
+        )
+
+
+def _check_key_identifier(parent: Certificate, child: Certificate) -> None:
+    claimed = child.extension(x509.AuthorityKeyIdentifier)
+    actual = parent.extension(x509.SubjectKeyIdentifier)
+    if claimed is None or actual is None or claimed.value.key_identifier is None:
+        return
+    if claimed.value.key_identifier != actual.value.digest:
+        raise ChainError(
+            "chain.key_id",
+            f"{child.label} names issuer key {claimed.value.key_identifier.hex()}; {parent.label} "
+            f"has {actual.value.digest.hex()}",
+        )
+
+
+def _check_signature(parent: Certificate, child: Certificate) -> None:
+    """X-8. The one call that costs a curve operation."""
+    try:
+        child.parsed.verify_directly_issued_by(parent.parsed)
+    except InvalidSignature as error:
+        raise ChainError(
+            "chain.signature", f"{child.label} was not signed by the key of {parent.label}"
+        ) from error
+    except ValueError as error:  # the algorithm in the signed part differs from the one outside
+        raise ChainError("cert.algorithm", f"{child.label}: {error}") from error

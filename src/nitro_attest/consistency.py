@@ -1,0 +1,104 @@
+"""A document and its certificates must agree on time, kind and names (X-21, X-22, X-24, T-3).
+
+Judged after the signature only: before it, both sides are just bytes that somebody sent.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from nitro_attest.chain import Path
+from nitro_attest.document import UnverifiedDocument, from_milliseconds
+from nitro_attest.errors import PolicyFailure
+
+_REGION: Final = r"[a-z]{2}(?:-[a-z0-9]+)+"
+_AUTHORITY_SUFFIX: Final = ".aws.nitro-enclaves"
+_KIND_MARKS: Final = {"enclave": "-enc", "nitrotpm": "-tpm"}
+
+
+def instance_id(module_id: str) -> str:
+    """The EC2 instance id in a module_id: all before its last hyphen."""
+    return module_id.rpartition("-")[0]
+
+
+def region(path: Path, module_id: str) -> str | None:
+    """The AWS region in the signing certificate's name; None where the name has another form."""
+    name = path.leaf.common_name or ""
+    match = re.fullmatch(rf"{re.escape(module_id)}\.({_REGION})\.aws", name)
+    return match[1] if match else None
+
+
+def time_failures(
+    document: UnverifiedDocument, path: Path, at_ms: int, skew_ms: int
+) -> list[PolicyFailure]:
+    """The document's time against the verification time (X-22) and its certificate's (X-21)."""
+    made = document.timestamp_ms
+    failures = []
+    if made > at_ms + skew_ms:
+        failures.append(
+            PolicyFailure(
+                "freshness.future",
+                f"the document was made at {document.timestamp}, after the verification time "
+                f"{from_milliseconds(at_ms)}; is this machine's clock slow?",
+                expected=f"at most {from_milliseconds(at_ms + skew_ms).isoformat()}",
+                found=document.timestamp.isoformat(),
+            )
+        )
+    leaf = path.leaf
+    if not leaf.not_before_ms - skew_ms <= made <= leaf.not_after_ms + skew_ms:
+        window = (
+            f"{from_milliseconds(leaf.not_before_ms).isoformat()} to "
+            f"{from_milliseconds(leaf.not_after_ms).isoformat()}"
+        )
+        failures.append(
+            PolicyFailure(
+                "freshness.timestamp_outside_certificate",
+                f"the document was made at {document.timestamp}, outside the validity of its "
+                f"signing certificate ({window})",
+                expected=window,
+                found=document.timestamp.isoformat(),
+            )
+        )
+    return failures
+
+
+def kind_failures(document: UnverifiedDocument, path: Path) -> list[PolicyFailure]:
+    """The kind by the document's key against the kind in its names (T-3)."""
+    mark = _KIND_MARKS[document.kind]
+    name = path.leaf.common_name or ""
+    if mark in document.module_id and mark in name:
+        return []
+    return [
+        PolicyFailure(
+            "consistency.kind",
+            f"the document is of kind {document.kind}, so {mark!r} was expected in its module_id "
+            f"and its certificate's name; they are {document.module_id!r} and {name!r}",
+            expected=mark,
+            found=f"{document.module_id}, {name}",
+        )
+    ]
+
+
+def name_failures(document: UnverifiedDocument, path: Path) -> list[PolicyFailure]:
+    """The module_id against the names of the path (X-24): one enclave, one instance, one region."""
+    found_region = region(path, document.module_id)
+    names = [certificate.common_name or "" for certificate in path.certificates[1:]]
+    if found_region is None:
+        expected = f"{document.module_id}.<region>.aws"
+        agrees = False
+    else:
+        authority = f".{found_region}{_AUTHORITY_SUFFIX}"
+        expected = f"{instance_id(document.module_id)}{authority}"
+        agrees = names[-2:-1] == [expected] and all(name.endswith(authority) for name in names[:-1])
+    if agrees:
+        return []
+    return [
+        PolicyFailure(
+            "consistency.module_id",
+            f"module_id {document.module_id!r} does not agree with the names in its certificates; "
+            f"expected {expected!r}, found {', '.join(map(repr, names))}",
+            expected=expected,
+            found=", ".join(names),
+        )
+    ]

@@ -1,0 +1,321 @@
+"""The hall: every step from bytes to evidence, in order.
+
+    1  syntax     every byte has the one accepted form           FormatError     C-*, P-*
+    2  chain      certificates lead from a root that we hold     ChainError      X-1 to X-19
+    3  windows    every certificate is valid at the given time   ChainError      X-10
+    4  signature  the document was signed by that certificate    SignatureError  C-14, C-16
+    5  agreement  its time, kind and names fit its certificates  PolicyError     X-21 to X-24, T-3
+    6  policy     it is what the caller asked for                PolicyError     M-2, X-23, M-9
+
+A PolicyError therefore always means: authentic, but not wanted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from nitro_attest import chain, consistency
+from nitro_attest._core import DEFAULT_LIMITS, Limits
+from nitro_attest.attestation import Attestation, TimeSource
+from nitro_attest.document import (
+    AttestationDocument,
+    UnverifiedDocument,
+    from_milliseconds,
+    parse_unverified,
+    to_milliseconds,
+)
+from nitro_attest.errors import FormatError, InputError, PolicyError, PolicyFailure
+from nitro_attest.limits import DEFAULT_CLOCK_SKEW_SECONDS, MAX_CLOCK_SKEW_SECONDS
+from nitro_attest.policy import (
+    UNCHECKED,
+    AnyEnclave,
+    MeasurementSet,
+    Notice,
+    Policy,
+    Requirements,
+)
+from nitro_attest.roots import TrustedRoots
+from nitro_attest.signature import check_signature
+
+At = datetime | Literal["now", "document"]
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """The verification time of one call; ``milliseconds`` is None until the document gives it."""
+
+    source: TimeSource
+    milliseconds: int | None
+
+
+class Verifier:
+    """Holds what is long-lived: roots, policy and options. Immutable and safe to share by threads.
+
+    Args:
+        roots: The trust anchors; by default the root of the AWS commercial partition.
+        policy: What an enclave must be. There is no default: ANY_ENCLAVE must be spelled out.
+        clock_skew: How far this machine's clock may be behind, 0 to 300 s. It widens no expiry.
+        consistency: ``warn`` turns ``consistency.module_id`` (X-24) into a warning.
+        limits: Caps on public_key, user_data and nonce.
+
+    Raises:
+        InputError: An argument is not what it should be.
+    """
+
+    def __init__(
+        self,
+        roots: TrustedRoots | None = None,
+        *,
+        policy: Policy | AnyEnclave | Mapping[int, bytes | str],
+        clock_skew: timedelta = timedelta(seconds=DEFAULT_CLOCK_SKEW_SECONDS),
+        consistency: Literal["refuse", "warn"] = "refuse",
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._roots = _trusted(roots)
+        self._policy = _as_policy(policy)
+        self._skew_ms = _skew_in_milliseconds(clock_skew)
+        if consistency not in ("refuse", "warn"):
+            raise InputError(
+                "input.expected", f"consistency is {consistency!r}; 'refuse' or 'warn' was expected"
+            )
+        self._warn_on_names = consistency == "warn"
+        self._limits = limits
+
+    def verify(
+        self,
+        document: bytes | bytearray | memoryview,
+        *,
+        nonce: bytes = UNCHECKED,
+        user_data: bytes = UNCHECKED,
+        public_key: bytes = UNCHECKED,
+        at: At = "now",
+        max_age: timedelta | None = None,
+    ) -> Attestation:
+        """Verifies one document of an enclave.
+
+        Args:
+            document: The raw document, 1 to 16384 bytes.
+            nonce: What the document's nonce must be. Compared in constant time, like the next two.
+            user_data: What its user_data must be.
+            public_key: What its public_key must be.
+            at: The time to judge at: the clock's, an aware datetime, or ``"document"`` for the
+                document's own signed time (archive mode: who holds an expired key of the path can
+                back-date documents, so the result carries the warning ``time.document``).
+            max_age: The greatest age of the document; the stricter of this and the policy's holds.
+
+        Returns:
+            The evidence.
+
+        Raises:
+            InputError: An argument other than the document's content is wrong.
+            FormatError: The bytes are not a document of an enclave.
+            ChainError: Its certificates do not lead from a trusted root, or not at that time.
+            SignatureError: Its signature does not belong to it.
+            PolicyError: It is authentic, but not what was asked for.
+        """
+        requirements = Requirements.of_call(self._policy, max_age, nonce, user_data, public_key)
+        return self._verify(document, requirements, _moment(at, requirements.max_age))
+
+    def _verify(
+        self,
+        document: bytes | bytearray | memoryview,
+        requirements: Requirements,
+        moment: _Moment,
+        notices: tuple[Notice, ...] = (),
+    ) -> Attestation:
+        # 1. Syntax.
+        parsed = parse_unverified(document, self._limits)
+        if parsed.kind != "enclave":
+            raise FormatError(
+                "payload.kind",
+                "this is a NitroTPM (EC2 instance) document; an enclave document was expected",
+            )
+        # 2. Chain. 3. Windows; an archived document's own time is not known to be true before 4.
+        path = chain.walk(parsed.cabundle, parsed.certificate, self._roots)
+        if moment.milliseconds is not None:
+            chain.check_windows(path, moment.milliseconds, self._skew_ms)
+        # 4. Signature.
+        attestation_id = check_signature(parsed, path.leaf.key)
+        at_ms = moment.milliseconds
+        if at_ms is None:
+            at_ms = parsed.timestamp_ms
+            chain.check_windows(path, at_ms, self._skew_ms)
+        # 5. Agreement. 6. Policy. All failures are reported, not the first.
+        failures, agreement_notices = self._agreement(parsed, path, at_ms)
+        content = _content(parsed)
+        age = timedelta(milliseconds=at_ms - parsed.timestamp_ms)
+        matched, policy_failures = requirements.judge(content, age)
+        failures += policy_failures
+        if failures:
+            raise PolicyError(failures)
+        return Attestation._of_verified(
+            document=content,
+            chain=tuple([certificate.parsed for certificate in reversed(path.certificates)]),
+            root=path.root,
+            verified_at=from_milliseconds(at_ms),
+            time_source=moment.source,
+            attestation_id=attestation_id,
+            policy=requirements.policy,
+            matched=matched,
+            region=consistency.region(path, parsed.module_id),
+            instance_id=consistency.instance_id(parsed.module_id),
+            warnings=(
+                *notices,
+                *requirements.notices(content, age),
+                *agreement_notices,
+                *_circumstances(path, moment),
+            ),
+        )
+
+    def _agreement(
+        self, parsed: UnverifiedDocument, path: chain.Path, at_ms: int
+    ) -> tuple[list[PolicyFailure], list[Notice]]:
+        failures = consistency.time_failures(parsed, path, at_ms, self._skew_ms)
+        failures += consistency.kind_failures(parsed, path)
+        names = consistency.name_failures(parsed, path)
+        if self._warn_on_names:
+            return failures, [Notice(failure.code, failure.message) for failure in names]
+        return failures + names, []
+
+
+def verify(
+    document: bytes | bytearray | memoryview,
+    root_pem: bytes | str | None = None,
+    *,
+    policy: Policy | AnyEnclave | Mapping[int, bytes | str] | None = None,
+    nonce: bytes = UNCHECKED,
+    user_data: bytes = UNCHECKED,
+    public_key: bytes = UNCHECKED,
+    at: At = "now",
+    max_age: timedelta | None = None,
+    allow_debug: bool = False,
+) -> Attestation:
+    """Verifies one document of an enclave: the short form of Verifier(...).verify(...).
+
+    Args:
+        document: The raw document, 1 to 16384 bytes.
+        root_pem: Exactly one PEM certificate, which replaces the root of the AWS commercial
+            partition that ships with the package.
+        policy: What the enclave must be; a mapping of PCR index to value is one measurement set.
+            Without it any enclave of any AWS customer is accepted, with the warning
+            ``policy.none``.
+        nonce: What the document's nonce must be.
+        user_data: What its user_data must be.
+        public_key: What its public_key must be.
+        at: The time to judge at: the clock's, an aware datetime, or ``"document"``.
+        max_age: The greatest age of the document.
+        allow_debug: Accept an enclave in debug mode (M-2). A Policy must allow it too.
+
+    Returns:
+        The evidence.
+
+    Raises:
+        InputError: An argument other than the document's content is wrong.
+        FormatError: The bytes are not a document of an enclave.
+        ChainError: Its certificates do not lead from a trusted root, or not at that time.
+        SignatureError: Its signature does not belong to it.
+        PolicyError: It is authentic, but not what was asked for.
+    """
+    notices: tuple[Notice, ...] = ()
+    if policy is None:
+        policy = AnyEnclave(allow_debug=allow_debug)
+        notices = (
+            Notice(
+                "policy.none",
+                "no measurements were required: this may be any enclave of any AWS customer",
+            ),
+        )
+    elif isinstance(policy, Mapping):
+        policy = Policy([policy], allow_debug=allow_debug)
+    elif policy.allow_debug and not allow_debug:
+        policy = replace(policy, allow_debug=False)
+    roots = None if root_pem is None else TrustedRoots.from_pem(root_pem)
+    requirements = Requirements.of_call(policy, max_age, nonce, user_data, public_key)
+    moment = _moment(at, requirements.max_age)
+    return Verifier(roots, policy=policy)._verify(document, requirements, moment, notices)
+
+
+def _trusted(roots: TrustedRoots | None) -> TrustedRoots:
+    chosen = TrustedRoots.AWS if roots is None else roots
+    if not isinstance(chosen, TrustedRoots) or not list(chosen):
+        raise InputError("input.root", "no trusted root was given; TrustedRoots was expected")
+    return chosen
+
+
+def _as_policy(policy: object) -> Policy | AnyEnclave:
+    if isinstance(policy, (Policy, AnyEnclave)):
+        return policy
+    if isinstance(policy, Mapping):
+        return Policy([MeasurementSet(policy)])
+    raise InputError(
+        "input.expected",
+        f"policy is {policy!r}; a Policy, a mapping of PCRs, or ANY_ENCLAVE was expected",
+    )
+
+
+def _skew_in_milliseconds(skew: timedelta) -> int:
+    if not isinstance(skew, timedelta) or not (
+        timedelta(0) <= skew <= timedelta(seconds=MAX_CLOCK_SKEW_SECONDS)
+    ):
+        raise InputError(
+            "input.time",
+            f"clock_skew is {skew!r}; a timedelta of 0 to {MAX_CLOCK_SKEW_SECONDS} s was expected",
+        )
+    return skew // timedelta(milliseconds=1)
+
+
+def _moment(at: object, max_age: timedelta | None) -> _Moment:
+    """X-20: what time a call is judged at."""
+    if isinstance(at, datetime):
+        if at.utcoffset() is None:
+            raise InputError(
+                "input.time", f"at={at!r} has no time zone; pass an aware datetime, best in UTC"
+            )
+        return _Moment("given", to_milliseconds(at))
+    if at == "now":
+        return _Moment("now", time.time_ns() // 1_000_000)
+    if at != "document":
+        raise InputError(
+            "input.time", f"at={at!r}; 'now', 'document' or an aware datetime was expected"
+        )
+    if max_age is not None:
+        raise InputError(
+            "input.time",
+            "a maximum age cannot be judged at the document's own time; give a time, or no age",
+        )
+    return _Moment("document", None)
+
+
+def _content(parsed: UnverifiedDocument) -> AttestationDocument:
+    return AttestationDocument(
+        module_id=parsed.module_id,
+        digest=parsed.digest,
+        timestamp_ms=parsed.timestamp_ms,
+        certificate=parsed.certificate,
+        cabundle=parsed.cabundle,
+        public_key=parsed.public_key,
+        user_data=parsed.user_data,
+        nonce=parsed.nonce,
+        pcrs=parsed.pcrs,
+    )
+
+
+def _circumstances(path: chain.Path, moment: _Moment) -> list[Notice]:
+    notices = []
+    if moment.source == "document":
+        notices.append(
+            Notice(
+                "time.document",
+                "judged at the document's own time: whoever holds an expired key of the path can "
+                "back-date documents, and freshness was not checked",
+            )
+        )
+    if not path.root.pinned:
+        notices.append(
+            Notice("root.custom", f"trusted is {path.root.name}, not a root that AWS publishes")
+        )
+    return notices
