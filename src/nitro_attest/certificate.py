@@ -67,7 +67,7 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     Raises:
         ChainError: A rule is broken; the code says which.
     """
-    certificate, extensions = _load(der, label)
+    certificate, extensions = load_certificate(der, label)
     _check_serial(certificate.serial_number, label)
     key = _read_key(certificate, der, label)
     by_oid = {extension.oid: extension for extension in extensions}
@@ -129,8 +129,17 @@ def check_signer(certificate: Certificate) -> None:
     raise ChainError("cert.leaf_usage", f"{certificate.label} may not sign documents: {fault}")
 
 
-def _load(der: bytes, label: str) -> tuple[x509.Certificate, x509.Extensions]:
-    """X-1 and X-13. The library raises more than ValueError on hostile input, so all is caught."""
+def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Extensions]:
+    """Decodes a certificate and its extensions, hostile ones included (X-1, X-13).
+
+    Args:
+        der: The certificate, exactly.
+        label: What to call it in sentences.
+
+    Raises:
+        ChainError: ``cert.malformed``. The library raises many classes on hostile input; none of
+            them leaves this function.
+    """
     try:
         with _quiet_library():
             certificate = x509.load_der_x509_certificate(der)

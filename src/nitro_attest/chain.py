@@ -93,9 +93,9 @@ def check_windows(path: Path, at_ms: int, skew_ms: int) -> None:
     Raises:
         ChainError: ``cert.expired`` or ``cert.not_yet_valid``.
     """
-    for certificate in path.certificates:
+    for certificate in reversed(path.certificates):  # the leaf first: it is the first to expire
         if at_ms > certificate.not_after_ms:
-            ago = timedelta(milliseconds=at_ms - certificate.not_after_ms)
+            ago = timedelta(seconds=(at_ms - certificate.not_after_ms) // 1000)
             raise ChainError(
                 "cert.expired",
                 f"{certificate.label} expired at {from_milliseconds(certificate.not_after_ms)} "
@@ -103,7 +103,7 @@ def check_windows(path: Path, at_ms: int, skew_ms: int) -> None:
                 "ask the enclave for a new document, or judge an old one at its own time",
             )
         if at_ms < certificate.not_before_ms - skew_ms:
-            early = timedelta(milliseconds=certificate.not_before_ms - at_ms)
+            early = timedelta(seconds=(certificate.not_before_ms - at_ms) // 1000)
             raise ChainError(
                 "cert.not_yet_valid",
                 f"{certificate.label} is valid from "

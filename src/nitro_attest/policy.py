@@ -187,13 +187,27 @@ class AnyEnclave:
     Attributes:
         allow_debug: Accept debug mode, whose memory and console the parent can read (M-2).
         max_age: The greatest age of a document; None for no limit.
+        spelled_out: False where the caller named no policy at all; results then warn
+            ``policy.none``.
     """
 
     allow_debug: bool = False
     max_age: timedelta | None = None
+    spelled_out: bool = True
 
     def __post_init__(self) -> None:
         check_max_age(self.max_age)
+
+    def notices(self) -> list[Notice]:
+        """That nothing was required, unless the caller said so."""
+        if self.spelled_out:
+            return []
+        return [
+            Notice(
+                "policy.none",
+                "no measurements were required: this may be any enclave of any AWS customer",
+            )
+        ]
 
 
 ANY_ENCLAVE: Final = AnyEnclave()
@@ -251,7 +265,7 @@ class Policy:
             failures += found
         return None, failures
 
-    def weaknesses(self) -> list[Notice]:
+    def notices(self) -> list[Notice]:
         """What the measurement sets leave open."""
         return [notice for candidate in self.measurements for notice in candidate.weaknesses()]
 
@@ -320,7 +334,7 @@ class Requirements:
 
     def notices(self, document: AttestationDocument, age: timedelta) -> list[Notice]:
         """What an accepted document leaves open under these requirements."""
-        notices = self.policy.weaknesses() if isinstance(self.policy, Policy) else []
+        notices = self.policy.notices()
         if is_debug(document):
             notices.append(
                 Notice("policy.debug", "the enclave runs in debug mode: the parent can read it")
@@ -329,7 +343,8 @@ class Requirements:
             notices.append(
                 Notice(
                     "freshness.unbound",
-                    f"the document is {age} old and neither a nonce nor a maximum age was required",
+                    "neither a nonce nor a maximum age was required; the document is "
+                    f"{age} old at the verification time",
                 )
             )
         if self.nonce is not UNCHECKED and len(self.nonce) < MIN_NONCE_BYTES:

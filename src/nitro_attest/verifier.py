@@ -118,15 +118,7 @@ class Verifier:
             PolicyError: It is authentic, but not what was asked for.
         """
         requirements = Requirements.of_call(self._policy, max_age, nonce, user_data, public_key)
-        return self._verify(document, requirements, _moment(at, requirements.max_age))
-
-    def _verify(
-        self,
-        document: bytes | bytearray | memoryview,
-        requirements: Requirements,
-        moment: _Moment,
-        notices: tuple[Notice, ...] = (),
-    ) -> Attestation:
+        moment = _moment(at, requirements.max_age)
         # 1. Syntax.
         parsed = parse_unverified(document, self._limits)
         if parsed.kind != "enclave":
@@ -164,7 +156,6 @@ class Verifier:
             region=consistency.region(path, parsed.module_id),
             instance_id=consistency.instance_id(parsed.module_id),
             warnings=(
-                *notices,
                 *requirements.notices(content, age),
                 *agreement_notices,
                 *_circumstances(path, moment),
@@ -220,23 +211,21 @@ def verify(
         SignatureError: Its signature does not belong to it.
         PolicyError: It is authentic, but not what was asked for.
     """
-    notices: tuple[Notice, ...] = ()
     if policy is None:
-        policy = AnyEnclave(allow_debug=allow_debug)
-        notices = (
-            Notice(
-                "policy.none",
-                "no measurements were required: this may be any enclave of any AWS customer",
-            ),
-        )
+        policy = AnyEnclave(allow_debug=allow_debug, spelled_out=False)
     elif isinstance(policy, Mapping):
         policy = Policy([policy], allow_debug=allow_debug)
     elif policy.allow_debug and not allow_debug:
         policy = replace(policy, allow_debug=False)
     roots = None if root_pem is None else TrustedRoots.from_pem(root_pem)
-    requirements = Requirements.of_call(policy, max_age, nonce, user_data, public_key)
-    moment = _moment(at, requirements.max_age)
-    return Verifier(roots, policy=policy)._verify(document, requirements, moment, notices)
+    return Verifier(roots, policy=policy).verify(
+        document,
+        nonce=nonce,
+        user_data=user_data,
+        public_key=public_key,
+        at=at,
+        max_age=max_age,
+    )
 
 
 def _trusted(roots: TrustedRoots | None) -> TrustedRoots:

@@ -1,0 +1,39 @@
+"""``nitro-attest inspect``."""
+
+from __future__ import annotations
+
+import click
+
+from nitro_attest.cli.render import emit, error_lines, error_to_json, to_json, unverified_lines
+from nitro_attest.cli.source import Encoding, read_document
+from nitro_attest.document import parse_unverified
+from nitro_attest.errors import NitroAttestError
+
+
+@click.command("inspect")
+@click.argument("document", metavar="DOC")
+@click.option(
+    "--format",
+    "encoding",
+    type=click.Choice(["raw", "hex", "base64"]),
+    help="Form of DOC [recognised].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(document: str, encoding: Encoding | None, as_json: bool) -> int:
+    """Show what a document says, without verifying it.
+
+    Inspecting is not verifying: whoever sent the document may have written all of it.
+    """
+    try:
+        parsed = parse_unverified(read_document(document, encoding or "auto"))
+    except NitroAttestError as error:
+        if as_json:
+            emit([error_to_json(document, error)])
+        else:
+            emit(error_lines(document, error), to_stderr=True)
+        return error.exit_code
+    if as_json:
+        emit([to_json(document, verified=False, unverified=parsed.to_dict())])
+    else:
+        emit(unverified_lines(document, parsed))
+    return 0

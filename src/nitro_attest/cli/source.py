@@ -1,0 +1,73 @@
+"""Documents as people keep them: files and stdin; raw, hex, base64 and PEM-like text (C-3)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import sys
+from pathlib import Path
+from typing import Final, Literal
+
+from nitro_attest.errors import FormatError, InputError
+from nitro_attest.limits import MAX_DOCUMENT_BYTES
+
+Encoding = Literal["auto", "raw", "hex", "base64"]
+
+_RAW_FIRST_BYTES: Final = (0x84, 0xD2)
+"""C-4, C-5: an array of four, or tag 18 before it. No text begins with either."""
+
+_LARGEST_TEXT: Final = 4 * MAX_DOCUMENT_BYTES
+"""Hex takes two characters a byte; the rest is room for line breaks."""
+
+_ARMOUR: Final = re.compile(rb"-----(?:BEGIN|END) [^-\r\n]*-----")
+
+
+def read_document(name: str, encoding: Encoding) -> bytes:
+    """Reads a document from a file, or from stdin for ``-``, and decodes its text form.
+
+    Raises:
+        InputError: ``input.document``: the file cannot be read.
+        FormatError: ``document.too_large`` or ``document.encoding``.
+    """
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(_LARGEST_TEXT + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(_LARGEST_TEXT + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError("input.document", f"cannot read {name!r}: {reason}") from error
+    if len(data) > _LARGEST_TEXT:
+        raise FormatError(
+            "document.too_large",
+            f"the input is larger than {_LARGEST_TEXT} bytes; a document has at most "
+            f"{MAX_DOCUMENT_BYTES}",
+        )
+    return decode(data, encoding)
+
+
+def decode(data: bytes, encoding: Encoding) -> bytes:
+    """Decodes a document's text form; ``auto`` recognises which it is by its first bytes.
+
+    Raises:
+        FormatError: ``document.encoding``: the text is not of the form asked for.
+    """
+    if encoding == "raw" or (encoding == "auto" and data[:1] and data[0] in _RAW_FIRST_BYTES):
+        return data
+    text = b"".join(_ARMOUR.sub(b"", data).split())
+    is_hex = len(text) % 2 == 0 and re.fullmatch(rb"(?:0[xX])?[0-9A-Fa-f]+", text)
+    if encoding == "hex" or (encoding == "auto" and is_hex):
+        if not is_hex:
+            raise FormatError("document.encoding", "this is not an even number of hex digits")
+        return bytes.fromhex(text.decode("ascii").removeprefix("0x").removeprefix("0X"))
+    standard = text.replace(b"-", b"+").replace(b"_", b"/").rstrip(b"=")
+    if text and re.fullmatch(rb"[A-Za-z0-9+/]+", standard):
+        try:
+            return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
+        except binascii.Error as error:
+            raise FormatError("document.encoding", f"this is not base64: {error}") from error
+    if encoding == "base64":
+        raise FormatError("document.encoding", "this is not base64 or base64url text")
+    return data
