@@ -43,8 +43,10 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:  # files are read in source.py, so this is stdout
         _forget_stdout()
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"nitro-attest: cannot write the answer: {error}", err=True)
         return EXIT_STDOUT_CLOSED
     except Exception:  # noqa: BLE001  the last line of defence: any bug must exit 70, never 1
         traceback.print_exc()

@@ -6,6 +6,7 @@ here are where it found the fields, so no second parser can disagree with it.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, NamedTuple
@@ -224,7 +225,10 @@ def _format_error(status: int, out: Any, document: bytes, base: int) -> FormatEr
         )
     elif code == "cose.array" and _looks_like_text(document):
         code = "document.encoding"
-        sentence = "this looks like base64 or hex text; decode it first, or use --format"
+        sentence = (
+            "this is text, not the bytes of a document; if it is base64 or hex, decode it first "
+            "or use --format"
+        )
     else:
         sentence = _SENTENCES[code].format(
             found=found, field=_field_phrase(name, index), index=index, text=_quote(text)
@@ -248,7 +252,7 @@ def _protected_sentence(document: bytes, offset: int) -> str:
 
 
 def _looks_like_text(document: bytes) -> bool:
-    return document.isascii() and document.decode("ascii").strip().isprintable()
+    return re.fullmatch(rb"[\t\n\r\x20-\x7e]+", document) is not None
 
 
 def _field_phrase(name: str, index: int) -> str:

@@ -27,18 +27,10 @@ def read_document(name: str, encoding: Encoding) -> bytes:
     """Reads a document from a file, or from stdin for ``-``, and decodes its text form.
 
     Raises:
-        InputError: ``input.document``: the file cannot be read.
+        InputError: ``input.file``: the file cannot be read.
         FormatError: ``document.too_large`` or ``document.encoding``.
     """
-    try:
-        if name == "-":
-            data = sys.stdin.buffer.read(_LARGEST_TEXT + 1)
-        else:
-            with Path(name).open("rb") as file:
-                data = file.read(_LARGEST_TEXT + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError("input.document", f"cannot read {name!r}: {reason}") from error
+    data = read_file(name)
     if len(data) > _LARGEST_TEXT:
         raise FormatError(
             "document.too_large",
@@ -46,6 +38,22 @@ def read_document(name: str, encoding: Encoding) -> bytes:
             f"{MAX_DOCUMENT_BYTES}",
         )
     return decode(data, encoding)
+
+
+def read_file(name: str) -> bytes:
+    """Reads a small file, or stdin for ``-``: at most one byte more than any document's text.
+
+    Raises:
+        InputError: ``input.file``: the file cannot be read.
+    """
+    try:
+        if name == "-":
+            return sys.stdin.buffer.read(_LARGEST_TEXT + 1)
+        with Path(name).open("rb") as file:
+            return file.read(_LARGEST_TEXT + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError("input.file", f"cannot read {name!r}: {reason}") from error
 
 
 def decode(data: bytes, encoding: Encoding) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import click
@@ -18,7 +17,7 @@ from nitro_attest.cli.render import (
     error_to_json,
     to_json,
 )
-from nitro_attest.cli.source import Encoding, read_document
+from nitro_attest.cli.source import Encoding, read_document, read_file
 from nitro_attest.errors import InputError, NitroAttestError, PolicyError
 from nitro_attest.policy import AnyEnclave, Policy
 from nitro_attest.roots import PINNED, TrustedRoots
@@ -83,7 +82,7 @@ def command(
     expected = {
         "nonce": nonce,
         "user_data": user_data,
-        "public_key": Path(public_key).read_bytes() if public_key else None,
+        "public_key": read_file(public_key) if public_key else None,
     }
     options: dict[str, Any] = {name: value for name, value in expected.items() if value is not None}
     verifier = Verifier(_roots(root, partition), policy=_policy(pins, any_enclave, allow_debug))
@@ -121,7 +120,7 @@ def _roots(root: str | None, partition: str | None) -> TrustedRoots:
     if root and partition:
         raise click.UsageError("--root and --partition contradict each other")
     if root:
-        return TrustedRoots.from_pem(Path(root).read_bytes())
+        return TrustedRoots.from_pem(read_file(root))
     return TrustedRoots.from_partition(partition or "aws")
 
 
