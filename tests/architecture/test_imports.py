@@ -1,0 +1,119 @@
+"""The house of docs/explanation/architecture.md: who may import whom, and what stays unloaded."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nitro_attest
+
+SOURCE = Path(nitro_attest.__file__).parent
+ROOMS = sorted(SOURCE.rglob("*.py"))
+
+# For each room, what it may import of ours. A package stands for every module in it.
+MAY_IMPORT = {
+    "errors": set(),
+    "limits": set(),
+    "_core": {"errors", "limits"},
+    "document": {"_core", "errors", "limits"},
+    "policy": {"document", "errors", "limits"},
+    "certificate": {"document", "errors", "limits"},
+    "roots": {"certificate", "errors"},
+    "chain": {"certificate", "document", "errors", "roots"},
+    "signature": {"document", "errors", "limits"},
+    "consistency": {"chain", "document", "errors"},
+    "attestation": {"document", "errors", "policy", "roots"},
+    "verifier": {
+        *("_core", "attestation", "chain", "consistency", "document", "errors", "limits"),
+        *("policy", "roots", "signature"),
+    },
+    "testing": {"errors", "limits", "testing"},
+    "cli": {
+        *("attestation", "certificate", "cli", "document", "errors", "limits", "policy", "roots"),
+        "verifier",
+    },
+    "__main__": {"cli", "errors"},
+    "__init__": {
+        *("_core", "attestation", "document", "errors", "policy", "roots", "verifier"),
+    },
+}
+
+# Packages that only these rooms may import.
+ONLY_IN = {
+    "cffi": set(),
+    "nitro_attest._native": {"_core"},
+    "cbor2": {"testing"},
+    "click": {"cli", "__main__"},
+    "cryptography": {
+        *("attestation", "certificate", "chain", "cli", "roots", "signature", "testing"),
+    },
+}
+
+
+def room_of(path):
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return parts[0]
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+def ours(name):
+    parts = name.split(".")
+    return parts[1] if parts[0] == "nitro_attest" and len(parts) > 1 else None
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_room_imports_only_in_the_direction_of_the_house(path):
+    room = room_of(path)
+    allowed = MAY_IMPORT[room]
+    for name in imports_of(path):
+        target = ours(name)
+        if target is not None and target != "_native":
+            assert target in allowed, f"{room} may not import {name}"
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_each_foreign_package_has_its_own_rooms(path):
+    for name in imports_of(path):
+        for package, rooms in ONLY_IN.items():
+            if name == package or name.startswith(package + "."):
+                assert room_of(path) in rooms, f"{path} may not import {package}"
+
+
+def loaded_by(code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    loaded = loaded_by("import nitro_attest")
+    assert loaded.isdisjoint({"cryptography", "click", "cbor2", "cffi", "nitro_attest._native"})
+
+
+def test_help_loads_neither_cryptography_nor_the_c_core():
+    loaded = loaded_by("from nitro_attest.__main__ import run; run(['--help'])")
+    assert "click" in loaded
+    assert loaded.isdisjoint({"cryptography", "cbor2", "nitro_attest._native"})
+
+
+def test_every_public_name_is_where_the_package_says():
+    for name in nitro_attest.__all__:
+        assert getattr(nitro_attest, name).__module__.startswith("nitro_attest") or name.isupper()
+    with pytest.raises(AttributeError):
+        _ = nitro_attest.no_such_name
+    assert set(nitro_attest.__all__) <= set(dir(nitro_attest))

@@ -1,0 +1,47 @@
+"""What tests share: where documents are, a fixed time, one fake PKI."""
+
+import json
+import os
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from nitro_attest.testing import FakeNitro
+
+ROOT = Path(__file__).resolve().parent.parent
+FIXTURES = ROOT / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def when():
+    """The time at which the fake documents of a test are made and judged."""
+    return datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
+
+
+@pytest.fixture(scope="session")
+def fake():
+    return FakeNitro(seed=b"tests")
+
+
+@pytest.fixture(scope="session")
+def fake_document(fake, when):
+    return fake.document(at=when)
+
+
+@pytest.fixture(scope="session")
+def genuine():
+    """A genuine document that is not in debug mode, and the time in it."""
+    document = (FIXTURES / "real/20250916_encl_us-east-1_tkhq_b1086cbb.bin").read_bytes()
+    made = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=1758057949422)
+    return document, made
+
+
+@pytest.fixture(scope="session")
+def corpus():
+    """The documents of NITRO_ATTEST_CORPUS with their manifest entries; skips without it."""
+    folder = os.environ.get("NITRO_ATTEST_CORPUS")
+    if not folder:
+        pytest.skip("NITRO_ATTEST_CORPUS is not set: genuine documents beyond fixtures/real unread")
+    entries = json.loads((Path(folder) / "manifest.json").read_text())["documents"]
+    return [(entry, (Path(folder) / entry["file"]).read_bytes()) for entry in entries]

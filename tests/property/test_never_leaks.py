@@ -1,0 +1,125 @@
+"""Whatever bytes come in: a result or a NitroAttestError, for a bounded price."""
+
+import os
+import random
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nitro_attest.chain
+from nitro_attest import NitroAttestError, parse_unverified, verify
+from nitro_attest.limits import MAX_DOCUMENT_BYTES
+
+from conftest import FIXTURES
+
+GENUINE = (FIXTURES / "real/20250916_encl_us-east-1_tkhq_b1086cbb.bin").read_bytes()
+S_HALF = len(GENUINE) - 48
+
+
+def outcome(document, **options):
+    """None where it verifies, else the error; anything but a NitroAttestError fails the test."""
+    try:
+        verify(document, at="document", allow_debug=True, **options)
+    except NitroAttestError as error:
+        assert error.code.partition(".")[0] in error.families
+        assert error.offset is None or 0 <= error.offset <= len(document)
+        assert error.message
+        return error
+    return None
+
+
+@given(st.binary(max_size=600))
+def test_random_bytes_are_refused_in_good_order(data):
+    assert outcome(data) is not None
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_after_a_good_start_are_refused_in_good_order(data):
+    assert outcome(GENUINE[:12] + data) is not None
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_mutated_genuine_document_is_refused_in_good_order(data):
+    document = bytearray(GENUINE)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(document)))
+        cut = data.draw(st.integers(0, 40))
+        document[at : at + cut] = data.draw(st.binary(max_size=40))
+    if bytes(document) not in (GENUINE, b"\xd2" + GENUINE):
+        assert outcome(bytes(document)) is not None
+
+
+@given(st.integers(0, len(GENUINE) - 1))
+def test_every_truncation_is_a_format_error(size):
+    error = outcome(GENUINE[:size])
+    assert error.code == ("document.empty" if size == 0 else "cbor.truncated")
+    assert error.offset == size
+
+
+@given(st.integers(0, len(GENUINE)), st.integers(0, 255))
+def test_every_insertion_of_a_byte_is_refused_but_the_tag(at, byte):
+    document = GENUINE[:at] + bytes([byte]) + GENUINE[at:]
+    error = outcome(document)
+    if document == b"\xd2" + GENUINE:
+        assert error is None
+    else:
+        assert error is not None
+
+
+def positions():
+    """All positions when asked for the long run; a seeded sample otherwise."""
+    if os.environ.get("NITRO_ATTEST_LONG"):
+        return range(len(GENUINE))
+    return sorted(random.Random(1).sample(range(len(GENUINE)), 400))
+
+
+def test_every_change_of_a_byte_of_a_genuine_document_is_refused():
+    chooser = random.Random(2)
+    for at in positions():
+        document = bytearray(GENUINE)
+        document[at] ^= chooser.randrange(1, 256)
+        assert outcome(bytes(document)) is not None, f"accepted with byte {at} changed"
+
+
+def test_a_document_costs_no_more_signature_checks_than_its_bundle_has_certificates(
+    fake, when, monkeypatch
+):
+    counted = []
+    check = nitro_attest.chain._check_signature
+    monkeypatch.setattr(
+        "nitro_attest.chain._check_signature", lambda *pair: (counted.append(1), check(*pair))
+    )
+    verify(fake.document(at=when), fake.root_pem, at=when)
+    assert len(counted) == 4
+    for fault in ("X-6.same-named-cas", "X-6.certificate-twice", "X-3.reversed-bundle"):
+        counted.clear()
+        document = fake.document(at=when, fault=fault)
+        with pytest.raises(NitroAttestError):
+            verify(document, fake.root_pem, at=when)
+        assert len(counted) <= len(parse_unverified(document).cabundle)
+
+
+@pytest.mark.parametrize("filler", [b"\x80", b"\xa0", b"\xff", b"\x9f", b"\xbf", b"\x5f", b"\xc0"])
+def test_the_largest_hostile_input_needs_less_than_a_mebibyte(filler):
+    document = GENUINE[:5] + b"\x84" + filler * (MAX_DOCUMENT_BYTES - 6)
+    payload = b"\x84\x44\xa1\x01\x38\x22\xa0\x59\x3f\x94" + b"\xbf" + filler * 16275
+    for hostile in (document, payload + b"\x58\x60" + bytes(96), GENUINE):
+        outcome(hostile)
+        tracemalloc.start()
+        outcome(hostile)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1 << 20
+
+
+def test_an_input_over_the_limit_is_refused_before_it_is_copied():
+    large = bytearray(64 << 20)
+    tracemalloc.start()
+    error = outcome(large)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert error.code == "document.too_large"
+    assert peak < 1 << 16
