@@ -35,6 +35,7 @@ class Certificate:
         label: What sentences call it, such as ``certificate 2 (intermediate CA)``.
         parsed: The library's object.
         key: Its P-384 key.
+        common_name: The subject's one common name; None where there is none or there are several.
         not_before_ms: Start of validity in milliseconds since 1970.
         not_after_ms: End of validity, inclusive, in milliseconds since 1970.
     """
@@ -42,6 +43,7 @@ class Certificate:
     label: str
     parsed: x509.Certificate
     key: ec.EllipticCurvePublicKey
+    common_name: str | None
     not_before_ms: int
     not_after_ms: int
     _extensions: dict[x509.ObjectIdentifier, x509.Extension[x509.ExtensionType]] = field(repr=False)
@@ -49,12 +51,6 @@ class Certificate:
     def extension(self, kind: type[_ExtensionT]) -> x509.Extension[_ExtensionT] | None:
         """The extension of this kind, or None."""
         return cast("x509.Extension[_ExtensionT] | None", self._extensions.get(kind.oid))
-
-    @property
-    def common_name(self) -> str | None:
-        """The subject's one common name; None where there is none or there are several."""
-        names = self.parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return str(names[0].value) if len(names) == 1 else None
 
 
 def read_certificate(der: bytes, label: str) -> Certificate:
@@ -70,6 +66,7 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     certificate, extensions = load_certificate(der, label)
     _check_serial(certificate.serial_number, label)
     key = _read_key(certificate, der, label)
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     by_oid = {extension.oid: extension for extension in extensions}
     for extension in extensions:
         if extension.critical and extension.oid not in _UNDERSTOOD:
@@ -82,6 +79,7 @@ def read_certificate(der: bytes, label: str) -> Certificate:
         label=label,
         parsed=certificate,
         key=key,
+        common_name=str(names[0].value) if len(names) == 1 else None,
         not_before_ms=to_milliseconds(certificate.not_valid_before_utc),
         not_after_ms=to_milliseconds(certificate.not_valid_after_utc),
         _extensions=by_oid,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from typing import NoReturn
@@ -30,7 +31,7 @@ from nitro_attest.roots import PINNED, Root, TrustedRoots
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """A verified path.
+    """A verified path, times aside.
 
     Attributes:
         root: The trust anchor.
@@ -46,40 +47,57 @@ class Path:
         return self.certificates[-1]
 
 
-def walk(cabundle: Sequence[bytes], certificate: bytes, roots: TrustedRoots) -> Path:
-    """Verifies the path from a trusted root to the signing certificate, times aside.
+class Paths:
+    """Walks paths, and remembers those that held.
+
+    A path is remembered by the exact bytes of all its certificates, compared as values; so are its
+    issuers, for a new signing certificate under them. Only what verified is kept: a failure raises,
+    and the cache does not keep what raises. Times are not part of it: check_windows() judges them
+    anew for every document. Safe to share by threads.
 
     Args:
-        cabundle: DER of the issuers as in the document: root first.
-        certificate: DER of the signing certificate.
         roots: The trust anchors.
-
-    Raises:
-        ChainError: A rule of X-1 to X-9 or X-12 to X-19 is broken; the code says which.
+        cache_size: How many paths, and how many rows of issuers, to remember; 0 for none.
     """
-    # What each certificate says of itself (X-1, X-2, X-9, X-12 to X-15, X-17).
-    root = roots.find(cabundle[0])
-    issuers = [
-        root.certificate if root is not None and position == 0 else _read_issuer(der, position)
-        for position, der in enumerate(cabundle)
-    ]
-    leaf = read_certificate(certificate, "the signing certificate")
-    check_signer(leaf)
-    # Where it starts and what it is made of (X-4 to X-6, X-18).
-    if root is None:
-        _refuse_root(cabundle, roots)
-    if certificate in cabundle:
-        raise ChainError("chain.order", "the signing certificate stands in the cabundle itself")
-    if len(set(cabundle)) != len(cabundle):
-        raise ChainError("chain.loop", "a certificate stands twice in the cabundle")
-    # Each link, downwards, up to the first that does not hold (X-3, X-7, X-8, X-16, X-19).
-    path = (*issuers, leaf)
-    for position, (parent, child) in enumerate(pairwise(path)):
-        _check_names(parent, child, path)
-        _check_path_length(parent, further_authorities=len(issuers) - 1 - position)
-        _check_key_identifier(parent, child)
-        _check_signature(parent, child)
-    return Path(root, path)
+
+    def __init__(self, roots: TrustedRoots, cache_size: int) -> None:
+        self._roots = roots
+        self.issuers = lru_cache(cache_size)(self._walk_issuers)
+        self.walk = lru_cache(cache_size)(self._walk)
+
+    def _walk(self, cabundle: tuple[bytes, ...], certificate: bytes) -> Path:
+        """Verifies the path from a trusted root to the signing certificate.
+
+        Args:
+            cabundle: DER of the issuers as in the document: root first.
+            certificate: DER of the signing certificate.
+
+        Raises:
+            ChainError: A rule of X-1 to X-9 or X-12 to X-19 is broken; the code says which.
+        """
+        if certificate in cabundle:
+            raise ChainError("chain.order", "the signing certificate stands in the cabundle itself")
+        leaf = read_certificate(certificate, "the signing certificate")
+        check_signer(leaf)
+        known = self.issuers(cabundle)
+        path = (*known.certificates, leaf)
+        _check_link(known.leaf, leaf, path, further_authorities=0)
+        return Path(known.root, path)
+
+    def _walk_issuers(self, cabundle: tuple[bytes, ...]) -> Path:
+        """The same for the issuers alone, down to the one that signs documents' certificates."""
+        if len(set(cabundle)) != len(cabundle):
+            raise ChainError("chain.loop", "a certificate stands twice in the cabundle")
+        root = self._roots.find(cabundle[0])
+        path = tuple(
+            root.certificate if root is not None and position == 0 else _read_issuer(der, position)
+            for position, der in enumerate(cabundle)
+        )
+        if root is None:
+            _refuse_root(cabundle, self._roots)
+        for position, (parent, child) in enumerate(pairwise(path)):
+            _check_link(parent, child, path, further_authorities=len(path) - 1 - position)
+        return Path(root, path)
 
 
 def check_windows(path: Path, at_ms: int, skew_ms: int) -> None:
@@ -137,6 +155,16 @@ def _refuse_root(cabundle: Sequence[bytes], roots: TrustedRoots) -> NoReturn:
         f"the path starts at a certificate with SHA-256 {fingerprint}, which is not a trusted "
         f"root; {hint}",
     )
+
+
+def _check_link(
+    parent: Certificate, child: Certificate, path: Sequence[Certificate], further_authorities: int
+) -> None:
+    """One link (X-3, X-7, X-8, X-16, X-19), the cheap rules first."""
+    _check_names(parent, child, path)
+    _check_path_length(parent, further_authorities)
+    _check_key_identifier(parent, child)
+    _check_signature(parent, child)
 
 
 def _check_names(parent: Certificate, child: Certificate, path: Sequence[Certificate]) -> None:

@@ -50,6 +50,12 @@ DEFAULT_CLOCK_SKEW_SECONDS: Final = 60
 MAX_CLOCK_SKEW_SECONDS: Final = 300
 """X-20."""
 
+DEFAULT_CACHE_SIZE: Final = 1024
+"""Verified certificate paths that a Verifier remembers: about 20 MB when all are distinct."""
+
+MAX_CACHE_SIZE: Final = 65536
+"""The most that a caller may choose."""
+
 MIN_NONCE_BYTES: Final = 16
 """A shorter expected nonce is reported as ``freshness.short_nonce``."""
 
