@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from .draft import Edit
+from nitro_attest.testing.draft import Edit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,8 @@ class Case:
     Attributes:
         edit: The change to an ordinary document; None where the arguments below say it all.
         document: Arguments of ``FakeNitro.document`` that the case needs.
-        verify: Arguments of ``nitro_attest.verify`` that the case needs; they win over ``at_shift``.
+        verify: Arguments of ``nitro_attest.verify`` that the case needs; an ``at`` among them wins
+            over ``at_shift``.
         at_shift: How long after the document was made it is verified.
     """
 
@@ -25,7 +26,6 @@ class Case:
     document: Mapping[str, Any] = field(default_factory=dict, hash=False)
     verify: Mapping[str, Any] = field(default_factory=dict, hash=False)
     at_shift: timedelta = timedelta(0)
-
 
 
 @dataclass(frozen=True)
@@ -62,4 +62,6 @@ class Variant(Case):
     id: str
     rules: tuple[str, ...]
     description: str
-    warnings: tuple[str, ...] = field(default=("policy.none", "freshness.unbound", "root.custom"), kw_only=True)
+    warnings: tuple[str, ...] = field(
+        default=("policy.none", "freshness.unbound", "root.custom"), kw_only=True
+    )

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from . import _der as der
+from nitro_attest.testing import _der as der
 
 ECDSA_WITH_SHA384: Final = der.sequence(der.object_identifier("1.2.840.10045.4.3.3"))
 """RFC 5758 section 3.2: the parameters are absent."""
@@ -43,9 +43,7 @@ class Key:
 
     def sign(self, message: bytes, digest: hashes.HashAlgorithm | None = None) -> bytes:
         """An ECDSA signature over the message, as a DER SEQUENCE of r and s."""
-        algorithm = ec.ECDSA(
-            digest or hashes.SHA384(), deterministic_signing=self._deterministic
-        )
+        algorithm = ec.ECDSA(digest or hashes.SHA384(), deterministic_signing=self._deterministic)
         return self._private.sign(message, algorithm)
 
 
@@ -92,12 +90,10 @@ class Extension(NamedTuple):
     def der(self) -> bytes:
         """The Extension of RFC 5280 section 4.1; a criticality of FALSE is left out (DEFAULT)."""
         critical = der.tlv(0x01, b"\xff") if self.critical else b""
-        return der.sequence(
-            der.object_identifier(self.oid), critical, der.octet_string(self.value)
-        )
+        return der.sequence(der.object_identifier(self.oid), critical, der.octet_string(self.value))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CertificateForm:
     """What a certificate shall say.
 

@@ -7,7 +7,7 @@ That is what keeps a fault to the one rule that it names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from .certificates import CertificateForm, Key, KeyRing
+from nitro_attest.testing.certificates import CertificateForm, Key, KeyRing
 
 Stage = Literal["path", "chain", "fields", "payload", "items", "document"]
 Kind = Literal["enclave", "nitrotpm"]
@@ -103,7 +103,7 @@ class Options:
     nonce: bytes | None
     user_data: bytes | None
     public_key: bytes | None
-    absent: frozenset[str]
+    absent: Collection[str]
     indefinite: bool
     tagged: bool
     high_s: bool | None

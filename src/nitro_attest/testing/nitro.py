@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import re
 import secrets
 from collections.abc import Collection, Mapping
@@ -14,34 +13,17 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ..errors import InputError
-from ..limits import MAX_PCRS, PCR_BYTES
-from .cases import Case
-from .certificates import KeyRing
-from .draft import Draft, Kind, Options, finish
-from .faults import FAULTS
-from .pki import EPOCH, FakePki
-from .variants import VARIANTS
+from nitro_attest.errors import InputError
+from nitro_attest.limits import MAX_PCRS, PCR_BYTES
+from nitro_attest.testing import registers
+from nitro_attest.testing.cases import Case
+from nitro_attest.testing.certificates import KeyRing
+from nitro_attest.testing.draft import Draft, Kind, Options, finish
+from nitro_attest.testing.faults import FAULTS
+from nitro_attest.testing.pki import EPOCH, FakePki
+from nitro_attest.testing.variants import VARIANTS
 
-ZERO_PCR: Final = bytes(PCR_BYTES)
 OPTIONAL_FIELDS: Final = frozenset({"public_key", "user_data", "nonce"})
-
-
-def extend(register: bytes, data: bytes) -> bytes:
-    """The value of a PCR after an extension: SHA-384 over the old value and the data."""
-    return hashlib.sha384(register + data).digest()
-
-
-def measured(what: str) -> bytes:
-    """A PCR value that stands for an invented measurement."""
-    return extend(ZERO_PCR, hashlib.sha384(f"nitro-attest fake {what}".encode()).digest())
-
-
-IMAGE_PCRS: Final = {index: measured(f"PCR{index}") for index in range(3)}
-"""PCR0, PCR1 and PCR2 of every fake enclave that is not in debug mode."""
-
-ROLE_ARN: Final = "arn:aws:iam::123456789012:role/Webserver"
-"""The role of every fake parent instance; PCR3 measures it."""
 
 
 class FakeNitro:
@@ -56,7 +38,7 @@ class FakeNitro:
             arguments give equal documents. None: random keys.
         region: AWS region in the certificates' names.
         instance_id: The parent instance, ``i-`` and 8 or 17 lower-case hexadecimal digits.
-        enclave_id: 16 to 20 lower-case hexadecimal digits.
+        enclave_id: 16 lower-case hexadecimal digits.
         govcloud_dates: Give the root the dates of the GovCloud root, whose notAfter is a
             GeneralizedTime, in place of the commercial one's.
 
@@ -80,7 +62,7 @@ class FakeNitro:
     ) -> None:
         _require("region", r"[a-z]{2}(-[a-z]+)+-\d", region)
         _require("instance_id", r"i-([0-9a-f]{8}|[0-9a-f]{17})", instance_id)
-        _require("enclave_id", r"[0-9a-f]{16,20}", enclave_id)
+        _require("enclave_id", r"[0-9a-f]{16}", enclave_id)
         self._region = region
         self._instance_id = instance_id
         self._ring = KeyRing(
@@ -148,7 +130,7 @@ class FakeNitro:
             nonce=nonce,
             user_data=user_data,
             public_key=public_key,
-            absent=frozenset(absent),
+            absent=absent,
             indefinite=indefinite,
             tagged=tagged,
             high_s=high_s,
@@ -160,11 +142,11 @@ class FakeNitro:
     def _draft(self, options: Options) -> Draft:
         at = options.at.astimezone(timezone.utc)
         if options.kind == "enclave":
-            module_id, pcrs = self.module_id, _enclave_pcrs(self._instance_id)
+            module_id, pcrs = self.module_id, registers.enclave(self._instance_id)
         else:
-            module_id, pcrs = f"{self._instance_id}-tpm{0:016x}", _nitrotpm_pcrs()
+            module_id, pcrs = f"{self._instance_id}-tpm{0:016x}", registers.nitrotpm()
         if options.debug:
-            pcrs |= dict.fromkeys(IMAGE_PCRS, ZERO_PCR)
+            pcrs |= dict.fromkeys(registers.IMAGE, registers.ZERO)
         return Draft(
             options=options,
             ring=self._ring,
@@ -175,24 +157,6 @@ class FakeNitro:
             pcrs=pcrs | dict(options.pcrs),
             path=list(self._pki.path(at, module_id)),
         )
-
-
-def _enclave_pcrs(instance_id: str) -> dict[int, bytes]:
-    return (
-        dict.fromkeys(range(16), ZERO_PCR)
-        | IMAGE_PCRS
-        | {3: extend(ZERO_PCR, ROLE_ARN.encode()), 4: extend(ZERO_PCR, instance_id.encode())}
-    )
-
-
-def _nitrotpm_pcrs() -> dict[int, bytes]:
-    separator = extend(ZERO_PCR, hashlib.sha384(bytes(4)).digest())
-    return (
-        dict.fromkeys(range(24), ZERO_PCR)
-        | {index: measured(f"TPM PCR{index}") for index in (0, 1, 4, 5, 7, 8, 9, 10)}
-        | dict.fromkeys((2, 3, 6), separator)
-        | dict.fromkeys(range(17, 23), b"\xff" * PCR_BYTES)
-    )
 
 
 def _case(fault: str | None, variant: str | None) -> Case:
@@ -233,7 +197,7 @@ def _check(options: Options) -> None:
                 "input.expected", f"PCR{index} of {len(value)} bytes; 0 to 31 and 48 bytes expected"
             )
     given = {name for name in OPTIONAL_FIELDS if getattr(options, name) is not None}
-    if not options.absent <= OPTIONAL_FIELDS - given:
+    if not OPTIONAL_FIELDS - given >= set(options.absent):
         raise InputError(
             "input.expected", f"absent {sorted(options.absent)}: one is given or is not optional"
         )

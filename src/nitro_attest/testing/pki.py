@@ -14,7 +14,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from .certificates import CertificateForm, Extension, KeyRing
+from nitro_attest.testing.certificates import CertificateForm, Extension, KeyRing
 
 ROOT_NAME: Final = "FAKE-NOT-AWS.nitro-enclaves"
 
@@ -24,6 +24,19 @@ _SECOND: Final = timedelta(seconds=1)
 
 # Certificate authorities start this long before the first document that they may serve.
 _LEAD: Final = timedelta(hours=1)
+
+
+_KEY_USAGES: Final = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 
 
 def name(*attributes: tuple[x509.ObjectIdentifier, str]) -> bytes:
@@ -72,13 +85,7 @@ def basic_constraints(*, ca: bool, path_length: int | None = None) -> Extension:
 
 def key_usage(*usages: str, critical: bool = True) -> Extension:
     """A keyUsage with the bits that cryptography knows by these names."""
-    bits = dict.fromkeys(
-        (
-            "digital_signature content_commitment key_encipherment data_encipherment key_agreement"
-            " key_cert_sign crl_sign encipher_only decipher_only"
-        ).split(),
-        False,
-    )
+    bits = dict.fromkeys(_KEY_USAGES, False)
     return Extension.of(x509.KeyUsage(**bits | dict.fromkeys(usages, True)), critical=critical)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from ..cases import Fault
-from . import chain, envelope, payload, policy
+from nitro_attest.testing.cases import Fault
+from nitro_attest.testing.faults import chain, envelope, payload, policy
 
 FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
     {

@@ -18,11 +18,17 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from .. import _der as der
-from ..cases import Fault
-from ..certificates import ECDSA_WITH_SHA384, CertificateForm, Extension, Key
-from ..draft import P384_ORDER, Draft, Edit, change
-from ..pki import authority_key, basic_constraints, host_name, key_usage, root_name
+from nitro_attest.testing import _der as der
+from nitro_attest.testing.cases import Fault
+from nitro_attest.testing.certificates import ECDSA_WITH_SHA384, CertificateForm, Extension, Key
+from nitro_attest.testing.draft import P384_ORDER, Draft, Edit, change
+from nitro_attest.testing.pki import (
+    authority_key,
+    basic_constraints,
+    host_name,
+    key_usage,
+    root_name,
+)
 
 ROOT, REGIONAL, ZONAL, INSTANCE, LEAF = range(5)
 ROLES: Final = ("root", "regional", "zonal", "instance", "leaf")
@@ -104,6 +110,11 @@ def bundle(edit: Callable[[list[bytes]], list[bytes]]) -> Edit:
     return change("chain", cabundle=lambda draft: edit(draft.cabundle))
 
 
+def without(position: int) -> Edit:
+    """Leave a certificate out of the bundle."""
+    return bundle(lambda items: [*items[:position], *items[position + 1 :]])
+
+
 def leaf_der(edit: Callable[[bytes], bytes]) -> Edit:
     """Change the bytes of the issued leaf."""
     return change("chain", certificate=lambda draft: edit(draft.certificate))
@@ -121,12 +132,17 @@ def point(key: Key) -> bytes:
 
 def spki(parameters: bytes, encode: Callable[[bytes], bytes], oid: bytes = EC_PUBLIC_KEY) -> Edit:
     """Write the leaf's key with other parameters or another form of its point."""
+    return certificate(
+        LEAF, spki=lambda draft, form: _encoded_spki(parameters, encode(point(form.key)), oid)
+    )
 
-    def make(draft: Draft, form: CertificateForm) -> bytes:
-        algorithm = der.sequence(oid, parameters)
-        return der.sequence(algorithm, der.bit_string(encode(point(form.key))))
 
-    return certificate(LEAF, spki=make)
+def _encoded_spki(parameters: bytes, encoded: bytes, oid: bytes = EC_PUBLIC_KEY) -> bytes:
+    return der.sequence(der.sequence(oid, parameters), der.bit_string(encoded))
+
+
+def _compressed(full: bytes) -> bytes:
+    return bytes([2 | full[-1] & 1]) + full[1:49]
 
 
 def _explicit_parameters() -> bytes:
@@ -199,9 +215,10 @@ def _prolonged(position: int) -> Edit:
 
 
 def _smuggle_stranger(draft: Draft) -> None:
+    """Put a self-signed CA in place of the instance's, and let it issue the leaf."""
     rogue = _self_signed(draft, root_name("rogue.nitro-enclaves"), "rogue")
-    draft.path.insert(LEAF, rogue)
-    draft.path[-1] = replace(draft.path[-1], issuer=rogue.subject, signer=rogue.key)
+    leaf = replace(draft.path[LEAF], issuer=rogue.subject, signer=rogue.key)
+    draft.path[INSTANCE:] = [rogue, leaf]
 
 
 def _smuggle_twin_root(draft: Draft) -> None:
@@ -245,7 +262,9 @@ def _sub_ca(draft: Draft) -> None:
     draft.path[LEAF:] = [sub_ca, replace(leaf, issuer=sub_ca.subject, signer=key)]
 
 
-def _rename(position: int, subject: Callable[[bytes], bytes], issuer: Callable[[bytes], bytes]) -> Edit:
+def _rename(
+    position: int, subject: Callable[[bytes], bytes], issuer: Callable[[bytes], bytes]
+) -> Edit:
     """Change the name of a CA and how its child spells it."""
 
     def apply(draft: Draft) -> None:
@@ -266,112 +285,240 @@ def _pem(certificate_der: bytes) -> bytes:
 
 
 _FORM: Final = (
-    Fault("X-1.zeros", "cert.malformed", "64 zero bytes in place of the leaf.",
-          edit=leaf_der(lambda encoded: bytes(64))),
-    Fault("X-1.cut", "cert.malformed", "The leaf without its last byte.",
-          edit=leaf_der(lambda encoded: encoded[:-1])),
-    Fault("X-1.trailing", "cert.malformed",
-          "A byte after the leaf: two encodings of one certificate.",
-          edit=leaf_der(lambda encoded: encoded + b"\x00")),
+    Fault(
+        "X-1.zeros",
+        "cert.malformed",
+        "64 zero bytes in place of the leaf.",
+        edit=leaf_der(lambda encoded: bytes(64)),
+    ),
+    Fault(
+        "X-1.cut",
+        "cert.malformed",
+        "The leaf without its last byte.",
+        edit=leaf_der(lambda encoded: encoded[:-1]),
+    ),
+    Fault(
+        "X-1.trailing",
+        "cert.malformed",
+        "A byte after the leaf: two encodings of one certificate.",
+        edit=leaf_der(lambda encoded: encoded + b"\x00"),
+    ),
     Fault("X-1.pem", "cert.malformed", "The leaf as PEM text.", edit=leaf_der(_pem)),
     *(
-        Fault(f"X-1.{role}-version-{version + 1}", "cert.malformed",
-              f"The {role} certificate says version {version + 1}.",
-              edit=certificate(position, version=version or None))
+        Fault(
+            f"X-1.{role}-version-{version + 1}",
+            "cert.malformed",
+            f"The {role} certificate says version {version + 1}.",
+            edit=certificate(position, version=version or None),
+        )
         for position, role in ((REGIONAL, "regional"), (LEAF, "leaf"))
         for version in (0, 1, 3)
     ),
-    Fault("X-1.trailing-in-bundle", "cert.malformed", "A byte after the zonal certificate.",
-          edit=bundle(lambda items: [*items[:ZONAL], items[ZONAL] + b"\x00", items[INSTANCE]])),
-    Fault("X-1.empty-serial", "cert.malformed", "A serial number of no octets.",
-          edit=certificate(LEAF, serial=b"")),
-    Fault("X-1.padded-serial", "cert.malformed", "A serial number with a needless zero octet.",
-          edit=certificate(LEAF, serial=b"\x00\x01")),
-    Fault("X-1.broken-key-usage", "cert.malformed", "A keyUsage that is not a bit string.",
-          edit=put(LEAF, KEY_USAGE, Extension(KEY_USAGE, False, b"\x05\x00"))),
-    Fault("X-1.strange-name", "cert.malformed",
-          "An alternative name of a kind that libraries refuse to read.",
-          edit=add(LEAF, Extension("2.5.29.17", False, der.sequence(der.tlv(0xA3, b""))))),
+    Fault(
+        "X-1.trailing-in-bundle",
+        "cert.malformed",
+        "A byte after the zonal certificate.",
+        edit=bundle(lambda items: [*items[:ZONAL], items[ZONAL] + b"\x00", items[INSTANCE]]),
+    ),
+    Fault(
+        "X-1.empty-serial",
+        "cert.malformed",
+        "A serial number of no octets.",
+        edit=certificate(LEAF, serial=b""),
+    ),
+    Fault(
+        "X-1.padded-serial",
+        "cert.malformed",
+        "A serial number with a needless zero octet.",
+        edit=certificate(LEAF, serial=b"\x00\x01"),
+    ),
+    Fault(
+        "X-1.broken-key-usage",
+        "cert.malformed",
+        "A keyUsage that is not a bit string.",
+        edit=put(LEAF, KEY_USAGE, Extension(KEY_USAGE, False, b"\x05\x00")),
+    ),
+    Fault(
+        "X-1.strange-name",
+        "cert.malformed",
+        "An alternative name of a kind that libraries refuse to read.",
+        edit=add(LEAF, Extension("2.5.29.17", False, der.sequence(der.tlv(0xA3, b"")))),
+    ),
     Fault("X-2.zero", "cert.serial", "Serial number 0.", edit=certificate(LEAF, serial=0)),
-    Fault("X-2.negative", "cert.serial", "A negative serial number.",
-          edit=certificate(LEAF, serial=-(1 << 100))),
-    Fault("X-2.22-octets", "cert.serial", "A serial number of 22 octets.",
-          edit=certificate(INSTANCE, serial=1 << 168)),
-    Fault("X-2.500-bits", "cert.serial", "A serial number of 500 bits.",
-          edit=certificate(REGIONAL, serial=1 << 500)),
+    Fault(
+        "X-2.negative",
+        "cert.serial",
+        "A negative serial number.",
+        edit=certificate(LEAF, serial=-(1 << 100)),
+    ),
+    Fault(
+        "X-2.22-octets",
+        "cert.serial",
+        "A serial number of 22 octets.",
+        edit=certificate(INSTANCE, serial=1 << 168),
+    ),
+    Fault(
+        "X-2.500-bits",
+        "cert.serial",
+        "A serial number of 500 bits.",
+        edit=certificate(REGIONAL, serial=1 << 500),
+    ),
 )
 
 _ORDER: Final = (
-    Fault("X-3.reversed", "chain.order", "The bundle from the instance up to the root.",
-          edit=bundle(lambda items: items[::-1])),
-    Fault("X-3.root-last", "chain.order", "The root at the end, the rest in order.",
-          edit=bundle(lambda items: [*items[1:], items[0]])),
-    Fault("X-3.swapped", "chain.order", "Zonal and instance certificate in each other's place.",
-          edit=bundle(lambda items: [items[ROOT], items[REGIONAL], items[INSTANCE],
-                                     items[ZONAL]])),
-    Fault("X-4.same-name", "chain.untrusted_root",
-          "A root of the trusted one's name and identifier with another key, and a whole chain.",
-          edit=path(_other_root)),
-    Fault("X-4.aws-name", "chain.untrusted_root",
-          "A home-made root with the name of AWS's, and a whole chain below it.",
-          edit=path(lambda draft: _other_root(draft, common_name="aws.nitro-enclaves"))),
-    Fault("X-4.twin-signature", "chain.untrusted_root",
-          "The trusted root with the other form of its signature: not the bytes that are pinned.",
-          edit=certificate(ROOT, signature=_twin_signature)),
-    Fault("X-5.no-root", "chain.untrusted_root", "A bundle that starts below the root.",
-          edit=bundle(lambda items: items[1:])),
-    Fault("X-6.doubled", "chain.loop", "The regional certificate twice.",
-          edit=bundle(lambda items: [*items[:ZONAL], *items[REGIONAL:]])),
-    Fault("X-6.root-doubled", "chain.loop", "The root twice.",
-          edit=bundle(lambda items: [items[ROOT], *items])),
-    Fault("X-6.looped", "chain.loop", "All but the root a second time.",
-          edit=bundle(lambda items: [*items, *items[REGIONAL:]])),
-    Fault("X-6.crowd", "chain.signature",
-          "Seven CAs of one name: a searching verifier tries them in every order.",
-          edit=path(_crowd)),
+    Fault(
+        "X-3.reversed",
+        "chain.order",
+        "The bundle from the instance up to the root.",
+        edit=bundle(lambda items: items[::-1]),
+    ),
+    Fault(
+        "X-3.root-last",
+        "chain.order",
+        "The root at the end, the rest in order.",
+        edit=bundle(lambda items: [*items[1:], items[0]]),
+    ),
+    Fault(
+        "X-3.swapped",
+        "chain.order",
+        "Zonal and instance certificate in each other's place.",
+        edit=bundle(lambda items: [items[ROOT], items[REGIONAL], items[INSTANCE], items[ZONAL]]),
+    ),
+    Fault(
+        "X-4.same-name",
+        "chain.untrusted_root",
+        "A root of the trusted one's name and identifier with another key, and a whole chain.",
+        edit=path(_other_root),
+    ),
+    Fault(
+        "X-4.aws-name",
+        "chain.untrusted_root",
+        "A home-made root with the name of AWS's, and a whole chain below it.",
+        edit=path(lambda draft: _other_root(draft, common_name="aws.nitro-enclaves")),
+    ),
+    Fault(
+        "X-4.twin-signature",
+        "chain.untrusted_root",
+        "The trusted root with the other form of its signature: not the bytes that are pinned.",
+        edit=certificate(ROOT, signature=_twin_signature),
+    ),
+    Fault(
+        "X-5.no-root",
+        "chain.untrusted_root",
+        "A bundle that starts below the root.",
+        edit=bundle(lambda items: items[1:]),
+    ),
+    Fault(
+        "X-6.doubled",
+        "chain.loop",
+        "The regional certificate twice.",
+        edit=bundle(lambda items: [*items[:ZONAL], *items[REGIONAL:]]),
+    ),
+    Fault(
+        "X-6.root-doubled",
+        "chain.loop",
+        "The root twice.",
+        edit=bundle(lambda items: [items[ROOT], *items]),
+    ),
+    Fault(
+        "X-6.looped",
+        "chain.loop",
+        "All but the root a second time.",
+        edit=bundle(lambda items: [*items, *items[REGIONAL:]]),
+    ),
+    Fault(
+        "X-6.crowd",
+        "chain.signature",
+        "Seven CAs of one name: a searching verifier tries them in every order.",
+        edit=path(_crowd),
+    ),
     *(
-        Fault(f"X-7.no-{ROLES[position]}", "chain.name",
-              f"A bundle without the {ROLES[position]} certificate.",
-              edit=bundle(lambda items, at=position: [*items[:at], *items[at + 1 :]]))
+        Fault(
+            f"X-7.no-{ROLES[position]}",
+            "chain.name",
+            f"A bundle without the {ROLES[position]} certificate.",
+            edit=without(position),
+        )
         for position in INTERMEDIATES
     ),
-    Fault("X-7.stranger", "chain.name",
-          "A self-signed CA added to the bundle, and a leaf that it issued.",
-          edit=path(_smuggle_stranger)),
-    Fault("X-7.upper-case", "chain.name", "The leaf spells its issuer in upper case.",
-          edit=_rename(INSTANCE, _same, bytes.upper)),
-    Fault("X-7.string-type", "chain.name", "The leaf spells its issuer in another string type.",
-          edit=_rename(INSTANCE, _same, lambda name: name.replace(b"\x0c\x03AWS", b"\x13\x03AWS"))),
-    Fault("X-7.nameless", "chain.name", "A CA without a name, and a child that names nobody.",
-          edit=_rename(ZONAL, lambda name: der.sequence(), lambda name: der.sequence())),
+    Fault(
+        "X-7.stranger",
+        "chain.name",
+        "A self-signed CA in the bundle, and a leaf that it issued.",
+        edit=path(_smuggle_stranger),
+    ),
+    Fault(
+        "X-7.upper-case",
+        "chain.name",
+        "The leaf spells its issuer in upper case.",
+        edit=_rename(INSTANCE, _same, bytes.upper),
+    ),
+    Fault(
+        "X-7.string-type",
+        "chain.name",
+        "The leaf spells its issuer in another string type.",
+        edit=_rename(INSTANCE, _same, lambda name: name.replace(b"\x0c\x03AWS", b"\x13\x03AWS")),
+    ),
+    Fault(
+        "X-7.nameless",
+        "chain.name",
+        "A CA without a name, and a child that names nobody.",
+        edit=_rename(ZONAL, lambda name: der.sequence(), lambda name: der.sequence()),
+    ),
     *(
-        Fault(f"X-8.{ROLES[position]}-by-stranger", "chain.signature",
-              f"The {ROLES[position]} certificate signed by a key outside of the chain.",
-              edit=certificate(position, signer=lambda draft, form: draft.ring.key("stranger")))
+        Fault(
+            f"X-8.{ROLES[position]}-by-stranger",
+            "chain.signature",
+            f"The {ROLES[position]} certificate signed by a key outside of the chain.",
+            edit=certificate(position, signer=lambda draft, form: draft.ring.key("stranger")),
+        )
         for position in BELOW_ROOT
     ),
     *(
-        Fault(f"X-8.{ROLES[position]}-prolonged", "chain.signature",
-              f"A year added to the {ROLES[position]} certificate after it was signed.",
-              edit=_prolonged(position))
+        Fault(
+            f"X-8.{ROLES[position]}-prolonged",
+            "chain.signature",
+            f"A year added to the {ROLES[position]} certificate after it was signed.",
+            edit=_prolonged(position),
+        )
         for position in BELOW_ROOT
     ),
-    Fault("X-8.twin-root", "chain.signature",
-          "A self-signed CA with the root's name right below it, and a chain under its key.",
-          edit=path(_smuggle_twin_root)),
-    Fault("X-8.empty-signature", "chain.signature", "A certificate with a signature of no bytes.",
-          edit=certificate(LEAF, signature=b"")),
-    Fault("X-8.zero-signature", "chain.signature", "A certificate signed with r = s = 0.",
-          edit=certificate(LEAF, signature=encode_dss_signature(0, 0))),
-    Fault("X-8.raw-signature", "chain.signature", "A certificate signed in the form of COSE.",
-          edit=certificate(LEAF, signature=bytes(range(1, 97)))),
+    Fault(
+        "X-8.twin-root",
+        "chain.signature",
+        "A self-signed CA with the root's name right below it, and a chain under its key.",
+        edit=path(_smuggle_twin_root),
+    ),
+    Fault(
+        "X-8.empty-signature",
+        "chain.signature",
+        "A certificate with a signature of no bytes.",
+        edit=certificate(LEAF, signature=b""),
+    ),
+    Fault(
+        "X-8.zero-signature",
+        "chain.signature",
+        "A certificate signed with r = s = 0.",
+        edit=certificate(LEAF, signature=encode_dss_signature(0, 0)),
+    ),
+    Fault(
+        "X-8.raw-signature",
+        "chain.signature",
+        "A certificate signed in the form of COSE.",
+        edit=certificate(LEAF, signature=bytes(range(1, 97))),
+    ),
 )
 
 _ALGORITHM: Final = (
     *(
-        Fault(f"X-9.leaf-{name}", "cert.algorithm", f"A leaf with {what} key.",
-              edit=certificate(
-                  LEAF, spki=lambda draft, form, curve=curve: draft.ring.key("other", curve).spki))
+        Fault(
+            f"X-9.leaf-{name}",
+            "cert.algorithm",
+            f"A leaf with {what} key.",
+            edit=certificate(
+                LEAF, spki=lambda draft, form, curve=curve: draft.ring.key("other", curve).spki
+            ),
+        )
         for name, what, curve in (
             ("p256", "a P-256", ec.SECP256R1()),
             ("p521", "a P-521", ec.SECP521R1()),
@@ -379,182 +526,379 @@ _ALGORITHM: Final = (
             ("brainpool", "a Brainpool P384r1", ec.BrainpoolP384R1()),
         )
     ),
-    Fault("X-9.leaf-ed25519", "cert.algorithm", "A leaf with an Ed25519 key.",
-          edit=certificate(LEAF, spki=_ed25519)),
-    Fault("X-9.leaf-rsa", "cert.algorithm", "A leaf with an RSA key.",
-          edit=certificate(LEAF, spki=_rsa)),
+    Fault(
+        "X-9.leaf-ed25519",
+        "cert.algorithm",
+        "A leaf with an Ed25519 key.",
+        edit=certificate(LEAF, spki=_ed25519),
+    ),
+    Fault(
+        "X-9.leaf-rsa",
+        "cert.algorithm",
+        "A leaf with an RSA key.",
+        edit=certificate(LEAF, spki=_rsa),
+    ),
     *(
         Fault(f"X-9.leaf-{name}", "cert.algorithm", description, edit=edit)
         for name, description, edit in (
-            ("compressed", "A leaf whose point is compressed.",
-             spki(SECP384R1, lambda full: bytes([2 | full[-1] & 1]) + full[1:49])),
-            ("hybrid", "A leaf whose point is in the hybrid form.",
-             spki(SECP384R1, lambda full: bytes([6 | full[-1] & 1]) + full[1:])),
-            ("off-curve", "A leaf whose point is not on the curve.",
-             spki(SECP384R1, lambda full: full[:-1] + bytes([full[-1] ^ 1]))),
-            ("infinity", "A leaf whose point is the point at infinity.",
-             spki(SECP384R1, lambda full: b"\x00")),
-            ("explicit-curve",
-             "A leaf that spells its curve out: with a base point of the attacker's choice"
-             " anybody's key can be matched.",
-             spki(_explicit_parameters(), _same)),
-            ("implicit-curve", "A leaf that inherits its curve.",
-             spki(der.tlv(0x05, b""), _same)),
-            ("no-curve", "A leaf without a curve.", spki(b"", _same)),
-            ("ecdh", "A leaf with a key for agreement, not for signatures.",
-             spki(SECP384R1, _same, EC_DH)),
+            (
+                "compressed",
+                "A leaf whose point is compressed.",
+                spki(SECP384R1, _compressed),
+            ),
+            (
+                "hybrid",
+                "A leaf whose point is in the hybrid form.",
+                spki(SECP384R1, lambda full: bytes([6 | full[-1] & 1]) + full[1:]),
+            ),
+            (
+                "off-curve",
+                "A leaf whose point is not on the curve.",
+                spki(SECP384R1, lambda full: full[:-1] + bytes([full[-1] ^ 1])),
+            ),
+            (
+                "infinity",
+                "A leaf whose point is the point at infinity.",
+                spki(SECP384R1, lambda full: b"\x00"),
+            ),
+            (
+                "explicit-curve",
+                "A leaf that spells its curve out: with a base point of the attacker's choice"
+                " anybody's key can be matched.",
+                spki(_explicit_parameters(), _same),
+            ),
+            ("implicit-curve", "A leaf that inherits its curve.", spki(der.tlv(0x05, b""), _same)),
+            (
+                "ecdh",
+                "A leaf with a key for agreement, not for signatures.",
+                spki(SECP384R1, _same, EC_DH),
+            ),
         )
     ),
     *(
-        Fault(f"X-9.{ROLES[position]}-p256", "cert.algorithm",
-              f"A {ROLES[position]} CA with a P-256 key.",
-              edit=weak_key(position, ec.SECP256R1()))
+        Fault(
+            f"X-9.{ROLES[position]}-p256",
+            "cert.algorithm",
+            f"A {ROLES[position]} CA with a P-256 key.",
+            edit=weak_key(position, ec.SECP256R1()),
+        )
         for position in INTERMEDIATES
     ),
     *(
-        Fault(f"X-9.{ROLES[position]}-sha256", "cert.algorithm",
-              f"A {ROLES[position]} certificate signed over SHA-256.",
-              edit=certificate(position, digest=hashes.SHA256(), inner_algorithm=ECDSA_WITH_SHA256,
-                               outer_algorithm=ECDSA_WITH_SHA256))
+        Fault(
+            f"X-9.{ROLES[position]}-sha256",
+            "cert.algorithm",
+            f"A {ROLES[position]} certificate signed over SHA-256.",
+            edit=certificate(
+                position,
+                digest=hashes.SHA256(),
+                inner_algorithm=ECDSA_WITH_SHA256,
+                outer_algorithm=ECDSA_WITH_SHA256,
+            ),
+        )
         for position in BELOW_ROOT
     ),
-    Fault("X-9.leaf-sha512", "cert.algorithm", "A leaf signed over SHA-512.",
-          edit=certificate(LEAF, digest=hashes.SHA512(), inner_algorithm=ECDSA_WITH_SHA512,
-                           outer_algorithm=ECDSA_WITH_SHA512)),
-    Fault("X-9.inner-differs", "cert.algorithm",
-          "The signed part names SHA-256, the unsigned one SHA-384.",
-          edit=certificate(LEAF, inner_algorithm=ECDSA_WITH_SHA256)),
-    Fault("X-9.outer-differs", "cert.algorithm",
-          "The unsigned part names SHA-256, the signed one SHA-384.",
-          edit=certificate(LEAF, outer_algorithm=ECDSA_WITH_SHA256)),
-    Fault("X-9.null-parameters", "cert.algorithm", "Parameters where there must be none.",
-          edit=certificate(LEAF, inner_algorithm=ECDSA_WITH_SHA384_NULL,
-                           outer_algorithm=ECDSA_WITH_SHA384_NULL)),
-    Fault("X-9.outer-null-parameters", "cert.algorithm",
-          "Parameters in the algorithm that nothing signs.",
-          edit=certificate(LEAF, inner_algorithm=ECDSA_WITH_SHA384,
-                           outer_algorithm=ECDSA_WITH_SHA384_NULL)),
+    Fault(
+        "X-9.leaf-sha512",
+        "cert.algorithm",
+        "A leaf signed over SHA-512.",
+        edit=certificate(
+            LEAF,
+            digest=hashes.SHA512(),
+            inner_algorithm=ECDSA_WITH_SHA512,
+            outer_algorithm=ECDSA_WITH_SHA512,
+        ),
+    ),
+    Fault(
+        "X-9.inner-differs",
+        "cert.algorithm",
+        "The signed part names SHA-256, the unsigned one SHA-384.",
+        edit=certificate(LEAF, inner_algorithm=ECDSA_WITH_SHA256),
+    ),
+    Fault(
+        "X-9.outer-differs",
+        "cert.algorithm",
+        "The unsigned part names SHA-256, the signed one SHA-384.",
+        edit=certificate(LEAF, outer_algorithm=ECDSA_WITH_SHA256),
+    ),
+    Fault(
+        "X-9.inner-differs-with-copy",
+        "cert.algorithm",
+        "As before, with the bytes of the right algorithm in an extension to mislead a search.",
+        edit=certificate(
+            LEAF,
+            digest=hashes.SHA256(),
+            inner_algorithm=ECDSA_WITH_SHA256,
+            extensions=lambda draft, form: (
+                *form.extensions,
+                Extension(UNKNOWN_OID, False, ECDSA_WITH_SHA384),
+            ),
+        ),
+    ),
+    Fault(
+        "X-9.compressed-with-copy",
+        "cert.algorithm",
+        "A compressed point, with the bytes of the full key in an extension to mislead a search.",
+        edit=certificate(
+            LEAF,
+            spki=lambda draft, form: _encoded_spki(SECP384R1, _compressed(point(form.key))),
+            extensions=lambda draft, form: (
+                *form.extensions,
+                Extension(UNKNOWN_OID, False, form.key.spki),
+            ),
+        ),
+    ),
+    Fault(
+        "X-9.no-curve",
+        "cert.malformed",
+        "A leaf without a curve.",
+        edit=spki(b"", _same),
+    ),
+    Fault(
+        "X-9.null-parameters",
+        "cert.malformed",
+        "Parameters where there must be none.",
+        edit=certificate(
+            LEAF, inner_algorithm=ECDSA_WITH_SHA384_NULL, outer_algorithm=ECDSA_WITH_SHA384_NULL
+        ),
+    ),
+    Fault(
+        "X-9.outer-null-parameters",
+        "cert.malformed",
+        "Parameters in the algorithm that nothing signs.",
+        edit=certificate(
+            LEAF, inner_algorithm=ECDSA_WITH_SHA384, outer_algorithm=ECDSA_WITH_SHA384_NULL
+        ),
+    ),
 )
 
 _TIME: Final = (
     *(
-        Fault(f"X-10.{ROLES[position]}-expired", "cert.expired",
-              f"Verified after the {ROLES[position]} certificate ended.",
-              edit=certificate(
-                  position,
-                  not_after=lambda draft, form: issued(draft) + timedelta(minutes=10)),
-              at_shift=timedelta(minutes=20))
+        Fault(
+            f"X-10.{ROLES[position]}-expired",
+            "cert.expired",
+            f"Verified after the {ROLES[position]} certificate ended.",
+            edit=certificate(
+                position, not_after=lambda draft, form: issued(draft) + timedelta(minutes=10)
+            ),
+            at_shift=timedelta(minutes=20),
+        )
         for position in INTERMEDIATES
     ),
     *(
-        Fault(f"X-10.{ROLES[position]}-not-yet-valid", "cert.not_yet_valid",
-              f"Verified before the {ROLES[position]} certificate starts.",
-              edit=certificate(
-                  position,
-                  not_before=lambda draft, form: issued(draft) + timedelta(minutes=10)))
+        Fault(
+            f"X-10.{ROLES[position]}-not-yet-valid",
+            "cert.not_yet_valid",
+            f"Verified before the {ROLES[position]} certificate starts.",
+            edit=certificate(
+                position, not_before=lambda draft, form: issued(draft) + timedelta(minutes=10)
+            ),
+        )
         for position in BELOW_ROOT
     ),
-    Fault("X-10.leaf-expired", "cert.expired", "Verified one second after the leaf ended.",
-          at_shift=timedelta(hours=3, seconds=1)),
-    Fault("X-10.leaf-expired-half-a-second-ago", "cert.expired",
-          "Verified half a second after the leaf ended: fractions must not be dropped.",
-          at_shift=timedelta(hours=3, seconds=0.5)),
-    Fault("X-10.leaf-expired-long-ago", "cert.expired", "A document of last year, replayed.",
-          at_shift=timedelta(days=365)),
-    Fault("X-10.before-leaf", "cert.not_yet_valid",
-          "Verified two minutes before the leaf starts, by a clock that is slow.",
-          at_shift=timedelta(seconds=-123)),
+    Fault(
+        "X-10.leaf-expired",
+        "cert.expired",
+        "Verified one second after the leaf ended.",
+        at_shift=timedelta(hours=3, seconds=1),
+    ),
+    Fault(
+        "X-10.leaf-expired-half-a-second-ago",
+        "cert.expired",
+        "Verified half a second after the leaf ended: fractions must not be dropped.",
+        at_shift=timedelta(hours=3, seconds=0.5),
+    ),
+    Fault(
+        "X-10.leaf-expired-long-ago",
+        "cert.expired",
+        "A document of last year, replayed.",
+        at_shift=timedelta(days=365),
+    ),
+    Fault(
+        "X-10.before-leaf",
+        "cert.not_yet_valid",
+        "Verified two minutes before the leaf starts, by a clock that is slow.",
+        at_shift=timedelta(seconds=-123),
+    ),
 )
 
 _EXTENSIONS: Final = (
     *(
-        Fault(f"X-12.{ROLES[position]}", "cert.critical_extension",
-              f"A critical extension that nobody knows, in the {ROLES[position]} certificate.",
-              edit=add(position, Extension(UNKNOWN_OID, True, der.octet_string(b""))))
+        Fault(
+            f"X-12.{ROLES[position]}",
+            "cert.critical_extension",
+            f"A critical extension that nobody knows, in the {ROLES[position]} certificate.",
+            edit=add(position, Extension(UNKNOWN_OID, True, der.octet_string(b""))),
+        )
         for position in BELOW_ROOT
     ),
-    Fault("X-12.name-constraints", "cert.critical_extension",
-          "A critical limit to names, which is known but not obeyed here.",
-          edit=add(REGIONAL, Extension.of(
-              x509.NameConstraints([x509.DNSName("aws.invalid")], None), critical=True))),
-    Fault("X-12.extended-key-usage", "cert.critical_extension",
-          "A leaf for TLS servers, and critically so.",
-          edit=add(LEAF, Extension.of(
-              x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=True))),
-    Fault("X-13.key-usage-twice", "cert.malformed",
-          "Two keyUsages: one reader may sign with it, the other may not.",
-          edit=put(LEAF, KEY_USAGE, key_usage("digital_signature"), key_usage("key_agreement"))),
-    Fault("X-13.basic-constraints-twice", "cert.malformed", "A CA and not a CA at once.",
-          edit=put(INSTANCE, BASIC_CONSTRAINTS, basic_constraints(ca=False),
-                   basic_constraints(ca=True, path_length=0))),
-    Fault("X-13.unknown-twice", "cert.malformed", "An unknown extension twice.",
-          edit=add(ZONAL, *[Extension(UNKNOWN_OID, False, der.octet_string(b""))] * 2)),
+    Fault(
+        "X-12.name-constraints",
+        "cert.critical_extension",
+        "A critical limit to names, which is known but not obeyed here.",
+        edit=add(
+            REGIONAL,
+            Extension.of(x509.NameConstraints([x509.DNSName("aws.invalid")], None), critical=True),
+        ),
+    ),
+    Fault(
+        "X-12.extended-key-usage",
+        "cert.critical_extension",
+        "A leaf for TLS servers, and critically so.",
+        edit=add(
+            LEAF,
+            Extension.of(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=True),
+        ),
+    ),
+    Fault(
+        "X-13.key-usage-twice",
+        "cert.malformed",
+        "Two keyUsages: one reader may sign with it, the other may not.",
+        edit=put(LEAF, KEY_USAGE, key_usage("digital_signature"), key_usage("key_agreement")),
+    ),
+    Fault(
+        "X-13.basic-constraints-twice",
+        "cert.malformed",
+        "A CA and not a CA at once.",
+        edit=put(
+            INSTANCE,
+            BASIC_CONSTRAINTS,
+            basic_constraints(ca=False),
+            basic_constraints(ca=True, path_length=0),
+        ),
+    ),
+    Fault(
+        "X-13.unknown-twice",
+        "cert.malformed",
+        "An unknown extension twice.",
+        edit=add(ZONAL, *[Extension(UNKNOWN_OID, False, der.octet_string(b""))] * 2),
+    ),
     *(
-        Fault(f"X-14.{ROLES[position]}-{name}", "cert.not_ca",
-              f"The {ROLES[position]} certificate {what}.",
-              edit=put(position, BASIC_CONSTRAINTS, *new))
+        Fault(
+            f"X-14.{ROLES[position]}-{name}",
+            "cert.not_ca",
+            f"The {ROLES[position]} certificate {what}.",
+            edit=put(position, BASIC_CONSTRAINTS, *new),
+        )
         for position in INTERMEDIATES
         for name, what, new in (
             ("says-no", "says that it is no CA", (basic_constraints(ca=False),)),
             ("silent", "does not say whether it is a CA", ()),
-            ("not-critical", "says uncritically that it is a CA",
-             (basic_constraints(ca=True)._replace(critical=False),)),
+            (
+                "not-critical",
+                "says uncritically that it is a CA",
+                (basic_constraints(ca=True)._replace(critical=False),),
+            ),
         )
     ),
-    Fault("X-14.leaf-as-issuer", "cert.not_ca",
-          "An enclave's own certificate issues another one: whoever holds a leaf key could.",
-          edit=path(_leaf_issues_leaf)),
+    Fault(
+        "X-14.leaf-as-issuer",
+        "cert.not_ca",
+        "An enclave's own certificate issues another one: whoever holds a leaf key could.",
+        edit=path(_leaf_issues_leaf),
+    ),
     *(
-        Fault(f"X-15.{ROLES[position]}-{name}", "cert.key_usage",
-              f"The {ROLES[position]} certificate {what}.", edit=put(position, KEY_USAGE, *new))
+        Fault(
+            f"X-15.{ROLES[position]}-{name}",
+            "cert.key_usage",
+            f"The {ROLES[position]} certificate {what}.",
+            edit=put(position, KEY_USAGE, *new),
+        )
         for position in INTERMEDIATES
         for name, what, new in (
             ("silent", "does not say what its key is for", ()),
-            ("signs-data-only", "may sign, but no certificates",
-             (key_usage("digital_signature", "crl_sign"),)),
+            (
+                "signs-data-only",
+                "may sign, but no certificates",
+                (key_usage("digital_signature", "crl_sign"),),
+            ),
         )
     ),
     *(
-        Fault(f"X-16.{ROLES[position]}-allows-{allowed}", "cert.path_length",
-              f"The {ROLES[position]} CA allows {allowed} CAs below it; there is one more.",
-              edit=put(position, BASIC_CONSTRAINTS, basic_constraints(ca=True, path_length=allowed)))
+        Fault(
+            f"X-16.{ROLES[position]}-allows-{allowed}",
+            "cert.path_length",
+            f"The {ROLES[position]} CA allows {allowed} CAs below it; there is one more.",
+            edit=put(position, BASIC_CONSTRAINTS, basic_constraints(ca=True, path_length=allowed)),
+        )
         for position, allowed in ((REGIONAL, 1), (ZONAL, 0))
     ),
-    Fault("X-16.regional-allows-none", "cert.path_length", "A regional CA that allows no CA below.",
-          edit=put(REGIONAL, BASIC_CONSTRAINTS, basic_constraints(ca=True, path_length=0))),
-    Fault("X-16.instance-sub-ca", "cert.path_length",
-          "A CA below the instance's: a host makes itself an authority.", edit=path(_sub_ca)),
+    Fault(
+        "X-16.regional-allows-none",
+        "cert.path_length",
+        "A regional CA that allows no CA below.",
+        edit=put(REGIONAL, BASIC_CONSTRAINTS, basic_constraints(ca=True, path_length=0)),
+    ),
+    Fault(
+        "X-16.instance-sub-ca",
+        "cert.path_length",
+        "A CA below the instance's: a host makes itself an authority.",
+        edit=path(_sub_ca),
+    ),
     *(
         Fault(f"X-17.{name}", "cert.leaf_usage", f"A leaf {what}.", edit=edit)
         for name, what, edit in (
             ("no-key-usage", "that does not say what its key is for", put(LEAF, KEY_USAGE)),
-            ("non-repudiation-only", "that may not sign data",
-             put(LEAF, KEY_USAGE, key_usage("content_commitment", critical=False))),
-            ("certificate-signing-only", "that may sign certificates only",
-             put(LEAF, KEY_USAGE, key_usage("key_cert_sign"))),
-            ("no-basic-constraints", "that does not say whether it is a CA",
-             put(LEAF, BASIC_CONSTRAINTS)),
-            ("basic-constraints-not-critical", "that says uncritically that it is no CA",
-             put(LEAF, BASIC_CONSTRAINTS, basic_constraints(ca=False)._replace(critical=False))),
+            (
+                "non-repudiation-only",
+                "that may not sign data",
+                put(LEAF, KEY_USAGE, key_usage("content_commitment", critical=False)),
+            ),
+            (
+                "certificate-signing-only",
+                "that may sign certificates only",
+                put(LEAF, KEY_USAGE, key_usage("key_cert_sign")),
+            ),
+            (
+                "no-basic-constraints",
+                "that does not say whether it is a CA",
+                put(LEAF, BASIC_CONSTRAINTS),
+            ),
+            (
+                "basic-constraints-not-critical",
+                "that says uncritically that it is no CA",
+                put(LEAF, BASIC_CONSTRAINTS, basic_constraints(ca=False)._replace(critical=False)),
+            ),
             ("ca", "that is a CA", put(LEAF, BASIC_CONSTRAINTS, basic_constraints(ca=True))),
-            ("path-length", "that is no CA but limits those below it",
-             put(LEAF, BASIC_CONSTRAINTS,
-                 Extension(BASIC_CONSTRAINTS, True, der.sequence(der.integer(0))))),
         )
     ),
-    Fault("X-18.leaf-in-bundle", "chain.order", "The leaf stands in the bundle too.",
-          edit=change("chain", cabundle=lambda draft: [*draft.cabundle, draft.certificate])),
-    Fault("X-18.signed-by-issuer", "signature.invalid",
-          "The document is signed by the instance CA, whose certificate is in the path.",
-          edit=change("payload", signing_key=lambda draft: draft.path[INSTANCE].key)),
+    Fault(
+        "X-17.path-length",
+        "cert.malformed",
+        "A leaf that is no CA but limits those below it.",
+        edit=put(
+            LEAF,
+            BASIC_CONSTRAINTS,
+            Extension(BASIC_CONSTRAINTS, True, der.sequence(der.integer(0))),
+        ),
+    ),
+    Fault(
+        "X-18.leaf-in-bundle",
+        "cert.not_ca",
+        "The leaf stands in the bundle too, where only CAs may stand.",
+        edit=change("chain", cabundle=lambda draft: [*draft.cabundle, draft.certificate]),
+    ),
+    Fault(
+        "X-18.signed-by-issuer",
+        "signature.invalid",
+        "The document is signed by the instance CA, whose certificate is in the path.",
+        edit=change("payload", signing_key=lambda draft: draft.path[INSTANCE].key),
+    ),
     *(
-        Fault(f"X-19.{ROLES[position]}", "chain.key_id",
-              f"The {ROLES[position]} certificate names another key of its issuer.",
-              edit=put(position, AUTHORITY_KEY, authority_key(bytes(20))))
+        Fault(
+            f"X-19.{ROLES[position]}",
+            "chain.key_id",
+            f"The {ROLES[position]} certificate names another key of its issuer.",
+            edit=put(position, AUTHORITY_KEY, authority_key(bytes(20))),
+        )
         for position in INTERMEDIATES
     ),
-    Fault("X-19.leaf", "chain.key_id", "The leaf names another key of its issuer.",
-          edit=add(LEAF, authority_key(bytes(20)))),
+    Fault(
+        "X-19.leaf",
+        "chain.key_id",
+        "The leaf names another key of its issuer.",
+        edit=add(LEAF, authority_key(bytes(20))),
+    ),
 )
 
 FAULTS: Final = (*_FORM, *_ORDER, *_ALGORITHM, *_TIME, *_EXTENSIONS)
