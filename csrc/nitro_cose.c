@@ -35,8 +35,11 @@ static void read_tag(cbor_reader *r)
     if (next_is_tag(r)) {
         cbor_reader probe = *r;
         cbor_head head = {0};
-        (void)cbor_read_head(&probe, &head);
-        cbor_fail(r, NITRO_ERR_TAG, r->position, head.argument);
+        if (cbor_read_head(&probe, &head) || probe.status == NITRO_ERR_NOT_MINIMAL) {
+            cbor_fail(r, NITRO_ERR_TAG, r->position, head.argument);
+        } else {
+            *r = probe; /* no number to name: the head is cut short or of a reserved form */
+        }
     }
 }
 
