@@ -106,7 +106,10 @@ static inline bool cbor_take_if(cbor_reader *r, uint8_t byte)
 {
     uint8_t next;
     size_t start;
-    return cbor_peek(r, &next) && next == byte && cbor_take(r, 1, &start);
+    if (!cbor_peek(r, &next) || next != byte) {
+        return false;
+    }
+    return cbor_take(r, 1, &start);
 }
 
 /* A big-endian integer of 1, 2, 4 or 8 bytes. */

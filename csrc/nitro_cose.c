@@ -187,8 +187,10 @@ static bool read_module_id(cbor_reader *r, nitro_span *content)
     if (!cbor_take_text(r, &head, content)) {
         return false;
     }
-    return is_visible_ascii(r->bytes + content->offset, content->length) ||
-           cbor_fail_text(r, NITRO_ERR_MODULE_ID, head.offset, *content);
+    if (!is_visible_ascii(r->bytes + content->offset, content->length)) {
+        return cbor_fail_text(r, NITRO_ERR_MODULE_ID, head.offset, *content);
+    }
+    return true;
 }
 
 /* P-13 */
@@ -199,9 +201,11 @@ static bool read_digest(cbor_reader *r, nitro_span *content)
     if (!read_value_head(r, CBOR_TEXT, &head) || !cbor_take_text(r, &head, content)) {
         return false;
     }
-    return (content->length == sizeof sha384 &&
-            memcmp(r->bytes + content->offset, sha384, sizeof sha384) == 0) ||
-           cbor_fail_text(r, NITRO_ERR_DIGEST, head.offset, *content);
+    if (content->length != sizeof sha384 ||
+        memcmp(r->bytes + content->offset, sha384, sizeof sha384) != 0) {
+        return cbor_fail_text(r, NITRO_ERR_DIGEST, head.offset, *content);
+    }
+    return true;
 }
 
 /* P-14 */
@@ -403,7 +407,10 @@ static bool read_map(cbor_reader *r, const nitro_limits *limits, nitro_payload *
             return false;
         }
         if (cbor_is_break(&key)) {
-            return indefinite || cbor_fail(r, NITRO_ERR_BREAK, key.offset, 0);
+            if (!indefinite) {
+                return cbor_fail(r, NITRO_ERR_BREAK, key.offset, 0);
+            }
+            return true;
         }
         if (!read_key(r, &key, seen, &field) || !read_value(r, field, limits, out)) {
             return false;
