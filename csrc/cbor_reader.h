@@ -31,7 +31,7 @@ typedef struct {
     size_t length;
     size_t position;
     nitro_status status;
-    nitro_error error; /* field and index are kept current by the caller, for the error to come */
+    nitro_error error; /* field and index: set by cbor_enter(), for the error to come */
 } cbor_reader;
 
 typedef struct {
@@ -45,6 +45,15 @@ static inline cbor_reader cbor_reader_over(const uint8_t *bytes, size_t length)
 {
     cbor_reader r = {.bytes = bytes, .length = length, .status = NITRO_OK};
     return r;
+}
+
+/* Names what is read next, for the error to come; the name of an error sticks with it. */
+static inline void cbor_enter(cbor_reader *r, nitro_field field, uint32_t index)
+{
+    if (r->status == NITRO_OK) {
+        r->error.field = (uint32_t)field;
+        r->error.index = index;
+    }
 }
 
 /* Records the first error; always returns false, so that callers can return it. */
@@ -97,7 +106,10 @@ static inline bool cbor_take_if(cbor_reader *r, uint8_t byte)
 {
     uint8_t next;
     size_t start;
-    return cbor_peek(r, &next) && next == byte && cbor_take(r, 1, &start);
+    if (!cbor_peek(r, &next) || next != byte) {
+        return false;
+    }
+    return cbor_take(r, 1, &start);
 }
 
 /* A big-endian integer of 1, 2, 4 or 8 bytes. */

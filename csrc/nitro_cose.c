@@ -14,7 +14,7 @@
 
 static void check_size(cbor_reader *r)
 {
-    r->error.field = NITRO_FIELD_DOCUMENT;
+    cbor_enter(r, NITRO_FIELD_DOCUMENT, 0);
     if (r->length == 0) {
         cbor_fail(r, NITRO_ERR_EMPTY, 0, 0);
     } else if (r->length > NITRO_MAX_DOCUMENT) {
@@ -35,8 +35,11 @@ static void read_tag(cbor_reader *r)
     if (next_is_tag(r)) {
         cbor_reader probe = *r;
         cbor_head head = {0};
-        (void)cbor_read_head(&probe, &head);
-        cbor_fail(r, NITRO_ERR_TAG, r->position, head.argument);
+        if (cbor_read_head(&probe, &head) || probe.status == NITRO_ERR_NOT_MINIMAL) {
+            cbor_fail(r, NITRO_ERR_TAG, r->position, head.argument);
+        } else {
+            *r = probe; /* no number to name: the head is cut short or of a reserved form */
+        }
     }
 }
 
@@ -55,7 +58,7 @@ static nitro_span read_protected(cbor_reader *r)
     static const uint8_t es384[4] = {0xA1, 0x01, 0x38, 0x22};
     cbor_head head;
     nitro_span content = {0, 0};
-    r->error.field = NITRO_FIELD_PROTECTED;
+    cbor_enter(r, NITRO_FIELD_PROTECTED, 0);
     if (!cbor_read_head(r, &head) ||
         !cbor_require(r, &head, CBOR_BYTES, NITRO_ERR_PROTECTED)) {
         return content;
@@ -75,7 +78,7 @@ static nitro_span read_protected(cbor_reader *r)
 static void read_unprotected(cbor_reader *r)
 {
     size_t start;
-    r->error.field = NITRO_FIELD_UNPROTECTED;
+    cbor_enter(r, NITRO_FIELD_UNPROTECTED, 0);
     if (cbor_take(r, 1, &start) && r->bytes[start] != 0xA0) {
         cbor_fail(r, NITRO_ERR_UNPROTECTED, start, r->bytes[start]);
     }
@@ -87,7 +90,7 @@ static nitro_span read_element(cbor_reader *r, nitro_field field, nitro_status w
 {
     cbor_head head;
     nitro_span content = {0, 0};
-    r->error.field = field;
+    cbor_enter(r, field, 0);
     if (!cbor_read_head(r, &head) || !cbor_require(r, &head, CBOR_BYTES, wrong)) {
         return content;
     }
@@ -113,7 +116,7 @@ nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
     out->payload = read_element(&r, NITRO_FIELD_PAYLOAD, NITRO_ERR_PAYLOAD, 1, NITRO_MAX_PAYLOAD);
     out->signature = read_element(&r, NITRO_FIELD_SIGNATURE, NITRO_ERR_SIGNATURE_LENGTH,
                                   NITRO_SIGNATURE_SIZE, NITRO_SIGNATURE_SIZE);
-    r.error.field = NITRO_FIELD_DOCUMENT;
+    cbor_enter(&r, NITRO_FIELD_DOCUMENT, 0);
     (void)cbor_expect_end(&r);
     out->error = r.error;
     return r.status;
@@ -184,8 +187,10 @@ static bool read_module_id(cbor_reader *r, nitro_span *content)
     if (!cbor_take_text(r, &head, content)) {
         return false;
     }
-    return is_visible_ascii(r->bytes + content->offset, content->length) ||
-           cbor_fail_text(r, NITRO_ERR_MODULE_ID, head.offset, *content);
+    if (!is_visible_ascii(r->bytes + content->offset, content->length)) {
+        return cbor_fail_text(r, NITRO_ERR_MODULE_ID, head.offset, *content);
+    }
+    return true;
 }
 
 /* P-13 */
@@ -196,9 +201,11 @@ static bool read_digest(cbor_reader *r, nitro_span *content)
     if (!read_value_head(r, CBOR_TEXT, &head) || !cbor_take_text(r, &head, content)) {
         return false;
     }
-    return (content->length == sizeof sha384 &&
-            memcmp(r->bytes + content->offset, sha384, sizeof sha384) == 0) ||
-           cbor_fail_text(r, NITRO_ERR_DIGEST, head.offset, *content);
+    if (content->length != sizeof sha384 ||
+        memcmp(r->bytes + content->offset, sha384, sizeof sha384) != 0) {
+        return cbor_fail_text(r, NITRO_ERR_DIGEST, head.offset, *content);
+    }
+    return true;
 }
 
 /* P-14 */
@@ -216,9 +223,10 @@ static bool read_timestamp(cbor_reader *r, uint64_t *timestamp)
 }
 
 /* P-6, P-16, P-17: one pair of the map of PCRs */
-static bool read_pcr(cbor_reader *r, nitro_span pcrs[NITRO_MAX_PCRS])
+static bool read_pcr(cbor_reader *r, nitro_field kind, nitro_span pcrs[NITRO_MAX_PCRS])
 {
     cbor_head key;
+    cbor_enter(r, kind, 0);
     if (!cbor_read_head(r, &key)) {
         return false;
     }
@@ -228,7 +236,7 @@ static bool read_pcr(cbor_reader *r, nitro_span pcrs[NITRO_MAX_PCRS])
     if (key.major != CBOR_UINT || key.argument >= NITRO_MAX_PCRS) {
         return cbor_fail(r, NITRO_ERR_PCR_INDEX, key.offset, key.argument);
     }
-    r->error.index = (uint32_t)key.argument;
+    cbor_enter(r, kind, (uint32_t)key.argument);
     if (pcrs[key.argument].offset != 0) {
         return cbor_fail(r, NITRO_ERR_DUPLICATE, key.offset, key.argument);
     }
@@ -241,7 +249,7 @@ static bool check_image_pcrs(cbor_reader *r, size_t offset, const nitro_span pcr
 {
     for (uint32_t index = 0; index < 3; index++) {
         if (pcrs[index].offset == 0) {
-            r->error.index = index;
+            cbor_enter(r, NITRO_FIELD_PCRS, index);
             return cbor_fail(r, NITRO_ERR_PCRS_MISSING, offset, index);
         }
     }
@@ -259,7 +267,7 @@ static bool read_pcrs(cbor_reader *r, nitro_field kind, nitro_payload *out)
         return cbor_fail(r, NITRO_ERR_PCRS_COUNT, map.offset, map.argument);
     }
     for (uint64_t i = 0; i < map.argument; i++) {
-        if (!read_pcr(r, out->pcrs)) {
+        if (!read_pcr(r, kind, out->pcrs)) {
             return false;
         }
     }
@@ -279,7 +287,7 @@ static bool read_cabundle(cbor_reader *r, nitro_payload *out)
     }
     out->cabundle_count = (uint32_t)array.argument;
     for (uint32_t i = 0; i < out->cabundle_count; i++) {
-        r->error.index = i;
+        cbor_enter(r, NITRO_FIELD_CABUNDLE, i);
         if (!read_bytes(r, 1, NITRO_MAX_CERTIFICATE, NITRO_ERR_CABUNDLE_ENTRY,
                         &out->cabundle[i])) {
             return false;
@@ -333,7 +341,7 @@ static bool read_key(cbor_reader *r, const cbor_head *head, uint32_t *seen, nitr
     if (*field == NITRO_FIELD_KEY) {
         return cbor_fail_text(r, NITRO_ERR_UNKNOWN_KEY, head->offset, name);
     }
-    r->error.field = *field;
+    cbor_enter(r, *field, 0);
     if ((*seen & bit(*field)) != 0) {
         return cbor_fail_text(r, NITRO_ERR_DUPLICATE, head->offset, name);
     }
@@ -394,13 +402,15 @@ static bool read_map(cbor_reader *r, const nitro_limits *limits, nitro_payload *
     }
     const bool indefinite = map.info == CBOR_INFO_INDEFINITE;
     for (uint64_t pairs = 0; indefinite || pairs < map.argument; pairs++) {
-        r->error.field = NITRO_FIELD_KEY;
-        r->error.index = 0;
+        cbor_enter(r, NITRO_FIELD_KEY, 0);
         if (!cbor_read_head(r, &key)) {
             return false;
         }
         if (cbor_is_break(&key)) {
-            return indefinite || cbor_fail(r, NITRO_ERR_BREAK, key.offset, 0);
+            if (!indefinite) {
+                return cbor_fail(r, NITRO_ERR_BREAK, key.offset, 0);
+            }
+            return true;
         }
         if (!read_key(r, &key, seen, &field) || !read_value(r, field, limits, out)) {
             return false;
@@ -412,16 +422,16 @@ static bool read_map(cbor_reader *r, const nitro_limits *limits, nitro_payload *
 /* P-9 */
 static bool check_present(cbor_reader *r, uint32_t seen)
 {
-    static const uint8_t mandatory[] = {
+    static const nitro_field mandatory[] = {
         NITRO_FIELD_MODULE_ID,   NITRO_FIELD_DIGEST,   NITRO_FIELD_TIMESTAMP, NITRO_FIELD_PCRS,
         NITRO_FIELD_CERTIFICATE, NITRO_FIELD_CABUNDLE,
     };
     if ((seen & bit(NITRO_FIELD_NITROTPM_PCRS)) != 0) {
         seen |= bit(NITRO_FIELD_PCRS);
     }
-    for (size_t i = 0; i < sizeof mandatory; i++) {
+    for (size_t i = 0; i < sizeof mandatory / sizeof mandatory[0]; i++) {
         if ((seen & bit(mandatory[i])) == 0) {
-            r->error.field = mandatory[i];
+            cbor_enter(r, mandatory[i], 0);
             return cbor_fail(r, NITRO_ERR_MISSING, r->length, 0);
         }
     }
@@ -448,13 +458,14 @@ nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro
     *out = (nitro_payload){0};
     cbor_reader r = cbor_reader_over(payload, len);
     uint32_t seen = 0;
-    r.error.field = NITRO_FIELD_PAYLOAD;
+    cbor_enter(&r, NITRO_FIELD_PAYLOAD, 0);
     if (!limits_are_valid(limits)) {
         cbor_fail(&r, NITRO_ERR_LIMITS, 0, 0);
     } else if (len < 1 || len > NITRO_MAX_PAYLOAD) {
         cbor_fail(&r, NITRO_ERR_PAYLOAD, 0, len);
-    } else if (read_map(&r, limits, out, &seen) && cbor_expect_end(&r)) {
-        (void)check_present(&r, seen);
+    } else if (read_map(&r, limits, out, &seen)) {
+        cbor_enter(&r, NITRO_FIELD_PAYLOAD, 0);
+        (void)(cbor_expect_end(&r) && check_present(&r, seen));
     }
     out->error = r.error;
     return r.status;
