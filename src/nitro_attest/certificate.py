@@ -63,8 +63,8 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     Raises:
         ChainError: A rule is broken; the code says which.
     """
-    certificate, extensions = load_certificate(der, label)
-    _check_serial(certificate.serial_number, label)
+    certificate, extensions, serial = load_certificate(der, label)
+    _check_serial(serial, label)
     key = _read_key(certificate, der, label)
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     by_oid = {extension.oid: extension for extension in extensions}
@@ -127,8 +127,8 @@ def check_signer(certificate: Certificate) -> None:
     raise ChainError("cert.leaf_usage", f"{certificate.label} may not sign documents: {fault}")
 
 
-def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Extensions]:
-    """Decodes a certificate and its extensions, hostile ones included (X-1, X-13).
+def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Extensions, int]:
+    """Decodes a certificate, its extensions and serial number, hostile ones included (X-1, X-13).
 
     Args:
         der: The certificate, exactly.
@@ -144,12 +144,12 @@ def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Ext
             # Both are parsed on access; the rest of this module relies on their being sound.
             _ = certificate.subject, certificate.issuer, certificate.signature_algorithm_oid
             extensions = certificate.extensions
-            version = certificate.version
+            version, serial = certificate.version, certificate.serial_number
     except Exception as error:
         raise ChainError("cert.malformed", f"{label} cannot be read: {error}") from error
     if version is not x509.Version.v3:
         raise ChainError("cert.malformed", f"{label} is X.509 {version.name}; v3 was expected")
-    return certificate, extensions
+    return certificate, extensions, serial
 
 
 _filters_lock: Final = threading.Lock()

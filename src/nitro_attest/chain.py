@@ -172,7 +172,8 @@ def _check_names(parent: Certificate, child: Certificate, path: Sequence[Certifi
     issuer = child.parsed.issuer.public_bytes()
     if issuer == parent.parsed.subject.public_bytes() and child.parsed.issuer.rdns:
         return
-    if any(other.parsed.subject.public_bytes() == issuer for other in path):
+    others = (other for other in path if other not in (parent, child))
+    if any(other.parsed.subject.public_bytes() == issuer for other in others):
         raise ChainError(
             "chain.order",
             f"{child.label} was not issued by {parent.label} but by another certificate of the "

@@ -5,9 +5,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from nitro_attest import ChainError, FormatError, NitroAttestError, parse_unverified, verify
-
 from conftest import FIXTURES
+from nitro_attest import ChainError, FormatError, NitroAttestError, parse_unverified, verify
 
 
 def test_every_genuine_enclave_document_verifies_at_its_own_time(corpus):

@@ -3,6 +3,7 @@
 Neither is used by the package. Where they differ from us, the difference names our rule.
 """
 
+import functools
 import shutil
 import subprocess
 from datetime import timedelta
@@ -15,21 +16,38 @@ from cryptography.x509.verification import (
     ExtensionPolicy,
     PolicyBuilder,
     Store,
-    VerificationError,
 )
 
 from nitro_attest import ChainError, NitroAttestError, TrustedRoots, parse_unverified, verify
 from nitro_attest.testing import FAULTS
 
-# What another engine accepts although the named rule refuses it.
+# What another engine accepts although the named rule refuses it, and why it may.
 ENGINE_DOES_NOT_CHECK = {
-    *("X-2", "X-3", "X-5", "X-6", "X-9", "X-15", "X-17", "X-18", "X-19"),
+    "X-2": "any serial number",
+    "X-3": "the bundle is a bag",
+    "X-4": "a root is its name and key, not its bytes",
+    "X-5": "the root need not be sent",
+    "X-6": "the bundle is a bag",
+    "X-9": "weaker algorithms and other forms of keys",
+    "X-10": "fractions of a second are dropped",
+    "X-12": "further critical extensions are understood",
+    "X-18": "the bundle is a bag",
+    "X-19": "key identifiers are hints",
 }
-OPENSSL_DOES_NOT_CHECK = {*ENGINE_DOES_NOT_CHECK, "X-14"}
+OPENSSL_DOES_NOT_CHECK = {
+    rule: why for rule, why in ENGINE_DOES_NOT_CHECK.items() if rule not in ("X-10", "X-19")
+} | {
+    "X-1": "version 2, and names it cannot print",
+    "X-13": "an extension twice",
+    "X-14": "criticality",
+    "X-7": "names that differ in case or string type",
+    "X-15": "missing keyUsage",
+    "X-17": "what a signing certificate may do",
+}
 
 
 def engine_accepts(cabundle, leaf, root, at):
-    """Spec of the recipe: CA and leaf policies as AWS makes them, depth 3, the bundle as a bag."""
+    """CA and leaf policies as AWS makes them; the bundle is a bag to the engine."""
 
     def needs(extension, attribute):
         def check(_policy, _certificate, value):
@@ -62,7 +80,7 @@ def engine_accepts(cabundle, leaf, root, at):
             x509.load_der_x509_certificate(leaf),
             [x509.load_der_x509_certificate(der) for der in cabundle],
         )
-    except (VerificationError, ValueError):
+    except Exception:  # hostile certificates make the library raise more than it documents
         return False
     return True
 
@@ -73,12 +91,12 @@ def openssl_accepts(folder, cabundle, leaf, root, at):
             x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
             for der in (*cabundle, leaf)
         ]
-    except ValueError:
+    except Exception:
         return False
     (folder / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
     (folder / "bundle.pem").write_bytes(b"".join(pems[:-1]))
     (folder / "leaf.pem").write_bytes(pems[-1])
-    command = ["openssl", "verify", "-x509_strict", "-attime", str(int(at.timestamp()))]
+    command = ["openssl", "verify", "-attime", str(int(at.timestamp()))]
     command += ["-no-CAfile", "-no-CApath", "-no-CAstore", "-trusted", folder / "root.pem"]
     command += ["-untrusted", folder / "bundle.pem", folder / "leaf.pem"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -132,29 +150,36 @@ def test_openssl_agrees_on_every_genuine_chain(corpus, tmp_path):
             assert theirs == ours
 
 
-FORGED = sorted(name for name, fault in FAULTS.items() if fault.rule.startswith("X-"))
+FORGED = sorted(
+    name
+    for name, fault in FAULTS.items()
+    if fault.rule.startswith("X-") and int(fault.rule[2:]) < 20
+)
+pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 
 
-@pytest.mark.parametrize("name", FORGED)
-def test_what_we_accept_the_path_engine_accepts_and_the_reverse(name, fake, when):
-    fault = FAULTS[name]
-    document = fake.document(at=when, fault=name)
-    at = when + fault.at_shift
-    parsed = parse_unverified(document)
-    root = x509.load_pem_x509_certificate(fake.root_pem)
-    ours = we_accept(document, fake.root_pem, at)
-    theirs = engine_accepts(parsed.cabundle, parsed.certificate, root, at)
-    assert ours == theirs or (theirs and fault.rule in ENGINE_DOES_NOT_CHECK)
+def too_lenient(accepts, fake, when):
+    """Rules whose faults another engine accepts; fails where it refuses what we accept."""
+    rules = set()
+    for name in FORGED:
+        fault = FAULTS[name]
+        document = fake.document(at=when, fault=name)
+        at = when + fault.at_shift
+        parsed = parse_unverified(document)
+        root = x509.load_pem_x509_certificate(fake.root_pem)
+        ours = we_accept(document, fake.root_pem, at)
+        theirs = accepts(parsed.cabundle, parsed.certificate, root, at)
+        assert theirs or not ours, f"{name}: we accept what another engine refuses"
+        if theirs and not ours:
+            rules.add(fault.rule)
+    return rules
+
+
+def test_the_path_engine_refuses_every_forged_chain_but_by_rules_that_are_ours(fake, when):
+    assert too_lenient(engine_accepts, fake, when) == set(ENGINE_DOES_NOT_CHECK)
 
 
 @needs_openssl
-@pytest.mark.parametrize("name", FORGED)
-def test_what_we_accept_openssl_accepts_and_the_reverse(name, fake, when, tmp_path):
-    fault = FAULTS[name]
-    document = fake.document(at=when, fault=name)
-    at = when + fault.at_shift
-    parsed = parse_unverified(document)
-    root = x509.load_pem_x509_certificate(fake.root_pem)
-    ours = we_accept(document, fake.root_pem, at)
-    theirs = openssl_accepts(tmp_path, parsed.cabundle, parsed.certificate, root, at)
-    assert ours == theirs or (theirs and fault.rule in OPENSSL_DOES_NOT_CHECK)
+def test_openssl_refuses_every_forged_chain_but_by_rules_that_are_ours(fake, when, tmp_path):
+    accepts = functools.partial(openssl_accepts, tmp_path)
+    assert too_lenient(accepts, fake, when) == set(OPENSSL_DOES_NOT_CHECK)

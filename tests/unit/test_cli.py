@@ -7,17 +7,18 @@ import signal
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from nitro_attest.__main__ import run
-
 from conftest import FIXTURES
+from nitro_attest.__main__ import run
 
 GENUINE = FIXTURES / "real/20250916_encl_us-east-1_tkhq_b1086cbb.bin"
 DEBUG = FIXTURES / "real/20241114_encl_us-east-1_mystenlabs_7d81da0d.bin"
 PCR0 = (
-    "f67076a8f9796b90d7f0eb148ec6926f66fe04c80861151916961f7dec715b3c8a36e5908e9551c20048719da134b207"
+    "f67076a8f9796b90d7f0eb148ec6926f66fe04c808611519"
+    "16961f7dec715b3c8a36e5908e9551c20048719da134b207"
 )
 TOOL = [sys.executable, "-m", "nitro_attest"]
 
@@ -182,7 +183,9 @@ def test_c3_text_forms_are_recognised(tool, tmp_path, wrap):
     assert tool("verify", path, "--at", "document", "--format", named)[0] == 0
 
 
-@pytest.mark.parametrize("data", [b"", b"hello world!", b"\0" * 9, b"{}", b"abc=d", b"\x84" * 70000])
+@pytest.mark.parametrize(
+    "data", [b"", b"hello world!", b"\0" * 9, b"{}", b"abc=d", b"\x84" * 70000]
+)
 @pytest.mark.parametrize("form", [[], ["--format", "raw"], ["--format", "hex"]])
 def test_c3_what_is_no_document_is_a_format_error(tool, tmp_path, data, form):
     path = tmp_path / "doc"
@@ -234,11 +237,8 @@ def test_inspect_says_unverified_first(tool, tmp_path):
 
 
 def test_what_a_certificate_says_cannot_steer_a_terminal(tool, tmp_path):
-    data = bytearray(GENUINE.read_bytes())
-    at = data.index(b"aws.nitro-enclaves")
-    data[at : at + 4] = b"\x1b[2J"
     path = tmp_path / "doc"
-    path.write_bytes(data)
+    path.write_bytes(GENUINE.read_bytes().replace(b".aws.nitro-", b"\x1b[2J.nitro-"))
     code, out, _ = tool("inspect", path)
     assert code == 0
     assert "\x1b" not in out
@@ -267,9 +267,9 @@ def test_a_closed_pipe_exits_74_and_says_nothing():
     assert process.wait() == 74
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_no_success():
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [*TOOL, "verify", str(GENUINE), "--at", "document"],
             stdout=full,

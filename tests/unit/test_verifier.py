@@ -1,4 +1,4 @@
-"""The arguments of verify() and Verifier: what they mean, and that none fails open (X-20 to X-24)."""
+"""The arguments of verify() and Verifier: what they mean; none fails open (X-20 to X-24)."""
 
 import pickle
 from datetime import datetime, timedelta, timezone
@@ -157,7 +157,7 @@ def test_times_at_the_ends_of_the_calendar_are_judged_not_crashed(fake_document,
 
 
 def test_x24_names_that_disagree_can_be_made_a_warning(fake, roots, when):
-    document = fake.document(at=when, fault="X-24.module-id-of-another-enclave")
+    document = fake.document(at=when, fault="X-24.other-enclave")
     refusing = Verifier(roots, policy=ANY_ENCLAVE)
     assert code_of(refusing.verify, document, at=when) == "consistency.module_id"
     warning = Verifier(roots, policy=ANY_ENCLAVE, consistency="warn")
@@ -257,7 +257,7 @@ def test_an_attestation_names_its_chain_from_the_leaf_to_our_root(fake_document,
 
 
 def test_section_1_3_one_attestation_has_four_encodings_and_one_id(fake, when):
-    base = dict(at=when, nonce=b"n" * 16)
+    base = {"at": when, "nonce": b"n" * 16}
     documents = {
         fake.document(**base, tagged=tagged, high_s=high_s)
         for tagged in (False, True)
@@ -290,9 +290,7 @@ def test_load_public_key_reads_subject_public_key_info_and_refuses_the_rest(fake
         document = fake.document(at=when, public_key=data)
         assert verify(document, fake.root_pem, at=when).load_public_key() == key
     for data in (None, b"", key.public_bytes_raw(), b"-----BEGIN nothing"):
-        attestation = verify(
-            fake.document(at=when, public_key=data), fake.root_pem, at=when
-        )
+        attestation = verify(fake.document(at=when, public_key=data), fake.root_pem, at=when)
         with pytest.raises(InputError):
             attestation.load_public_key()
 

@@ -636,19 +636,6 @@ _ALGORITHM: Final = (
         ),
     ),
     Fault(
-        "X-9.compressed-with-copy",
-        "cert.algorithm",
-        "A compressed point, with the bytes of the full key in an extension to mislead a search.",
-        edit=certificate(
-            LEAF,
-            spki=lambda draft, form: _encoded_spki(SECP384R1, _compressed(point(form.key))),
-            extensions=lambda draft, form: (
-                *form.extensions,
-                Extension(UNKNOWN_OID, False, form.key.spki),
-            ),
-        ),
-    ),
-    Fault(
         "X-9.no-curve",
         "cert.malformed",
         "A leaf without a curve.",
@@ -874,7 +861,7 @@ _EXTENSIONS: Final = (
     ),
     Fault(
         "X-18.leaf-in-bundle",
-        "cert.not_ca",
+        "chain.order",
         "The leaf stands in the bundle too, where only CAs may stand.",
         edit=change("chain", cabundle=lambda draft: [*draft.cabundle, draft.certificate]),
     ),
