@@ -33,14 +33,9 @@ if TYPE_CHECKING:
         PolicyFailure,
         SignatureError,
     )
-    from nitro_attest.policy import (
-        ANY_ENCLAVE,
-        UNCHECKED,
-        AnyEnclave,
-        MeasurementSet,
-        Notice,
-        Policy,
-    )
+    from nitro_attest.measurement_set import MeasurementSet, Notice
+    from nitro_attest.policy import ANY_ENCLAVE, AnyEnclave, Policy
+    from nitro_attest.requirements import UNCHECKED
     from nitro_attest.roots import TrustedRoots
     from nitro_attest.verifier import Verifier, verify
 
@@ -62,10 +57,10 @@ _HOMES = {
     "PolicyFailure": "errors",
     "SignatureError": "errors",
     "ANY_ENCLAVE": "policy",
-    "UNCHECKED": "policy",
+    "UNCHECKED": "requirements",
     "AnyEnclave": "policy",
-    "MeasurementSet": "policy",
-    "Notice": "policy",
+    "MeasurementSet": "measurement_set",
+    "Notice": "measurement_set",
     "Policy": "policy",
     "TrustedRoots": "roots",
     "Verifier": "verifier",

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 
 from nitro_attest.document import AttestationDocument
 from nitro_attest.errors import InputError
-from nitro_attest.policy import AnyEnclave, Notice, Policy
+from nitro_attest.measurement_set import Notice
+from nitro_attest.policy import AnyEnclave, Policy
 from nitro_attest.roots import Root
 
 if TYPE_CHECKING:

@@ -1,171 +1,41 @@
-"""What a caller may require of an authentic document: documents in, failures out, no cryptography.
-
-Every check iterates over what is expected, never over what the document happens to hold, so that
-whatever is absent fails (P-18).
-"""
+"""What an enclave must be: what a user writes down once and every verification is held against."""
 
 from __future__ import annotations
 
-import hmac
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import reprlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from nitro_attest.document import AttestationDocument
 from nitro_attest.errors import InputError, PolicyFailure
-from nitro_attest.limits import MAX_PCRS, MIN_NONCE_BYTES, PCR_BYTES
+from nitro_attest.measurement_set import MeasurementSet, Notice
+from nitro_attest.strict_json import check_keys
 
-_ZERO: Final = bytes(PCR_BYTES)
-_IMAGE_PCRS: Final = (0, 1, 2)
+POLICY_SCHEMA: Final = "nitro-attest-policy/1"
+"""Marks the JSON form of a Policy."""
 
-EMPTY_RAMDISKS: Final = bytes.fromhex(
-    "21b9efbc184807662e966d34f390821309eeac6802309798826296bf3e8bec7c10edb30948c90ba67310f7b964fc500a"
+_CAVEATS: Final = {
+    "policy.source_unattested": "the expected PCRs were read from a running enclave's parent or "
+    "from a document, not from a build: nobody but the parent says that they are right",
+    "policy.debug_flag": "the enclave that the expected PCRs were read from runs in debug mode: "
+    "its documents say zero for PCR0, PCR1 and PCR2 and will not match",
+}
+_JSON_KEYS: Final = frozenset(
+    {
+        "schema",
+        "measurements",
+        "max_age_seconds",
+        "allow_debug",
+        "require_nonce",
+        "module_ids",
+        "instance_ids",
+        "regions",
+        "caveats",
+    }
 )
-"""M-4. PCR2 of every image with one ramdisk: SHA-384 of 48 zeros and the SHA-384 of nothing."""
-
-
-class _Unchecked(bytes):
-    """The type of UNCHECKED: an argument that was not given, as opposed to None or empty."""
-
-    def __repr__(self) -> str:
-        return "UNCHECKED"
-
-
-UNCHECKED: Final[bytes] = _Unchecked()
-"""Default of ``nonce``, ``user_data`` and ``public_key``: nothing is expected.
-
-Compared by identity, so that neither None nor an empty value, which a caller may pass by mistake,
-can mean it.
-"""
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something that a verified result does not prove, or that its reader should know.
-
-    Attributes:
-        code: Stable identifier, such as ``policy.none``.
-        message: The sentence for a person.
-    """
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
-class MeasurementSet:
-    """PCR values that must all match: one version of one image.
-
-    Attributes:
-        pcrs: Expected values by index (0 to 31): 48 bytes, or 96 hex digits in either case with an
-            optional 0x, which become bytes here.
-        name: What to call the set in results, such as ``v1.4.2``.
-
-    Raises:
-        InputError: ``policyfile.empty`` (no PCR), ``policyfile.pcr_index``, ``policyfile.hex``, or
-            ``policyfile.zero_pin`` (PCR0, PCR1 or PCR2 of all zeros would demand debug mode, M-3).
-    """
-
-    pcrs: Mapping[int, bytes]
-    name: str | None = None
-
-    def __init__(self, pcrs: Mapping[int, bytes | str], name: str | None = None) -> None:
-        if not isinstance(pcrs, Mapping) or not pcrs:
-            raise InputError(
-                "policyfile.empty",
-                "a measurement set must hold at least one PCR; an empty one would accept anything",
-            )
-        values = {_pcr_index(index): _pcr_value(index, value) for index, value in pcrs.items()}
-        object.__setattr__(self, "pcrs", MappingProxyType(dict(sorted(values.items()))))
-        object.__setattr__(self, "name", name)
-
-    def failures(self, document: AttestationDocument) -> list[PolicyFailure]:
-        """Every expected PCR that the document lacks or that has another value there."""
-        failures = []
-        for index, expected in self.pcrs.items():
-            found = document.pcrs.get(index)
-            if found is not None and hmac.compare_digest(found, expected):
-                continue
-            code, what = (
-                ("policy.pcr_absent", f"PCR{index} is not in the document")
-                if found is None
-                else ("policy.pcr_mismatch", f"PCR{index} is {found.hex()}")
-            )
-            failures.append(
-                PolicyFailure(
-                    code,
-                    f"{what}; {expected.hex()} was expected" + self._suffix(),
-                    expected=expected.hex(),
-                    found=None if found is None else found.hex(),
-                    pcr=index,
-                    measurement_set=self.name,
-                )
-            )
-        return failures
-
-    def weaknesses(self) -> list[Notice]:
-        """Pins that say less than they seem to (M-3, M-4)."""
-        notices = []
-        pins_nothing = all(
-            value == _ZERO or (index == 2 and value == EMPTY_RAMDISKS)
-            for index, value in self.pcrs.items()
-        )
-        if pins_nothing:
-            notices.append(
-                Notice(
-                    "policy.weak",
-                    "the expected PCRs are constants that many different images share; pin PCR0, "
-                    "PCR1 and PCR2" + self._suffix(),
-                )
-            )
-        for index, meaning in ((3, "no IAM role was attached"), (8, "the image is not signed")):
-            if self.pcrs.get(index) == _ZERO:
-                notices.append(
-                    Notice(
-                        "policy.weak", f"PCR{index} of all zeros means: {meaning}{self._suffix()}"
-                    )
-                )
-        return notices
-
-    def _suffix(self) -> str:
-        return f" (measurement set {self.name!r})" if self.name is not None else ""
-
-
-def _pcr_index(index: object) -> int:
-    if type(index) is not int or not 0 <= index < MAX_PCRS:
-        raise InputError(
-            "policyfile.pcr_index",
-            f"PCR index {index!r} is not an integer from 0 to {MAX_PCRS - 1}",
-        )
-    return index
-
-
-def _pcr_value(index: int, value: object) -> bytes:
-    """M-9 for text; M-3 for both."""
-    if isinstance(value, str):
-        digits = value[2:] if value[:2] in ("0x", "0X") else value
-        if not re.fullmatch(rf"[0-9A-Fa-f]{{{2 * PCR_BYTES}}}", digits):
-            raise InputError(
-                "policyfile.hex",
-                f"PCR{index} value has {len(digits)} digits or a character that is none; "
-                f"{2 * PCR_BYTES} hex digits were expected",
-            )
-        value = bytes.fromhex(digits)
-    if not isinstance(value, bytes) or len(value) != PCR_BYTES:
-        found = f"{len(value)} bytes" if isinstance(value, bytes) else type(value).__name__
-        raise InputError(
-            "policyfile.hex", f"PCR{index} value is {found}; {PCR_BYTES} bytes or hex were expected"
-        )
-    if index in _IMAGE_PCRS and value == _ZERO:
-        raise InputError(
-            "policyfile.zero_pin",
-            f"PCR{index} is pinned to zeros, the value of every enclave in debug mode; use the "
-            "measurements that the image was built with",
-        )
-    return value
+_JSON_SET_KEYS: Final = frozenset({"name", "pcrs"})
 
 
 def check_max_age(max_age: timedelta | None) -> None:
@@ -216,42 +86,128 @@ ANY_ENCLAVE: Final = AnyEnclave()
 
 @dataclass(frozen=True)
 class Policy:
-    """What an enclave must be: one of several measurement sets, and not in debug mode.
+    """What an enclave must be: one of several measurement sets, where it may run, how fresh.
 
     Attributes:
-        measurements: The allowed sets; a document must match one of them wholly.
+        measurements: The allowed sets; a document must match one of them wholly (L-8). Of several,
+            those without a name are called ``#1``, ``#2`` by their place, so that a result can say
+            which one matched.
         max_age: The greatest age of a document; None for no limit (X-23).
-        allow_debug: Accept debug mode (M-2).
+        allow_debug: Accept debug mode (M-2). Such a document says zero for PCR0 to PCR2, so a set
+            that pins one of them still refuses it.
+        require_nonce: Every call must bring the nonce that it expects. A call that does not is
+            ``input.nonce``, not a refused document: it is the caller who forgot, and a document
+            judged without the challenge that it should answer would prove nothing fresh.
+        module_ids: The enclaves allowed, by their exact name (one run of one enclave each); None
+            for any.
+        instance_ids: The parent EC2 instances allowed; None for any.
+        regions: The AWS regions allowed; None for any.
+        caveats: What is known against the source of the measurements: ``policy.source_unattested``,
+            ``policy.debug_flag``. Each is a warning on every result.
 
     Raises:
-        InputError: ``policyfile.*`` for an empty or malformed set of measurements, ``input.time``
-            for a max_age that is not positive.
+        InputError: ``policyfile.*`` for an empty or malformed set, list of names or caveat,
+            ``policyfile.duplicate`` for two sets of one name, ``input.time`` for a max_age that is
+            not positive.
     """
 
     measurements: tuple[MeasurementSet, ...]
     max_age: timedelta | None
     allow_debug: bool
+    require_nonce: bool
+    module_ids: tuple[str, ...] | None
+    instance_ids: tuple[str, ...] | None
+    regions: tuple[str, ...] | None
+    caveats: tuple[str, ...]
 
     def __init__(
         self,
         measurements: Sequence[MeasurementSet | Mapping[int, bytes | str]],
         max_age: timedelta | None = None,
         allow_debug: bool = False,
+        *,
+        require_nonce: bool = False,
+        module_ids: Collection[str] | None = None,
+        instance_ids: Collection[str] | None = None,
+        regions: Collection[str] | None = None,
+        caveats: Collection[str] = (),
     ) -> None:
-        if isinstance(measurements, (Mapping, str)) or not measurements:
-            raise InputError(
-                "policyfile.empty",
-                "a policy needs a list of at least one measurement set; to accept any enclave, "
-                "say ANY_ENCLAVE",
-            )
         check_max_age(max_age)
-        sets = tuple(
-            item if isinstance(item, MeasurementSet) else MeasurementSet(item)
-            for item in measurements
-        )
-        object.__setattr__(self, "measurements", sets)
-        object.__setattr__(self, "max_age", max_age)
-        object.__setattr__(self, "allow_debug", allow_debug)
+        known_against = _texts("caveats", caveats)
+        check_keys(known_against, _CAVEATS.keys(), "the list of caveats")
+        values = {
+            "measurements": _measurement_sets(measurements),
+            "max_age": max_age,
+            "allow_debug": _flag("allow_debug", allow_debug),
+            "require_nonce": _flag("require_nonce", require_nonce),
+            "module_ids": _allowed("module_ids", module_ids),
+            "instance_ids": _allowed("instance_ids", instance_ids),
+            "regions": _allowed("regions", regions),
+            "caveats": known_against,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Policy:
+        """The policy that a JSON object describes; the form is in ``docs/reference/policy.md``.
+
+        There is no key for archive mode, for the clock or for trusted roots: a file says what an
+        enclave must be, not how to judge it (X-20).
+
+        Raises:
+            InputError: ``policyfile.format``, ``policyfile.unknown_key``, or as the class itself.
+        """
+        if not isinstance(value, Mapping) or value.get("schema") != POLICY_SCHEMA:
+            raise InputError(
+                "policyfile.format", f'a policy is an object with "schema": "{POLICY_SCHEMA}"'
+            )
+        check_keys(value, _JSON_KEYS, "the policy")
+        for name in _JSON_KEYS:
+            if name in value and value[name] is None:
+                raise InputError("policyfile.format", f"{name} is null; leave it out instead")
+        options = dict(value)
+        del options["schema"]
+        sets = options.pop("measurements", [])
+        if not isinstance(sets, list):
+            raise InputError("policyfile.format", "measurements is not a list")
+        seconds = options.pop("max_age_seconds", None)
+        max_age = None if seconds is None else _max_age_of(seconds)
+        return cls([_set_from_dict(item) for item in sets], max_age, **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, which ``from_dict`` reads back: what is not restricted is left out."""
+        form: dict[str, Any] = {
+            "schema": POLICY_SCHEMA,
+            "measurements": [
+                ({} if item.name is None else {"name": item.name}) | {"pcrs": item.to_named()}
+                for item in self.measurements
+            ],
+            "allow_debug": self.allow_debug,
+            "require_nonce": self.require_nonce,
+        }
+        if self.max_age is not None:
+            seconds = self.max_age.total_seconds()
+            form["max_age_seconds"] = int(seconds) if seconds.is_integer() else seconds
+        for name in ("module_ids", "instance_ids", "regions"):
+            if getattr(self, name) is not None:
+                form[name] = list(getattr(self, name))
+        if self.caveats:
+            form["caveats"] = list(self.caveats)
+        return form
+
+    def with_pins(self, pins: Mapping[int, bytes | str]) -> Policy:
+        """This policy with more expected PCRs in every one of its sets.
+
+        Where two places name measurements, a document must satisfy both.
+
+        Raises:
+            InputError: ``policyfile.duplicate``: a pin contradicts one of the sets. The set is not
+                dropped for it: two places that disagree are a mistake that somebody must settle.
+                Otherwise as MeasurementSet.
+        """
+        sets = tuple([item.with_pins(pins) for item in self.measurements])
+        return replace(self, measurements=sets)
 
     def match(
         self, document: AttestationDocument
@@ -265,153 +221,113 @@ class Policy:
             failures += found
         return None, failures
 
-    def notices(self) -> list[Notice]:
-        """What the measurement sets leave open."""
-        return [notice for candidate in self.measurements for notice in candidate.weaknesses()]
-
-
-@dataclass(frozen=True)
-class Requirements:
-    """All that one verification demands, from the policy and from the call, already checked.
-
-    Attributes:
-        policy: Measurements, or AnyEnclave.
-        max_age: The stricter of the policy's and the call's.
-        nonce: Expected value or UNCHECKED; so too user_data and public_key.
-        user_data: See nonce.
-        public_key: See nonce.
-    """
-
-    policy: Policy | AnyEnclave
-    max_age: timedelta | None
-    nonce: bytes
-    user_data: bytes
-    public_key: bytes
-
-    @classmethod
-    def of_call(
-        cls,
-        policy: Policy | AnyEnclave,
-        max_age: timedelta | None,
-        nonce: bytes,
-        user_data: bytes,
-        public_key: bytes,
-    ) -> Requirements:
-        """Checks the arguments of one call and joins them with the policy.
-
-        Raises:
-            InputError: ``input.nonce`` or ``input.expected`` for an expected value that is None,
-                empty or not bytes; ``input.time`` for a max_age that is not positive.
-        """
-        check_max_age(max_age)
-        ages = [age for age in (max_age, policy.max_age) if age is not None]
-        return cls(
-            policy,
-            min(ages, default=None),
-            _expected("nonce", "input.nonce", nonce),
-            _expected("user_data", "input.expected", user_data),
-            _expected("public_key", "input.expected", public_key),
-        )
-
-    def judge(
-        self, document: AttestationDocument, age: timedelta
-    ) -> tuple[str | None, list[PolicyFailure]]:
-        """Everything that an authentic document fails, and the name of the set it matches.
+    def place_failures(
+        self, module_id: str, instance_id: str, region: str | None
+    ) -> list[PolicyFailure]:
+        """What is wrong with where the enclave runs.
 
         Args:
-            document: The document, whose signature has been checked.
-            age: How much before the verification time it was made.
+            module_id: The enclave's name.
+            instance_id: Its parent instance.
+            region: The AWS region that the signing certificate names; None if it names none.
         """
-        failures = [*self._debug_failures(document), *self._age_failures(age)]
-        matched = None
-        if isinstance(self.policy, Policy):
-            measurement_set, mismatches = self.policy.match(document)
-            matched = measurement_set.name if measurement_set else None
-            failures += mismatches
-        for name in ("nonce", "user_data", "public_key"):
-            failures += _value_failures(name, getattr(self, name), getattr(document, name))
-        return matched, failures
-
-    def notices(self, document: AttestationDocument, age: timedelta) -> list[Notice]:
-        """What an accepted document leaves open under these requirements."""
-        notices = self.policy.notices()
-        if is_debug(document):
-            notices.append(
-                Notice("policy.debug", "the enclave runs in debug mode: the parent can read it")
-            )
-        if self.nonce is UNCHECKED and self.max_age is None:
-            notices.append(
-                Notice(
-                    "freshness.unbound",
-                    "neither a nonce nor a maximum age was required; the document is "
-                    f"{age} old at the verification time",
-                )
-            )
-        if self.nonce is not UNCHECKED and len(self.nonce) < MIN_NONCE_BYTES:
-            notices.append(
-                Notice(
-                    "freshness.short_nonce",
-                    f"the nonce has {len(self.nonce)} bytes; fewer than {MIN_NONCE_BYTES} can be "
-                    "guessed or repeat",
-                )
-            )
-        return notices
-
-    def _debug_failures(self, document: AttestationDocument) -> Iterable[PolicyFailure]:
-        if self.policy.allow_debug or not is_debug(document):
-            return ()
-        return (
-            PolicyFailure(
-                "policy.debug",
-                "the enclave runs in debug mode: its memory and console are open to the parent; "
-                "measurements are zero",
-                expected="PCR0, PCR1 and PCR2 not zero",
-                found="zero",
-            ),
+        places = (
+            ("module_id", module_id, self.module_ids),
+            ("instance id", instance_id, self.instance_ids),
+            ("region", region, self.regions),
         )
-
-    def _age_failures(self, age: timedelta) -> Iterable[PolicyFailure]:
-        if self.max_age is None or age <= self.max_age:
-            return ()
-        return (
+        return [
             PolicyFailure(
-                "freshness.too_old",
-                f"the document is {age} old; the limit is {self.max_age}",
-                expected=f"at most {self.max_age}",
-                found=str(age),
-            ),
-        )
+                "policy.module_id",
+                f"the enclave's {what} is {found!r}; allowed are {', '.join(allowed)}",
+                expected=", ".join(allowed),
+                found=found,
+            )
+            for what, found, allowed in places
+            if allowed is not None and found not in allowed
+        ]
+
+    def notices(self) -> list[Notice]:
+        """What the measurement sets and their source leave open."""
+        return [Notice(code, _CAVEATS[code]) for code in self.caveats] + [
+            notice for candidate in self.measurements for notice in candidate.weaknesses()
+        ]
 
 
-def is_debug(document: AttestationDocument) -> bool:
-    """M-2: any of PCR0, PCR1 and PCR2 is zero. There is no flag, and other PCRs stay non-zero."""
-    return any(document.pcrs[index] == _ZERO for index in _IMAGE_PCRS)
-
-
-def _expected(name: str, code: str, value: object) -> bytes:
-    """An expected value as the caller gave it; None and empty would otherwise fail open."""
-    if value is UNCHECKED:
-        return UNCHECKED
-    if not isinstance(value, (bytes, bytearray, memoryview)) or not bytes(value):
-        found = "empty" if isinstance(value, (bytes, bytearray, memoryview)) else repr(value)
+def _measurement_sets(items: object) -> tuple[MeasurementSet, ...]:
+    """L-7, L-8: at least one, and no two of one name."""
+    if not isinstance(items, Sequence) or isinstance(items, str) or not items:
         raise InputError(
-            code,
-            f"the expected {name} is {found}; bytes were expected (leave the argument out to "
-            "require none)",
+            "policyfile.empty",
+            "a policy needs a list of at least one measurement set; to accept any enclave, say "
+            "ANY_ENCLAVE",
         )
-    return bytes(value)
+    sets = [item if isinstance(item, MeasurementSet) else MeasurementSet(item) for item in items]
+    if len(sets) > 1:
+        sets = [
+            MeasurementSet(item.pcrs, f"#{place}") if item.name is None else item
+            for place, item in enumerate(sets, 1)
+        ]
+    names = set()
+    for item in sets:
+        if item.name in names:
+            raise InputError(
+                "policyfile.duplicate", f"two measurement sets are called {item.name!r}; rename one"
+            )
+        names.add(item.name)
+    return tuple(sets)
 
 
-def _value_failures(name: str, expected: bytes, found: bytes | None) -> list[PolicyFailure]:
-    """Compared in constant time. A field that is null fails whatever was expected."""
-    if expected is UNCHECKED or (found is not None and hmac.compare_digest(found, expected)):
-        return []
-    return [
-        PolicyFailure(
-            f"policy.{name}",
-            f"the document's {name} is {'absent' if found is None else 'another'}; the expected "
-            f"value has {len(expected)} bytes",
-            expected=expected.hex(),
-            found=None if found is None else found.hex(),
+def _set_from_dict(item: object) -> MeasurementSet:
+    if not isinstance(item, Mapping) or not isinstance(item.get("pcrs"), Mapping):
+        raise InputError(
+            "policyfile.format", 'a measurement set is an object with "pcrs": {"PCR0": ..., ...}'
         )
-    ]
+    check_keys(item, _JSON_SET_KEYS, "a measurement set")
+    return MeasurementSet.from_named(item["pcrs"], item.get("name"))
+
+
+def _max_age_of(seconds: object) -> timedelta:
+    try:
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+            raise TypeError
+        max_age = timedelta(seconds=seconds)
+        check_max_age(max_age)
+    except (TypeError, ValueError, OverflowError, InputError):
+        raise InputError(
+            "policyfile.format",
+            f"max_age_seconds is {reprlib.repr(seconds)}; a positive number was expected",
+        ) from None
+    return max_age
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(
+            "policyfile.format", f"{name} is {reprlib.repr(value)}; true or false was expected"
+        )
+    return value
+
+
+def _allowed(name: str, values: object) -> tuple[str, ...] | None:
+    """Any, or one of these. An empty list is an error: it may have been meant as either."""
+    if values is None:
+        return None
+    texts = _texts(name, values)
+    if not texts:
+        raise InputError(
+            "policyfile.empty", f"{name} is an empty list; leave it out to allow any, or name some"
+        )
+    return texts
+
+
+def _texts(name: str, values: object) -> tuple[str, ...]:
+    if isinstance(values, (str, Mapping)) or not isinstance(values, Collection):
+        raise InputError("policyfile.format", f"{name} is {reprlib.repr(values)}, not a list")
+    for value in values:
+        if not isinstance(value, str) or not value or not value.isprintable():
+            raise InputError(
+                "policyfile.format",
+                f"{name} holds {reprlib.repr(value)}; printable text was expected",
+            )
+    return tuple(sorted(set(values)))

@@ -35,14 +35,9 @@ from nitro_attest.limits import (
     MAX_CACHE_SIZE,
     MAX_CLOCK_SKEW_SECONDS,
 )
-from nitro_attest.policy import (
-    UNCHECKED,
-    AnyEnclave,
-    MeasurementSet,
-    Notice,
-    Policy,
-    Requirements,
-)
+from nitro_attest.measurement_set import MeasurementSet, Notice
+from nitro_attest.policy import AnyEnclave, Policy
+from nitro_attest.requirements import UNCHECKED, Requirements
 from nitro_attest.roots import TrustedRoots
 from nitro_attest.signature import check_signature
 
@@ -169,7 +164,9 @@ class Verifier:
         failures, agreement_notices = self._agreement(parsed, path, at_ms)
         content = _content(parsed)
         age = timedelta(milliseconds=at_ms - parsed.timestamp_ms)
-        matched, policy_failures = requirements.judge(content, age)
+        instance_id = consistency.instance_id(parsed.module_id)
+        region = consistency.region(path, parsed.module_id)
+        matched, policy_failures = requirements.judge(content, age, instance_id, region)
         failures += policy_failures
         if failures:
             raise PolicyError(failures)
@@ -182,8 +179,8 @@ class Verifier:
             attestation_id=attestation_id,
             policy=requirements.policy,
             matched=matched,
-            region=consistency.region(path, parsed.module_id),
-            instance_id=consistency.instance_id(parsed.module_id),
+            region=region,
+            instance_id=instance_id,
             warnings=(
                 *requirements.notices(content, age),
                 *agreement_notices,

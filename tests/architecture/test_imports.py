@@ -18,16 +18,19 @@ MAY_IMPORT = {
     "limits": set(),
     "_core": {"errors", "limits"},
     "document": {"_core", "errors", "limits"},
-    "policy": {"document", "errors", "limits"},
+    "strict_json": {"errors"},
+    "measurement_set": {"document", "errors", "limits"},
+    "policy": {"document", "errors", "measurement_set", "strict_json"},
+    "requirements": {"document", "errors", "limits", "measurement_set", "policy"},
     "certificate": {"document", "errors", "limits"},
     "roots": {"certificate", "errors"},
     "chain": {"certificate", "document", "errors", "roots"},
     "signature": {"document", "errors", "limits"},
     "consistency": {"chain", "document", "errors"},
-    "attestation": {"document", "errors", "policy", "roots"},
+    "attestation": {"document", "errors", "measurement_set", "policy", "roots"},
     "verifier": {
         *("_core", "attestation", "chain", "consistency", "document", "errors", "limits"),
-        *("policy", "roots", "signature"),
+        *("measurement_set", "policy", "requirements", "roots", "signature"),
     },
     "testing": {"errors", "limits", "testing"},
     "cli": {
@@ -36,7 +39,8 @@ MAY_IMPORT = {
     },
     "__main__": {"cli", "errors"},
     "__init__": {
-        *("_core", "attestation", "document", "errors", "policy", "roots", "verifier"),
+        *("_core", "attestation", "document", "errors", "measurement_set", "policy"),
+        *("requirements", "roots", "verifier"),
     },
 }
 

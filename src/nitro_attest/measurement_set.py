@@ -1,0 +1,239 @@
+"""PCR values that must all match, and what is said of those that prove little.
+
+The check iterates over what is expected, never over what the document happens to hold, so that
+whatever is absent fails (P-18).
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from nitro_attest.document import AttestationDocument
+from nitro_attest.errors import InputError, PolicyFailure
+from nitro_attest.limits import MAX_PCRS, PCR_BYTES
+
+ZERO_PCR: Final = bytes(PCR_BYTES)
+"""What a PCR holds that nothing was measured into."""
+
+IMAGE_PCRS: Final = (0, 1, 2)
+"""The registers of the image; all zero in debug mode (M-2)."""
+
+EMPTY_RAMDISKS: Final = bytes.fromhex(
+    "21b9efbc184807662e966d34f390821309eeac6802309798826296bf3e8bec7c10edb30948c90ba67310f7b964fc500a"
+)
+"""M-4. PCR2 of every image with one ramdisk: SHA-384 of 48 zeros and the SHA-384 of nothing."""
+
+_HASH_ALGORITHM: Final = "hashalgorithm"
+_PCR_NAME: Final = re.compile(r"pcr(0|[1-9][0-9]?)")
+_MAX_NAME_LENGTH: Final = 128
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that a verified result does not prove, or that its reader should know.
+
+    Attributes:
+        code: Stable identifier, such as ``policy.none``.
+        message: The sentence for a person.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class MeasurementSet:
+    """PCR values that must all match: one version of one image.
+
+    Attributes:
+        pcrs: Expected values by index (0 to 31): 48 bytes, or 96 hex digits in either case with an
+            optional 0x, which become bytes here.
+        name: What to call the set in results, such as ``v1.4.2``: 1 to 128 printable characters.
+
+    Raises:
+        InputError: ``policyfile.empty`` (no PCR), ``policyfile.pcr_index``, ``policyfile.hex``,
+            ``policyfile.format`` (the name), or ``policyfile.zero_pin`` (PCR0, PCR1 or PCR2 of all
+            zeros would demand debug mode, M-3).
+    """
+
+    pcrs: Mapping[int, bytes]
+    name: str | None = None
+
+    def __init__(self, pcrs: Mapping[int, bytes | str], name: str | None = None) -> None:
+        if not isinstance(pcrs, Mapping) or not pcrs:
+            raise InputError(
+                "policyfile.empty",
+                "a measurement set must hold at least one PCR; an empty one would accept anything",
+            )
+        values = {_pcr_index(index): _pcr_value(index, value) for index, value in pcrs.items()}
+        object.__setattr__(self, "pcrs", MappingProxyType(dict(sorted(values.items()))))
+        object.__setattr__(self, "name", _set_name(name))
+
+    @classmethod
+    def from_named(cls, values: Mapping[str, Any], name: str | None = None) -> MeasurementSet:
+        """The set that an object of ``PCR<n>`` keys describes, as nitro-cli prints it (L-1).
+
+        Args:
+            values: ``PCR0`` to ``PCR31`` in any case, as 96 hex digits each, and at most
+                ``HashAlgorithm``, which must begin with ``Sha384``. Nothing else.
+            name: What to call the set.
+
+        Raises:
+            InputError: ``policyfile.unknown_key``, ``policyfile.duplicate``,
+                ``policyfile.hash_algorithm``, or as the class itself.
+        """
+        pcrs: dict[int, str] = {}
+        for key, value in values.items():
+            if isinstance(key, str) and key.casefold() == _HASH_ALGORITHM:
+                _check_hash_algorithm(value)
+                continue
+            index = _index_in(key)
+            if index in pcrs:
+                raise InputError("policyfile.duplicate", f"PCR{index} is given twice")
+            if not isinstance(value, str):
+                raise InputError("policyfile.hex", f"{key} is not text of hex digits")
+            pcrs[index] = value
+        return cls(pcrs, name)
+
+    def to_named(self) -> dict[str, str]:
+        """The expected values under ``PCR<n>`` keys, as lower-case hex."""
+        return {f"PCR{index}": value.hex() for index, value in self.pcrs.items()}
+
+    def with_pins(self, pins: Mapping[int, bytes | str]) -> MeasurementSet:
+        """This set and more expected PCRs, all of which must match.
+
+        Raises:
+            InputError: ``policyfile.duplicate``: a pin contradicts the set. Otherwise as the class.
+        """
+        added = MeasurementSet(pins)
+        for index, value in added.pcrs.items():
+            if self.pcrs.get(index, value) != value:
+                raise InputError(
+                    "policyfile.duplicate",
+                    f"PCR{index} is expected to be {self.pcrs[index].hex()} and also "
+                    f"{value.hex()}; no document can have both{self._suffix()}",
+                )
+        return MeasurementSet({**self.pcrs, **added.pcrs}, self.name)
+
+    def failures(self, document: AttestationDocument) -> list[PolicyFailure]:
+        """Every expected PCR that the document lacks or that has another value there."""
+        failures = []
+        for index, expected in self.pcrs.items():
+            found = document.pcrs.get(index)
+            if found is not None and hmac.compare_digest(found, expected):
+                continue
+            code, what = (
+                ("policy.pcr_absent", f"PCR{index} is not in the document")
+                if found is None
+                else ("policy.pcr_mismatch", f"PCR{index} is {found.hex()}")
+            )
+            failures.append(
+                PolicyFailure(
+                    code,
+                    f"{what}; {expected.hex()} was expected" + self._suffix(),
+                    expected=expected.hex(),
+                    found=None if found is None else found.hex(),
+                    pcr=index,
+                    measurement_set=self.name,
+                )
+            )
+        return failures
+
+    def weaknesses(self) -> list[Notice]:
+        """Pins that say less than they seem to (M-3, M-4, M-8)."""
+        notices = []
+        if not any(self._says_which_image(index) for index in (*IMAGE_PCRS, 8)):
+            notices.append(
+                Notice(
+                    "policy.weak",
+                    "the expected PCRs do not say which image runs; pin PCR0, PCR1 and PCR2"
+                    + self._suffix(),
+                )
+            )
+        for index, meaning in ((3, "no IAM role was attached"), (8, "the image is not signed")):
+            if self.pcrs.get(index) == ZERO_PCR:
+                notices.append(
+                    Notice(
+                        "policy.weak", f"PCR{index} of all zeros means: {meaning}{self._suffix()}"
+                    )
+                )
+        return notices
+
+    def _says_which_image(self, index: int) -> bool:
+        value = self.pcrs.get(index, ZERO_PCR)
+        return value != ZERO_PCR and not (index == 2 and value == EMPTY_RAMDISKS)
+
+    def _suffix(self) -> str:
+        return f" (measurement set {self.name!r})" if self.name is not None else ""
+
+
+def _set_name(name: object) -> str | None:
+    if name is None:
+        return None
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _MAX_NAME_LENGTH:
+        raise InputError(
+            "policyfile.format",
+            f"the name of a measurement set is {reprlib.repr(name)}; 1 to "
+            f"{_MAX_NAME_LENGTH} printable characters were expected",
+        )
+    return name
+
+
+def _check_hash_algorithm(value: object) -> None:
+    if not isinstance(value, str) or not value.casefold().startswith("sha384"):
+        raise InputError(
+            "policyfile.hash_algorithm",
+            f"HashAlgorithm is {reprlib.repr(value)}; only SHA-384 measurements apply",
+        )
+
+
+def _index_in(key: object) -> int:
+    """The index in ``PCR<n>``. A leading zero is refused, so that one register has one name."""
+    match = _PCR_NAME.fullmatch(key.casefold()) if isinstance(key, str) else None
+    if not match:
+        raise InputError(
+            "policyfile.unknown_key",
+            f"unknown key {reprlib.repr(key)} among measurements; PCR0 to PCR{MAX_PCRS - 1} and "
+            "HashAlgorithm are known",
+        )
+    return int(match[1])
+
+
+def _pcr_index(index: object) -> int:
+    if type(index) is not int or not 0 <= index < MAX_PCRS:
+        raise InputError(
+            "policyfile.pcr_index",
+            f"PCR index {index!r} is not an integer from 0 to {MAX_PCRS - 1}",
+        )
+    return index
+
+
+def _pcr_value(index: int, value: object) -> bytes:
+    """M-9 for text; M-3 for both."""
+    if isinstance(value, str):
+        digits = value[2:] if value[:2] in ("0x", "0X") else value
+        if not re.fullmatch(rf"[0-9A-Fa-f]{{{2 * PCR_BYTES}}}", digits):
+            raise InputError(
+                "policyfile.hex",
+                f"PCR{index} value has {len(digits)} digits or a character that is none; "
+                f"{2 * PCR_BYTES} hex digits were expected",
+            )
+        value = bytes.fromhex(digits)
+    if not isinstance(value, bytes) or len(value) != PCR_BYTES:
+        found = f"{len(value)} bytes" if isinstance(value, bytes) else type(value).__name__
+        raise InputError(
+            "policyfile.hex", f"PCR{index} value is {found}; {PCR_BYTES} bytes or hex were expected"
+        )
+    if index in IMAGE_PCRS and value == ZERO_PCR:
+        raise InputError(
+            "policyfile.zero_pin",
+            f"PCR{index} is pinned to zeros, the value of every enclave in debug mode; use the "
+            "measurements that the image was built with",
+        )
+    return value

@@ -1,0 +1,187 @@
+"""What one verification demands, of the policy and of the call: facts in, failures out."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from nitro_attest.document import AttestationDocument
+from nitro_attest.errors import InputError, PolicyFailure
+from nitro_attest.limits import MIN_NONCE_BYTES
+from nitro_attest.measurement_set import IMAGE_PCRS, ZERO_PCR, Notice
+from nitro_attest.policy import AnyEnclave, Policy, check_max_age
+
+
+class _Unchecked(bytes):
+    """The type of UNCHECKED: an argument that was not given, as opposed to None or empty."""
+
+    def __repr__(self) -> str:
+        return "UNCHECKED"
+
+
+UNCHECKED: Final[bytes] = _Unchecked()
+"""Default of ``nonce``, ``user_data`` and ``public_key``: nothing is expected.
+
+Compared by identity, so that neither None nor an empty value, which a caller may pass by mistake,
+can mean it.
+"""
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """All that one verification demands, from the policy and from the call, already checked.
+
+    Attributes:
+        policy: Measurements, or AnyEnclave.
+        max_age: The stricter of the policy's and the call's.
+        nonce: Expected value or UNCHECKED; so too user_data and public_key.
+        user_data: See nonce.
+        public_key: See nonce.
+    """
+
+    policy: Policy | AnyEnclave
+    max_age: timedelta | None
+    nonce: bytes
+    user_data: bytes
+    public_key: bytes
+
+    @classmethod
+    def of_call(
+        cls,
+        policy: Policy | AnyEnclave,
+        max_age: timedelta | None,
+        nonce: bytes,
+        user_data: bytes,
+        public_key: bytes,
+    ) -> Requirements:
+        """Checks the arguments of one call and joins them with the policy.
+
+        Raises:
+            InputError: ``input.nonce`` or ``input.expected`` for an expected value that is None,
+                empty or not bytes; ``input.nonce`` also where the policy requires a nonce and the
+                call brings none; ``input.time`` for a max_age that is not positive.
+        """
+        check_max_age(max_age)
+        if isinstance(policy, Policy) and policy.require_nonce and nonce is UNCHECKED:
+            raise InputError(
+                "input.nonce",
+                "the policy requires a nonce, and this call does not say which one it expects; "
+                "pass nonce=, the challenge that the enclave was given",
+            )
+        ages = [age for age in (max_age, policy.max_age) if age is not None]
+        return cls(
+            policy,
+            min(ages, default=None),
+            _expected("nonce", "input.nonce", nonce),
+            _expected("user_data", "input.expected", user_data),
+            _expected("public_key", "input.expected", public_key),
+        )
+
+    def judge(
+        self, document: AttestationDocument, age: timedelta, instance_id: str, region: str | None
+    ) -> tuple[str | None, list[PolicyFailure]]:
+        """Everything that an authentic document fails, and the name of the set it matches.
+
+        Args:
+            document: The document, whose signature has been checked.
+            age: How much before the verification time it was made.
+            instance_id: The parent instance, as the document's names give it.
+            region: The AWS region that its signing certificate names; None if it names none.
+        """
+        failures = [*self._debug_failures(document), *self._age_failures(age)]
+        matched = None
+        if isinstance(self.policy, Policy):
+            measurement_set, mismatches = self.policy.match(document)
+            matched = measurement_set.name if measurement_set else None
+            failures += mismatches
+            failures += self.policy.place_failures(document.module_id, instance_id, region)
+        for name in ("nonce", "user_data", "public_key"):
+            failures += _value_failures(name, getattr(self, name), getattr(document, name))
+        return matched, failures
+
+    def notices(self, document: AttestationDocument, age: timedelta) -> list[Notice]:
+        """What an accepted document leaves open under these requirements."""
+        notices = self.policy.notices()
+        if is_debug(document):
+            notices.append(
+                Notice("policy.debug", "the enclave runs in debug mode: the parent can read it")
+            )
+        if self.nonce is UNCHECKED and self.max_age is None:
+            notices.append(
+                Notice(
+                    "freshness.unbound",
+                    "neither a nonce nor a maximum age was required; the document is "
+                    f"{age} old at the verification time",
+                )
+            )
+        if self.nonce is not UNCHECKED and len(self.nonce) < MIN_NONCE_BYTES:
+            notices.append(
+                Notice(
+                    "freshness.short_nonce",
+                    f"the nonce has {len(self.nonce)} bytes; fewer than {MIN_NONCE_BYTES} can be "
+                    "guessed or repeat",
+                )
+            )
+        return notices
+
+    def _debug_failures(self, document: AttestationDocument) -> Iterable[PolicyFailure]:
+        if self.policy.allow_debug or not is_debug(document):
+            return ()
+        return (
+            PolicyFailure(
+                "policy.debug",
+                "the enclave runs in debug mode: its memory and console are open to the parent; "
+                "measurements are zero",
+                expected="PCR0, PCR1 and PCR2 not zero",
+                found="zero",
+            ),
+        )
+
+    def _age_failures(self, age: timedelta) -> Iterable[PolicyFailure]:
+        if self.max_age is None or age <= self.max_age:
+            return ()
+        return (
+            PolicyFailure(
+                "freshness.too_old",
+                f"the document is {age} old; the limit is {self.max_age}",
+                expected=f"at most {self.max_age}",
+                found=str(age),
+            ),
+        )
+
+
+def is_debug(document: AttestationDocument) -> bool:
+    """M-2: any of PCR0, PCR1 and PCR2 is zero. There is no flag, and other PCRs stay non-zero."""
+    return any(document.pcrs[index] == ZERO_PCR for index in IMAGE_PCRS)
+
+
+def _expected(name: str, code: str, value: object) -> bytes:
+    """An expected value as the caller gave it; None and empty would otherwise fail open."""
+    if value is UNCHECKED:
+        return UNCHECKED
+    if not isinstance(value, (bytes, bytearray, memoryview)) or not bytes(value):
+        found = "empty" if isinstance(value, (bytes, bytearray, memoryview)) else repr(value)
+        raise InputError(
+            code,
+            f"the expected {name} is {found}; bytes were expected (leave the argument out to "
+            "require none)",
+        )
+    return bytes(value)
+
+
+def _value_failures(name: str, expected: bytes, found: bytes | None) -> list[PolicyFailure]:
+    """Compared in constant time. A field that is null fails whatever was expected."""
+    if expected is UNCHECKED or (found is not None and hmac.compare_digest(found, expected)):
+        return []
+    return [
+        PolicyFailure(
+            f"policy.{name}",
+            f"the document's {name} is {'absent' if found is None else 'another'}; the expected "
+            f"value has {len(expected)} bytes",
+            expected=expected.hex(),
+            found=None if found is None else found.hex(),
+        )
+    ]
