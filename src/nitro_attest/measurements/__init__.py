@@ -1,33 +1,31 @@
 """What a PCR should be: computed from inputs, or measured from an enclave image file.
 
-The names are loaded when first used (PEP 562), so that computing a PCR loads no cryptography.
+Names are loaded at their first use, so that computing a PCR loads no cryptography.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nitro_attest.measurements.eif import EnclaveImage as EnclaveImage
-    from nitro_attest.measurements.eif import measure as measure
-    from nitro_attest.measurements.eif_layout import ImageWarning as ImageWarning
-    from nitro_attest.measurements.eif_layout import Section as Section
-    from nitro_attest.measurements.eif_layout import SectionKind as SectionKind
-    from nitro_attest.measurements.eif_signature import SignatureInfo as SignatureInfo
-    from nitro_attest.measurements.pcr import extend as extend
-    from nitro_attest.measurements.pcr import image_measurement as image_measurement
-    from nitro_attest.measurements.pcr import pcr3_from_role_arn as pcr3_from_role_arn
-    from nitro_attest.measurements.pcr import pcr4_from_instance_id as pcr4_from_instance_id
-    from nitro_attest.measurements.pcr import pcr8_from_certificate as pcr8_from_certificate
-    from nitro_attest.measurements.pcr import replay as replay
+    from nitro_attest.measurements.eif import EnclaveImage, measure
+    from nitro_attest.measurements.eif_layout import Section, SectionKind
+    from nitro_attest.measurements.eif_signature import SignatureInfo
+    from nitro_attest.measurements.pcr import (
+        extend,
+        image_measurement,
+        pcr3_from_role_arn,
+        pcr4_from_instance_id,
+        pcr8_from_certificate,
+        replay,
+    )
 
-_HOMES: Final = {
+_HOMES = {
     "EnclaveImage": "eif",
-    "ImageWarning": "eif_layout",
+    "measure": "eif",
     "Section": "eif_layout",
     "SectionKind": "eif_layout",
-    "measure": "eif",
     "SignatureInfo": "eif_signature",
     "extend": "pcr",
     "image_measurement": "pcr",
@@ -37,12 +35,28 @@ _HOMES: Final = {
     "replay": "pcr",
 }
 
+__all__ = [
+    "EnclaveImage",
+    "Section",
+    "SectionKind",
+    "SignatureInfo",
+    "extend",
+    "image_measurement",
+    "measure",
+    "pcr3_from_role_arn",
+    "pcr4_from_instance_id",
+    "pcr8_from_certificate",
+    "replay",
+]
+
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted(_HOMES)
+    return sorted({*globals(), *__all__})

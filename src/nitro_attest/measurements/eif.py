@@ -1,4 +1,4 @@
-"""Measure an enclave image file (EIF): PCR0, PCR1, PCR2 and PCR8 (spec section 4).
+"""Measures an enclave image file (EIF): PCR0, PCR1, PCR2 and PCR8 (spec section 4).
 
 First the layout is checked, then every byte of the file is read once, through one buffer: memory
 depends neither on the size of the image nor on any size that it claims.
@@ -23,7 +23,6 @@ from nitro_attest.measurements.eif_layout import (
     FLAG_AARCH64,
     BinaryFile,
     ImageFile,
-    ImageWarning,
     Layout,
     Section,
     SectionKind,
@@ -32,6 +31,7 @@ from nitro_attest.measurements.eif_layout import (
 )
 from nitro_attest.measurements.eif_signature import SignatureInfo, check_signature_section
 from nitro_attest.measurements.pcr import image_measurement
+from nitro_attest.policy import Notice
 
 _CHUNK_BYTES: Final = 1 << 20
 # Metadata are parsed in memory, at some 30 bytes of memory a byte. They hold the answer of `docker
@@ -83,7 +83,7 @@ class EnclaveImage:
     signature: SignatureInfo | None
     judged_at: datetime | None
     unattested_metadata: Mapping[str, Any] | None = field(hash=False)
-    warnings: tuple[ImageWarning, ...]
+    warnings: tuple[Notice, ...]
 
     def measurements(self) -> dict[int, bytes]:
         """The PCRs to require of an enclave that runs this image: 0, 1, 2, and 8 if signed."""
@@ -119,7 +119,7 @@ def measure(
     at: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> EnclaveImage:
-    """Read an image once and compute its measurements.
+    """Reads an image once and computes its measurements.
 
     Args:
         source: Path of a regular file, or a seekable binary file, which is read from its first
@@ -182,7 +182,7 @@ class _Content:
 def _read_content(
     file: ImageFile, layout: Layout, progress: Callable[[int, int], None] | None
 ) -> _Content:
-    """Hash the data of the sections by kind, in file order (F-8)."""
+    """Hashes the data of the sections by kind, in file order (F-8)."""
     stream = _Stream(file, zlib.crc32(layout.header[:CRC_OFFSET]), progress)
     image = hashlib.sha384()  # PCR0
     boot = image  # PCR1: has the same data as PCR0 until the second ramdisk
@@ -232,7 +232,7 @@ class _Stream:
         self._buffer = memoryview(bytearray(min(_CHUNK_BYTES, file.size)))
 
     def chunks(self, section: Section) -> Iterator[memoryview]:
-        """Yield the data of the next section; each chunk is overwritten by the one after it."""
+        """Yields the data of the next section; each chunk is overwritten by the one after it."""
         self.crc32 = zlib.crc32(section.head, self.crc32)
         for offset in range(section.data_offset, section.end, _CHUNK_BYTES):
             chunk = self._buffer[: min(_CHUNK_BYTES, section.end - offset)]
@@ -243,7 +243,7 @@ class _Stream:
                 self._progress(offset + len(chunk), self._file.size)
 
 
-def _wrong_crc(stored: int, computed: int, ignore: bool) -> ImageWarning:
+def _wrong_crc(stored: int, computed: int, ignore: bool) -> Notice:
     """F-5."""
     sentence = (
         f"the CRC-32 of the file is {computed:08x}, its header says {stored:08x}: "
@@ -251,11 +251,11 @@ def _wrong_crc(stored: int, computed: int, ignore: bool) -> ImageWarning:
     )
     if not ignore:
         raise ImageError("eif.crc", sentence, CRC_OFFSET)
-    return ImageWarning("eif.crc", sentence)
+    return Notice("eif.crc", sentence)
 
 
 def _check_signature(
-    layout: Layout, content: _Content, warnings: list[ImageWarning], at: datetime | None
+    layout: Layout, content: _Content, warnings: list[Notice], at: datetime | None
 ) -> SignatureInfo | None:
     """S-1 to S-3."""
     section = next((s for s in layout.sections if s.kind is SectionKind.SIGNATURE), None)
@@ -264,7 +264,7 @@ def _check_signature(
     signature = check_signature_section(content.kept[section.kind], content.pcr0, section.offset)
     if signature.entries > 1:
         warnings.append(
-            ImageWarning(
+            Notice(
                 "eif.signature_entries",
                 f"the image has {signature.entries} signatures; only the first was checked, and "
                 "only its certificate is measured",
@@ -272,7 +272,7 @@ def _check_signature(
         )
     if at is not None and not signature.not_before <= at <= signature.not_after:
         warnings.append(
-            ImageWarning(
+            Notice(
                 "eif.cert_expired",
                 f"the signing certificate is valid from {signature.not_before.isoformat()} to "
                 f"{signature.not_after.isoformat()}: nitro-cli will not start the image; "
@@ -283,19 +283,19 @@ def _check_signature(
 
 
 def _read_metadata(
-    kept: Mapping[SectionKind, bytes], warnings: list[ImageWarning]
+    kept: Mapping[SectionKind, bytes], warnings: list[Notice]
 ) -> Mapping[str, Any] | None:
     if SectionKind.METADATA not in kept:
         return None
     try:
         return _parse_metadata(kept[SectionKind.METADATA])
     except (ValueError, RecursionError) as error:
-        warnings.append(ImageWarning("eif.metadata", f"the metadata cannot be read: {error}"))
+        warnings.append(Notice("eif.metadata", f"the metadata cannot be read: {error}"))
         return None
 
 
 def _parse_metadata(data: bytes) -> Mapping[str, Any]:
-    """Parse JSON that may come from anybody: bounded, unambiguous, and printable as JSON again."""
+    """Parses JSON that may come from anybody: bounded, unambiguous, and printable as JSON again."""
     if len(data) > _MAX_METADATA_BYTES:
         raise ValueError(f"more than {_MAX_METADATA_BYTES} bytes")
     metadata = json.loads(

@@ -2,7 +2,7 @@
 
 The loader inside AWS walks the sections one after the other; other readers follow the tables in the
 header. An image on which the two disagree is two images, so both are held against each other.
-Only heads are read here, 560 bytes and 12 more per section, and ``ImageFile.fill`` is the only code
+Only heads are read here, 548 bytes and 12 more per section, and ``ImageFile.fill`` is the only code
 that touches the file.
 """
 
@@ -20,6 +20,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from nitro_attest.errors import ImageError, InputError
 from nitro_attest.limits import MAX_EIF_SECTIONS, MAX_EIF_SIGNATURE_BYTES
+from nitro_attest.policy import Notice
 
 MAGIC: Final = b".eif"
 HEADER: Final = struct.Struct(f">4sHHQQHH{MAX_EIF_SECTIONS}Q{MAX_EIF_SECTIONS}QII")
@@ -81,19 +82,6 @@ class Section:
 
 
 @dataclass(frozen=True)
-class ImageWarning:
-    """Something odd about an image that does not change what it measures.
-
-    Attributes:
-        code: Stable identifier, such as ``eif.no_metadata``.
-        message: The sentence for a person.
-    """
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Layout:
     """The heads of an image that meets F-1 to F-4 and F-6.
 
@@ -117,7 +105,7 @@ class Layout:
     crc32: int
     sections: tuple[Section, ...]
     size: int
-    warnings: tuple[ImageWarning, ...]
+    warnings: tuple[Notice, ...]
 
 
 @runtime_checkable
@@ -125,10 +113,10 @@ class BinaryFile(Protocol):
     """What is needed of an open file: ``open(path, "rb")`` and ``io.BytesIO`` have it."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move to an offset and return it."""
+        """Moves to an offset and returns it."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill the buffer as far as possible and return the number of bytes."""
+        """Fills the buffer as far as it can and returns the number of bytes."""
 
 
 class ImageFile:
@@ -145,7 +133,7 @@ class ImageFile:
             ) from error
 
     def fill(self, offset: int, buffer: memoryview) -> None:
-        """Read exactly ``len(buffer)`` bytes at ``offset``; the caller knows that they exist.
+        """Reads exactly ``len(buffer)`` bytes at ``offset``; the caller knows that they exist.
 
         Raises:
             ImageError: ``eif.truncated`` if the file became shorter meanwhile.
@@ -169,7 +157,7 @@ class ImageFile:
 
 @contextmanager
 def opened(source: str | os.PathLike[str] | BinaryFile) -> Iterator[ImageFile]:
-    """Open a path, or take an open file as it is (and leave it open).
+    """Opens a path, or takes an open file as it is and leaves it open.
 
     Raises:
         InputError: ``input.expected`` if that is impossible, or the path is not that of a regular
@@ -196,7 +184,7 @@ def opened(source: str | os.PathLike[str] | BinaryFile) -> Iterator[ImageFile]:
 
 
 def read_layout(file: ImageFile) -> Layout:
-    """Read all heads of an image and check F-1 to F-4 and F-6.
+    """Reads all heads of an image and checks F-1 to F-4 and F-6.
 
     Raises:
         ImageError: ``eif.magic``, ``eif.version``, ``eif.sections``, ``eif.truncated``,
@@ -220,7 +208,7 @@ def read_layout(file: ImageFile) -> Layout:
     _check_kinds(sections)
     warnings = _check_tables(sections, offsets, sizes)
     if flags & ~FLAG_AARCH64 or reserved or unused:
-        warnings.append(ImageWarning("eif.reserved", "unknown bits of the header are set"))
+        warnings.append(Notice("eif.reserved", "unknown bits of the header are set"))
     warnings += _oddities(sections, version)
     return Layout(
         header,
@@ -321,7 +309,7 @@ def _check_kinds(sections: Sequence[Section]) -> None:
 
 def _check_tables(
     sections: Sequence[Section], offsets: Sequence[int], sizes: Sequence[int]
-) -> list[ImageWarning]:
+) -> list[Notice]:
     """F-3: the tables of the header say what the walk found, and zero beyond it."""
     warnings = []
     unused_slots = [0] * (MAX_EIF_SECTIONS - len(sections))
@@ -334,7 +322,7 @@ def _check_tables(
             continue
         if index < len(sections) and sections[index].kind is SectionKind.SIGNATURE:
             warnings.append(
-                ImageWarning(
+                Notice(
                     "eif.table",
                     f"the header says {sizes[index]} bytes for the signature section, which has "
                     f"{walked_sizes[index]}: the image was re-signed by a tool that leaves the "
@@ -357,15 +345,15 @@ def _table_error(
     )
 
 
-def _oddities(sections: Sequence[Section], version: int) -> Iterator[ImageWarning]:
+def _oddities(sections: Sequence[Section], version: int) -> Iterator[Notice]:
     kinds = {section.kind for section in sections}
     if SectionKind.RAMDISK not in kinds:
-        yield ImageWarning("eif.no_ramdisk", "the image has no ramdisk")
+        yield Notice("eif.no_ramdisk", "the image has no ramdisk")
     if version >= _FIRST_VERSION[SectionKind.METADATA] and SectionKind.METADATA not in kinds:
-        yield ImageWarning("eif.no_metadata", f"an image of version {version} without metadata")
+        yield Notice("eif.no_metadata", f"an image of version {version} without metadata")
     for section in sections:
         if section.flags:
-            yield ImageWarning(
+            yield Notice(
                 "eif.section_flags",
                 f"unknown flags {section.flags:#06x} on the {section.kind.name.lower()} section "
                 f"at offset {section.offset}",

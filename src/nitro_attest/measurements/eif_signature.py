@@ -24,7 +24,7 @@ from nitro_attest.errors import ImageError, InputError
 from nitro_attest.measurements.pcr import first_pem_certificate, image_measurement
 
 
-class Scheme(NamedTuple):
+class _Scheme(NamedTuple):
     """How a curve signs: name and COSE number of the algorithm, bytes of r and of s, hash."""
 
     name: str
@@ -33,10 +33,10 @@ class Scheme(NamedTuple):
     hash: hashes.HashAlgorithm
 
 
-SCHEMES: Final[Mapping[str, Scheme]] = {
-    "secp256r1": Scheme("ES256", -7, 32, hashes.SHA256()),
-    "secp384r1": Scheme("ES384", -35, 48, hashes.SHA384()),
-    "secp521r1": Scheme("ES512", -36, 66, hashes.SHA512()),
+_SCHEMES: Final[Mapping[str, _Scheme]] = {
+    "secp256r1": _Scheme("ES256", -7, 32, hashes.SHA256()),
+    "secp384r1": _Scheme("ES384", -35, 48, hashes.SHA384()),
+    "secp521r1": _Scheme("ES512", -36, 66, hashes.SHA512()),
 }
 """By the name of the curve. RFC 9053 section 2.1; the image format fixes one scheme per curve."""
 
@@ -89,13 +89,8 @@ def register_payload(pcr0: bytes) -> bytes:
     return cbor2.dumps({"register_index": 0, "register_value": list(pcr0)})
 
 
-def signed_bytes(protected: bytes, payload: bytes) -> bytes:
-    """The Sig_structure that the signature covers (RFC 9052 section 4.4)."""
-    return cbor2.dumps(["Signature1", protected, b"", payload])
-
-
 def check_signature_section(section: bytes, pcr0: bytes, offset: int) -> SignatureInfo:
-    """Check the first signature of a section against PCR0 (S-1, S-2).
+    """Checks the first signature of a section against PCR0 (S-1, S-2).
 
     Args:
         section: Data of the section, at most 32768 bytes.
@@ -162,10 +157,9 @@ def _check(certificate: bytes, cose: bytes, pcr0: bytes, entries: int) -> Signat
     _require_canonical(value, cose, "the COSE_Sign1")
     r = int.from_bytes(signature[: scheme.integer_bytes], "big")
     s = int.from_bytes(signature[scheme.integer_bytes :], "big")
+    signed = cbor2.dumps(["Signature1", protected, b"", payload])  # RFC 9052 section 4.4
     try:
-        key.verify(
-            encode_dss_signature(r, s), signed_bytes(protected, payload), ec.ECDSA(scheme.hash)
-        )
+        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(scheme.hash))
     except InvalidSignature as error:
         raise _refused("the signature does not match the signing certificate's key") from error
     return info
@@ -173,7 +167,7 @@ def _check(certificate: bytes, cose: bytes, pcr0: bytes, entries: int) -> Signat
 
 def _read_certificate(
     pem: bytes, entries: int
-) -> tuple[SignatureInfo, ec.EllipticCurvePublicKey, Scheme]:
+) -> tuple[SignatureInfo, ec.EllipticCurvePublicKey, _Scheme]:
     try:
         der = first_pem_certificate(pem)
         certificate = x509.load_der_x509_certificate(der)
@@ -184,9 +178,9 @@ def _read_certificate(
         raise _refused(f"the signing certificate is malformed: {error.message}") from error
     except Exception as error:  # of many types: a subject alone can give ValueError or TypeError
         raise _refused(f"the signing certificate is malformed: {error}") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in SCHEMES:
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _SCHEMES:
         raise _refused("the key of the signing certificate is not on P-256, P-384 or P-521")
-    scheme = SCHEMES[key.curve.name]
+    scheme = _SCHEMES[key.curve.name]
     return SignatureInfo(der, subject, *validity, scheme.name, entries), key, scheme
 
 
@@ -215,6 +209,6 @@ def _decode(data: bytes, what: str) -> Any:
 
 
 def _require_canonical(value: Any, data: bytes, what: str) -> None:
-    """Refuse bytes after the item and heads longer than needed: re-encoding drops both."""
+    """Refuses bytes after the item and heads longer than needed: re-encoding drops both."""
     if cbor2.dumps(value) != data:
         raise _refused(f"{what} is not in shortest form, or bytes follow it")

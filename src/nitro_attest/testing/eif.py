@@ -1,4 +1,4 @@
-"""Write enclave image files (EIF) for tests and examples.
+"""Writes enclave image files (EIF) for tests and examples.
 
 ``build_eif`` writes what an image builder writes. ``assemble`` writes any sequence of sections,
 also ones that no builder would, with a header that agrees with them.
@@ -23,27 +23,23 @@ from cryptography.x509.oid import NameOID
 
 from nitro_attest.errors import InputError
 from nitro_attest.limits import MAX_EIF_SECTIONS
-from nitro_attest.measurements.eif_layout import (
-    CRC_OFFSET,
-    FLAG_AARCH64,
-    HEADER,
-    MAGIC,
-    SECTION_HEAD,
-    SectionKind,
-)
-from nitro_attest.measurements.eif_signature import SCHEMES, register_payload, signed_bytes
-from nitro_attest.measurements.pcr import image_measurement
 
-BUILDER_ORDER: Final = (
-    SectionKind.KERNEL,
-    SectionKind.CMDLINE,
-    SectionKind.METADATA,
-    SectionKind.RAMDISK,
-    SectionKind.SIGNATURE,
-)
+KERNEL: Final = 1
+CMDLINE: Final = 2
+RAMDISK: Final = 3
+SIGNATURE: Final = 4
+METADATA: Final = 5
+BUILDER_ORDER: Final = (KERNEL, CMDLINE, METADATA, RAMDISK, SIGNATURE)
 """The order in which the image builder writes (F-8)."""
 
-_MEASURED: Final = {SectionKind.KERNEL, SectionKind.CMDLINE, SectionKind.RAMDISK}
+_HEADER: Final = struct.Struct(f">4sHHQQHH{MAX_EIF_SECTIONS}Q{MAX_EIF_SECTIONS}QII")
+_SECTION_HEAD: Final = struct.Struct(">HHQ")
+_CRC_OFFSET: Final = 0x220
+_SCHEMES: Final[Mapping[str, tuple[int, int, hashes.HashAlgorithm]]] = {
+    "secp256r1": (-7, 32, hashes.SHA256()),
+    "secp384r1": (-35, 48, hashes.SHA384()),
+    "secp521r1": (-36, 66, hashes.SHA512()),
+}
 
 
 def build_eif(
@@ -56,9 +52,9 @@ def build_eif(
     certificate_pem: bytes | None = None,
     version: int = 4,
     architecture: str = "x86_64",
-    section_order: Sequence[SectionKind] = BUILDER_ORDER,
+    section_order: Sequence[int] = BUILDER_ORDER,
 ) -> bytes:
-    """Build an image.
+    """Builds an image.
 
     Args:
         kernel: The kernel image.
@@ -79,42 +75,40 @@ def build_eif(
     """
     if (signing_key is None) is not (certificate_pem is None):
         raise InputError("input.expected", "a signed image needs a key and its certificate")
-    sections = [(SectionKind.KERNEL, kernel), (SectionKind.CMDLINE, cmdline)]
-    sections += [(SectionKind.RAMDISK, ramdisk) for ramdisk in ramdisks]
+    sections = [(KERNEL, kernel), (CMDLINE, cmdline)]
+    sections += [(RAMDISK, ramdisk) for ramdisk in ramdisks]
     if metadata is not None:
         text = json.dumps(metadata, separators=(",", ":"))
-        sections.append((SectionKind.METADATA, text.encode()))
+        sections.append((METADATA, text.encode()))
     sections.sort(key=lambda section: section_order.index(section[0]))
     if signing_key is not None and certificate_pem is not None:
-        measured = b"".join(data for kind, data in sections if kind in _MEASURED)
-        pcr0 = image_measurement(hashlib.sha384(measured).digest())
+        measured = b"".join(data for kind, data in sections if kind != METADATA)
+        pcr0 = _double_hash(measured)
         signature = signature_section(pcr0, signing_key, certificate_pem)
-        sections.append((SectionKind.SIGNATURE, signature))
+        sections.append((SIGNATURE, signature))
         sections.sort(key=lambda section: section_order.index(section[0]))
-    return assemble(
-        sections, version=version, flags=FLAG_AARCH64 if architecture == "aarch64" else 0
-    )
+    return assemble(sections, version=version, flags=int(architecture == "aarch64"))
 
 
 def assemble(sections: Sequence[tuple[int, bytes]], *, version: int = 4, flags: int = 0) -> bytes:
-    """Lay (type, data) pairs out in order behind a header of 1 GiB and 2 CPUs that lists them."""
+    """Lays (type, data) pairs out in order behind a header of 1 GiB and 2 CPUs that lists them."""
     body = bytearray()
     offsets = [0] * MAX_EIF_SECTIONS
     sizes = [0] * MAX_EIF_SECTIONS
     for index, (kind, data) in enumerate(sections):
-        offsets[index] = HEADER.size + len(body)
+        offsets[index] = _HEADER.size + len(body)
         sizes[index] = len(data)
-        body += SECTION_HEAD.pack(kind, 0, len(data)) + data
-    header = HEADER.pack(
-        MAGIC, version, flags, 1 << 30, 2, 0, len(sections), *offsets, *sizes, 0, 0
+        body += _SECTION_HEAD.pack(kind, 0, len(data)) + data
+    header = _HEADER.pack(
+        b".eif", version, flags, 1 << 30, 2, 0, len(sections), *offsets, *sizes, 0, 0
     )
     return with_crc(header + body)
 
 
 def with_crc(image: bytes) -> bytes:
     """The image with its CRC-32 made right, as after an edit."""
-    crc = zlib.crc32(image[HEADER.size :], zlib.crc32(image[:CRC_OFFSET]))
-    return image[:CRC_OFFSET] + struct.pack(">I", crc) + image[HEADER.size :]
+    crc = zlib.crc32(image[_HEADER.size :], zlib.crc32(image[:_CRC_OFFSET]))
+    return image[:_CRC_OFFSET] + struct.pack(">I", crc) + image[_HEADER.size :]
 
 
 def self_signed_certificate(
@@ -142,12 +136,15 @@ def signature_section(
     pcr0: bytes, signing_key: ec.EllipticCurvePrivateKey, certificate_pem: bytes
 ) -> bytes:
     """The data of a signature section: one COSE_Sign1 over PCR0, and its certificate."""
-    scheme = SCHEMES[signing_key.curve.name]
-    protected = cbor2.dumps({1: scheme.cose_algorithm})
-    payload = register_payload(pcr0)
-    der = signing_key.sign(signed_bytes(protected, payload), ec.ECDSA(scheme.hash))
-    raw = b"".join(
-        number.to_bytes(scheme.integer_bytes, "big") for number in decode_dss_signature(der)
-    )
+    algorithm, size, digest = _SCHEMES[signing_key.curve.name]
+    protected = cbor2.dumps({1: algorithm})
+    payload = cbor2.dumps({"register_index": 0, "register_value": list(pcr0)})
+    to_sign = cbor2.dumps(["Signature1", protected, b"", payload])
+    r_and_s = decode_dss_signature(signing_key.sign(to_sign, ec.ECDSA(digest)))
+    raw = b"".join(number.to_bytes(size, "big") for number in r_and_s)
     cose = cbor2.dumps([protected, {}, payload, raw])
     return cbor2.dumps([{"signing_certificate": list(certificate_pem), "signature": list(cose)}])
+
+
+def _double_hash(data: bytes) -> bytes:
+    return hashlib.sha384(bytes(48) + hashlib.sha384(data).digest()).digest()
