@@ -1,0 +1,62 @@
+"""What a PCR should be: computed from inputs, or measured from an enclave image file.
+
+Names are loaded at their first use, so that computing a PCR loads no cryptography.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nitro_attest.measurements.eif import EnclaveImage, measure
+    from nitro_attest.measurements.eif_layout import Section, SectionKind
+    from nitro_attest.measurements.eif_signature import SignatureInfo
+    from nitro_attest.measurements.pcr import (
+        extend,
+        image_measurement,
+        pcr3_from_role_arn,
+        pcr4_from_instance_id,
+        pcr8_from_certificate,
+        replay,
+    )
+
+_HOMES = {
+    "EnclaveImage": "eif",
+    "measure": "eif",
+    "Section": "eif_layout",
+    "SectionKind": "eif_layout",
+    "SignatureInfo": "eif_signature",
+    "extend": "pcr",
+    "image_measurement": "pcr",
+    "pcr3_from_role_arn": "pcr",
+    "pcr4_from_instance_id": "pcr",
+    "pcr8_from_certificate": "pcr",
+    "replay": "pcr",
+}
+
+__all__ = [
+    "EnclaveImage",
+    "Section",
+    "SectionKind",
+    "SignatureInfo",
+    "extend",
+    "image_measurement",
+    "measure",
+    "pcr3_from_role_arn",
+    "pcr4_from_instance_id",
+    "pcr8_from_certificate",
+    "replay",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
