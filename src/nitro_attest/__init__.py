@@ -29,11 +29,12 @@ if TYPE_CHECKING:
         InputError,
         KmsError,
         NitroAttestError,
+        Notice,
         PolicyError,
         PolicyFailure,
         SignatureError,
     )
-    from nitro_attest.measurement_set import MeasurementSet, Notice
+    from nitro_attest.measurement_set import MeasurementSet
     from nitro_attest.policy import ANY_ENCLAVE, AnyEnclave, Policy
     from nitro_attest.requirements import UNCHECKED
     from nitro_attest.roots import TrustedRoots
@@ -60,7 +61,7 @@ _HOMES = {
     "UNCHECKED": "requirements",
     "AnyEnclave": "policy",
     "MeasurementSet": "measurement_set",
-    "Notice": "measurement_set",
+    "Notice": "errors",
     "Policy": "policy",
     "TrustedRoots": "roots",
     "Verifier": "verifier",

@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
 from nitro_attest.document import AttestationDocument
-from nitro_attest.errors import InputError
-from nitro_attest.measurement_set import Notice
+from nitro_attest.errors import InputError, Notice
 from nitro_attest.policy import AnyEnclave, Policy
 from nitro_attest.roots import Root
 

@@ -1,4 +1,4 @@
-"""Every error that this package raises, and what its code stands for.
+"""Every error that this package raises, and the notices that stand on results.
 
 A code is stable: callers may branch on it, scripts may grep for it. A message is for a person: it
 says what was found, what was expected, where, and what to do, and may change between releases.
@@ -66,6 +66,19 @@ class SignatureError(NitroAttestError):
 
     families = frozenset({"signature"})
     exit_code = 5
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that a verified result does not prove, or that its reader should know.
+
+    Attributes:
+        code: Stable identifier, such as ``policy.none``.
+        message: The sentence for a person.
+    """
+
+    code: str
+    message: str
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from nitro_attest.document import AttestationDocument
-from nitro_attest.errors import InputError, PolicyFailure
+from nitro_attest.errors import InputError, Notice, PolicyFailure
 from nitro_attest.limits import MAX_PCRS, PCR_BYTES
 
 ZERO_PCR: Final = bytes(PCR_BYTES)
@@ -32,19 +32,6 @@ EMPTY_RAMDISKS: Final = bytes.fromhex(
 _HASH_ALGORITHM: Final = "hashalgorithm"
 _PCR_NAME: Final = re.compile(r"pcr(0|[1-9][0-9]?)")
 _MAX_NAME_LENGTH: Final = 128
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something that a verified result does not prove, or that its reader should know.
-
-    Attributes:
-        code: Stable identifier, such as ``policy.none``.
-        message: The sentence for a person.
-    """
-
-    code: str
-    message: str
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from nitro_attest.document import AttestationDocument
-from nitro_attest.errors import InputError, PolicyFailure
-from nitro_attest.measurement_set import MeasurementSet, Notice
+from nitro_attest.errors import InputError, Notice, PolicyFailure
+from nitro_attest.measurement_set import MeasurementSet
 from nitro_attest.strict_json import check_keys
 
 POLICY_SCHEMA: Final = "nitro-attest-policy/1"

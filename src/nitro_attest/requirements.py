@@ -9,9 +9,9 @@ from datetime import timedelta
 from typing import Final
 
 from nitro_attest.document import AttestationDocument
-from nitro_attest.errors import InputError, PolicyFailure
+from nitro_attest.errors import InputError, Notice, PolicyFailure
 from nitro_attest.limits import MIN_NONCE_BYTES
-from nitro_attest.measurement_set import IMAGE_PCRS, ZERO_PCR, Notice
+from nitro_attest.measurement_set import IMAGE_PCRS, ZERO_PCR
 from nitro_attest.policy import AnyEnclave, Policy, check_max_age
 
 

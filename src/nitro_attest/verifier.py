@@ -28,14 +28,14 @@ from nitro_attest.document import (
     parse_unverified,
     to_milliseconds,
 )
-from nitro_attest.errors import FormatError, InputError, PolicyError, PolicyFailure
+from nitro_attest.errors import FormatError, InputError, Notice, PolicyError, PolicyFailure
 from nitro_attest.limits import (
     DEFAULT_CACHE_SIZE,
     DEFAULT_CLOCK_SKEW_SECONDS,
     MAX_CACHE_SIZE,
     MAX_CLOCK_SKEW_SECONDS,
 )
-from nitro_attest.measurement_set import MeasurementSet, Notice
+from nitro_attest.measurement_set import MeasurementSet
 from nitro_attest.policy import AnyEnclave, Policy
 from nitro_attest.requirements import UNCHECKED, Requirements
 from nitro_attest.roots import TrustedRoots

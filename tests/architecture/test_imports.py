@@ -32,6 +32,9 @@ MAY_IMPORT = {
         *("_core", "attestation", "chain", "consistency", "document", "errors", "limits"),
         *("measurement_set", "policy", "requirements", "roots", "signature"),
     },
+    "measurements": {
+        *("errors", "limits", "measurement_set", "measurements", "policy", "strict_json"),
+    },
     "testing": {"errors", "limits", "testing"},
     "cli": {
         *("attestation", "certificate", "cli", "document", "errors", "limits", "policy", "roots"),
@@ -48,10 +51,11 @@ MAY_IMPORT = {
 ONLY_IN = {
     "cffi": set(),
     "nitro_attest._native": {"_core"},
-    "cbor2": {"testing"},
+    "cbor2": {"measurements", "testing"},
     "click": {"cli", "__main__"},
     "cryptography": {
-        *("attestation", "certificate", "chain", "cli", "roots", "signature", "testing"),
+        *("attestation", "certificate", "chain", "cli", "measurements", "roots", "signature"),
+        "testing",
     },
 }
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from nitro_attest.errors import ImageError, InputError
+from nitro_attest.errors import ImageError, InputError, Notice
 from nitro_attest.measurements.eif_layout import (
     CRC_OFFSET,
     FLAG_AARCH64,
@@ -31,7 +31,6 @@ from nitro_attest.measurements.eif_layout import (
 )
 from nitro_attest.measurements.eif_signature import SignatureInfo, check_signature_section
 from nitro_attest.measurements.pcr import image_measurement
-from nitro_attest.policy import Notice
 
 _CHUNK_BYTES: Final = 1 << 20
 # Metadata are parsed in memory, at some 30 bytes of memory a byte. They hold the answer of `docker

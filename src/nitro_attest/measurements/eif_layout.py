@@ -18,9 +18,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
-from nitro_attest.errors import ImageError, InputError
+from nitro_attest.errors import ImageError, InputError, Notice
 from nitro_attest.limits import MAX_EIF_SECTIONS, MAX_EIF_SIGNATURE_BYTES
-from nitro_attest.policy import Notice
 
 MAGIC: Final = b".eif"
 HEADER: Final = struct.Struct(f">4sHHQQHH{MAX_EIF_SECTIONS}Q{MAX_EIF_SECTIONS}QII")
