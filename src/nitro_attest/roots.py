@@ -143,7 +143,7 @@ class TrustedRoots:
 
 @functools.cache
 def _shipped_root(partition: str) -> Root:
-    pem = resources.files("nitro_attest").joinpath("roots", f"{partition}.pem").read_bytes()
+    pem = (resources.files("nitro_attest") / "roots" / f"{partition}.pem").read_bytes()
     root = _root_from_pem(pem)
     if root.name != partition:
         raise InputError(
