@@ -52,7 +52,7 @@ EC_PUBLIC_KEY: Final = der.object_identifier("1.2.840.10045.2.1")
 EC_DH: Final = der.object_identifier("1.3.132.1.12")
 SECP384R1: Final = der.object_identifier("1.3.132.0.34")
 
-# SEC 2 section 2.5.1: p, a, b and the base point G of P-384.
+# SEC 2 section 2.5.1: the prime and the coefficient b of P-384; a is -3.
 _P: Final = 2**384 - 2**128 - 2**96 + 2**32 - 1
 _B: Final = int(
     "b3312fa7e23ee7e4988e056be3f82d19181d9c6efe814112"
@@ -206,7 +206,7 @@ def _twin_signature(draft: Draft, form: CertificateForm) -> bytes:
 
 
 def _prolonged(position: int) -> Edit:
-    """Changes a date and keep the signature."""
+    """Changes a date and keeps the signature."""
     return certificate(
         position,
         not_after=lambda draft, form: form.not_after + timedelta(days=365),
@@ -240,10 +240,9 @@ def _crowd(draft: Draft) -> None:
 
 def _leaf_issues_leaf(draft: Draft) -> None:
     leaf = draft.path[LEAF]
-    key = draft.ring.key("leaf of a leaf")
-    draft.path.append(
-        replace(leaf, issuer=leaf.subject, signer=leaf.key, key=key, serial=leaf.key.spki[-8] + 1)
-    )
+    label = "leaf of a leaf"
+    another = replace(leaf, key=draft.ring.key(label), serial=draft.ring.serial(label, 15))
+    draft.path.append(replace(another, issuer=leaf.subject, signer=leaf.key))
 
 
 def _sub_ca(draft: Draft) -> None:

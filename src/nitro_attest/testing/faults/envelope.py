@@ -96,7 +96,7 @@ def _behind(opening: bytes) -> Edit:
 
 
 def _signature_of(length: int) -> Edit:
-    """Cuts or lengthen the signature."""
+    """Cuts or lengthens the signature."""
     return signature(lambda draft: honest(draft).ljust(length, b"\x00")[:length])
 
 

@@ -104,7 +104,7 @@ def without_pcr(index: int) -> Edit:
 
 
 def pcr_of(length: int) -> Edit:
-    """Cuts or lengthen PCR0."""
+    """Cuts or lengthens PCR0."""
     return first_pcr(lambda content: bstr(content.ljust(length, b"\x00")[:length]))
 
 
@@ -118,25 +118,13 @@ def chunked(content: bytes, major: int) -> bytes:
     return bytes([major << 5 | 31]) + head(major, len(content)) + content + BREAK
 
 
-def cut_after(name: str, *, key_only: bool = False) -> Callable[[Draft], tuple[bytes, bytes]]:
-    """Splits the fields behind one of them, or behind its key."""
-
-    def split(draft: Draft) -> tuple[bytes, bytes]:
-        position = draft.position(name)
-        before = b"".join(k + v for k, v in draft.fields[: position + (not key_only)])
-        encoded = b"".join(k + v for k, v in draft.fields)
-        before += draft.fields[position][0] if key_only else b""
-        return before, encoded[len(before) :]
-
-    return split
-
-
 def _break_at(name: str, *, key_only: bool = False) -> Edit:
-    """Ends the map early, and go on as if nothing had happened."""
+    """Ends the map behind a field, or behind its key, and goes on as if nothing had happened."""
 
     def make(draft: Draft) -> bytes:
-        before, after = cut_after(name, key_only=key_only)(draft)
-        return b"\xbf" + before + BREAK + after + BREAK
+        parts = [part for pair in draft.fields for part in pair]
+        parts.insert(2 * draft.position(name) + (1 if key_only else 2), BREAK)
+        return b"\xbf" + b"".join(parts) + BREAK
 
     return payload(make)
 
