@@ -173,7 +173,7 @@ class Edit:
 
 
 def change(stage: Stage, **values: Any) -> Edit:
-    """Set attributes of the draft; a function of the draft gives the value that depends on it."""
+    """Sets attributes of the draft; a function of the draft gives the value that depends on it."""
 
     def apply(draft: Draft) -> None:
         for name, value in values.items():
@@ -240,7 +240,7 @@ _STAGES: Final[tuple[tuple[Stage, Callable[[Draft], None]], ...]] = (
 
 
 def finish(draft: Draft, edit: Edit | None) -> bytes:
-    """Take a draft through all stages.
+    """Takes a draft through all stages.
 
     Args:
         draft: Options and path are set.

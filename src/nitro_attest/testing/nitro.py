@@ -93,7 +93,7 @@ class FakeNitro:
         fault: str | None = None,
         variant: str | None = None,
     ) -> bytes:
-        """Make one document.
+        """Makes one document.
 
         Args:
             at: When it is made, an aware datetime; None is now. The timestamp holds its

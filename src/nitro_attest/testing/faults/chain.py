@@ -52,7 +52,7 @@ EC_PUBLIC_KEY: Final = der.object_identifier("1.2.840.10045.2.1")
 EC_DH: Final = der.object_identifier("1.3.132.1.12")
 SECP384R1: Final = der.object_identifier("1.3.132.0.34")
 
-# SEC 2 section 2.5.1: p, a, b and the base point G of P-384.
+# SEC 2 section 2.5.1: the prime and the coefficient b of P-384; a is -3.
 _P: Final = 2**384 - 2**128 - 2**96 + 2**32 - 1
 _B: Final = int(
     "b3312fa7e23ee7e4988e056be3f82d19181d9c6efe814112"
@@ -62,12 +62,12 @@ _B: Final = int(
 
 
 def path(edit: Callable[[Draft], None]) -> Edit:
-    """Change what the certificates say, before they are issued."""
+    """Changes what the certificates say, before they are issued."""
     return Edit("path", edit)
 
 
 def certificate(position: int, **changes: Any) -> Edit:
-    """Change parts of one certificate; a function of draft and form gives a part that depends."""
+    """Changes parts of one certificate; a function of draft and form gives a part that depends."""
 
     def apply(draft: Draft) -> None:
         form = draft.path[position]
@@ -80,18 +80,18 @@ def certificate(position: int, **changes: Any) -> Edit:
 
 
 def rekey(draft: Draft, position: int, key: Key) -> None:
-    """Give a CA another key, also below it; its identifiers keep naming the old one."""
+    """Gives a CA another key, also below it; its identifiers keep naming the old one."""
     draft.path[position] = replace(draft.path[position], key=key)
     draft.path[position + 1] = replace(draft.path[position + 1], signer=key)
 
 
 def weak_key(position: int, curve: ec.EllipticCurve) -> Edit:
-    """Give a CA a key on another curve."""
+    """Gives a CA a key on another curve."""
     return path(lambda draft: rekey(draft, position, draft.ring.key("weak", curve)))
 
 
 def put(position: int, oid: str, *new: Extension) -> Edit:
-    """Replace the extension of this kind, in its place; without a new one, leave it out."""
+    """Replaces the extension of this kind, in its place; without a new one, leave it out."""
 
     def extensions(draft: Draft, form: CertificateForm) -> tuple[Extension, ...]:
         place = [extension.oid for extension in form.extensions].index(oid)
@@ -101,22 +101,22 @@ def put(position: int, oid: str, *new: Extension) -> Edit:
 
 
 def add(position: int, *new: Extension) -> Edit:
-    """Add extensions."""
+    """Adds extensions."""
     return certificate(position, extensions=lambda draft, form: (*form.extensions, *new))
 
 
 def bundle(edit: Callable[[list[bytes]], list[bytes]]) -> Edit:
-    """Rearrange the issued certificates above the leaf."""
+    """Rearranges the issued certificates above the leaf."""
     return change("chain", cabundle=lambda draft: edit(draft.cabundle))
 
 
 def without(position: int) -> Edit:
-    """Leave a certificate out of the bundle."""
+    """Leaves a certificate out of the bundle."""
     return bundle(lambda items: [*items[:position], *items[position + 1 :]])
 
 
 def leaf_der(edit: Callable[[bytes], bytes]) -> Edit:
-    """Change the bytes of the issued leaf."""
+    """Changes the bytes of the issued leaf."""
     return change("chain", certificate=lambda draft: edit(draft.certificate))
 
 
@@ -131,7 +131,7 @@ def point(key: Key) -> bytes:
 
 
 def spki(parameters: bytes, encode: Callable[[bytes], bytes], oid: bytes = EC_PUBLIC_KEY) -> Edit:
-    """Write the leaf's key with other parameters or another form of its point."""
+    """Writes the leaf's key with other parameters or another form of its point."""
     return certificate(
         LEAF, spki=lambda draft, form: _encoded_spki(parameters, encode(point(form.key)), oid)
     )
@@ -189,7 +189,7 @@ def _self_signed(draft: Draft, subject: bytes, label: str) -> CertificateForm:
 
 
 def _other_root(draft: Draft, *, common_name: str | None = None) -> None:
-    """Build the whole chain under another root, which copies the identifiers of ours."""
+    """Builds the whole chain under another root, which copies the identifiers of ours."""
     key = draft.ring.key("other root")
     rekey(draft, ROOT, key)
     draft.path[ROOT] = replace(draft.path[ROOT], signer=key)
@@ -206,7 +206,7 @@ def _twin_signature(draft: Draft, form: CertificateForm) -> bytes:
 
 
 def _prolonged(position: int) -> Edit:
-    """Change a date and keep the signature."""
+    """Changes a date and keeps the signature."""
     return certificate(
         position,
         not_after=lambda draft, form: form.not_after + timedelta(days=365),
@@ -215,7 +215,7 @@ def _prolonged(position: int) -> Edit:
 
 
 def _smuggle_stranger(draft: Draft) -> None:
-    """Put a self-signed CA in place of the instance's, and let it issue the leaf."""
+    """Puts a self-signed CA in place of the instance's and lets it issue the leaf."""
     rogue = _self_signed(draft, root_name("rogue.nitro-enclaves"), "rogue")
     leaf = replace(draft.path[LEAF], issuer=rogue.subject, signer=rogue.key)
     draft.path[INSTANCE:] = [rogue, leaf]
@@ -240,10 +240,9 @@ def _crowd(draft: Draft) -> None:
 
 def _leaf_issues_leaf(draft: Draft) -> None:
     leaf = draft.path[LEAF]
-    key = draft.ring.key("leaf of a leaf")
-    draft.path.append(
-        replace(leaf, issuer=leaf.subject, signer=leaf.key, key=key, serial=leaf.key.spki[-8] + 1)
-    )
+    label = "leaf of a leaf"
+    another = replace(leaf, key=draft.ring.key(label), serial=draft.ring.serial(label, 15))
+    draft.path.append(replace(another, issuer=leaf.subject, signer=leaf.key))
 
 
 def _sub_ca(draft: Draft) -> None:
@@ -265,7 +264,7 @@ def _sub_ca(draft: Draft) -> None:
 def _rename(
     position: int, subject: Callable[[bytes], bytes], issuer: Callable[[bytes], bytes]
 ) -> Edit:
-    """Change the name of a CA and how its child spells it."""
+    """Changes the name of a CA and how its child spells it."""
 
     def apply(draft: Draft) -> None:
         name = draft.path[position].subject

@@ -30,12 +30,12 @@ PROTECTED_ITEM, UNPROTECTED_ITEM, PAYLOAD_ITEM, SIGNATURE_ITEM = range(4)
 
 
 def whole(edit: Callable[[bytes], bytes]) -> Edit:
-    """Change the finished document."""
+    """Changes the finished document."""
     return change("document", document=lambda draft: edit(draft.document))
 
 
 def item(position: int, make: bytes | Callable[[Draft], bytes]) -> Edit:
-    """Put another item into the COSE_Sign1 after it was signed."""
+    """Puts another item into the COSE_Sign1 after it was signed."""
 
     def apply(draft: Draft) -> None:
         draft.items[position] = make if isinstance(make, bytes) else make(draft)
@@ -44,22 +44,22 @@ def item(position: int, make: bytes | Callable[[Draft], bytes]) -> Edit:
 
 
 def protected(content: str) -> Edit:
-    """Sign under another protected header, given in hexadecimal."""
+    """Signs under another protected header, given in hexadecimal."""
     return change("payload", protected=bytes.fromhex(content))
 
 
 def prefix(octets: str) -> Edit:
-    """Put these bytes, given in hexadecimal, in front."""
+    """Puts these bytes, given in hexadecimal, in front."""
     return whole(lambda document: bytes.fromhex(octets) + document)
 
 
 def cut(keep: Callable[[Draft], int]) -> Edit:
-    """Keep so many bytes."""
+    """Keeps so many bytes."""
     return change("document", document=lambda draft: draft.document[: keep(draft)])
 
 
 def signature(make: Callable[[Draft], bytes]) -> Edit:
-    """Put another signature of whatever length in place of the honest one."""
+    """Puts another signature of whatever length in place of the honest one."""
     return item(SIGNATURE_ITEM, lambda draft: bstr(make(draft)))
 
 
@@ -82,7 +82,7 @@ def _swap_payload(draft: Draft) -> bytes:
 
 
 def _wide(position: int, octets: int) -> Edit:
-    """Spell the length of a byte string item in more octets than it needs."""
+    """Spells the length of a byte string item in more octets than it needs."""
 
     def content(draft: Draft) -> bytes:
         return (draft.protected, b"", draft.payload, honest(draft))[position]
@@ -91,17 +91,17 @@ def _wide(position: int, octets: int) -> Edit:
 
 
 def _behind(opening: bytes) -> Edit:
-    """Put the payload behind another head."""
+    """Puts the payload behind another head."""
     return item(PAYLOAD_ITEM, lambda draft: opening + draft.payload)
 
 
 def _signature_of(length: int) -> Edit:
-    """Cut or lengthen the signature."""
+    """Cuts or lengthens the signature."""
     return signature(lambda draft: honest(draft).ljust(length, b"\x00")[:length])
 
 
 def _chunked(position: int) -> Edit:
-    """Send a byte string item in chunks."""
+    """Sends a byte string item in chunks."""
     return item(position, lambda draft: b"\x5f" + draft.items[position] + b"\xff")
 
 

@@ -25,7 +25,7 @@ Pair = tuple[bytes, bytes]
 
 
 def value(name: str, make: bytes | Callable[[Draft], bytes]) -> Edit:
-    """Give a field another value; "pcrs" stands for the PCR map of either kind."""
+    """Gives a field another value; "pcrs" stands for the PCR map of either kind."""
 
     def apply(draft: Draft) -> None:
         real = draft.pcrs_name if name == "pcrs" else name
@@ -36,7 +36,7 @@ def value(name: str, make: bytes | Callable[[Draft], bytes]) -> Edit:
 
 
 def key(name: str, encoded: bytes) -> Edit:
-    """Write the key of a field in another way."""
+    """Writes the key of a field in another way."""
 
     def apply(draft: Draft) -> None:
         position = draft.position(name)
@@ -46,7 +46,7 @@ def key(name: str, encoded: bytes) -> Edit:
 
 
 def extra(encoded: bytes, content: bytes | None = None, *, after: str = "nonce") -> Edit:
-    """Insert a pair; without a content, the one that this key has already."""
+    """Inserts a pair; without a content, the one that this key has already."""
 
     def apply(draft: Draft) -> None:
         present = dict(draft.fields)
@@ -57,7 +57,7 @@ def extra(encoded: bytes, content: bytes | None = None, *, after: str = "nonce")
 
 
 def without(name: str) -> Edit:
-    """Leave a field out."""
+    """Leaves a field out."""
 
     def apply(draft: Draft) -> None:
         del draft.fields[draft.position(draft.pcrs_name if name == "pcrs" else name)]
@@ -66,7 +66,7 @@ def without(name: str) -> Edit:
 
 
 def payload(make: bytes | Callable[[Draft], bytes]) -> Edit:
-    """Sign another payload."""
+    """Signs another payload."""
     return change("payload", payload=make)
 
 
@@ -78,7 +78,7 @@ def pairs(draft: Draft) -> list[Pair]:
 def pcrs(
     make: Callable[[list[Pair]], list[Pair]], opening: bytes = b"", closing: bytes = b""
 ) -> Edit:
-    """Write other pairs into the PCR map, and perhaps another head."""
+    """Writes other pairs into the PCR map, and perhaps another head."""
 
     def encode(draft: Draft) -> bytes:
         made = make(pairs(draft))
@@ -89,27 +89,27 @@ def pcrs(
 
 
 def first_pcr(make: Callable[[bytes], bytes]) -> Edit:
-    """Encode the value of PCR0 in another way."""
+    """Encodes the value of PCR0 in another way."""
     return pcrs(lambda honest: [(honest[0][0], make(honest[0][1][2:])), *honest[1:]])
 
 
 def another_pcr(index: bytes) -> Edit:
-    """Add a pair under an encoded index."""
+    """Adds a pair under an encoded index."""
     return pcrs(lambda honest: [*honest, (index, honest[0][1])])
 
 
 def without_pcr(index: int) -> Edit:
-    """Leave a PCR out."""
+    """Leaves a PCR out."""
     return pcrs(lambda honest: [*honest[:index], *honest[index + 1 :]])
 
 
 def pcr_of(length: int) -> Edit:
-    """Cut or lengthen PCR0."""
+    """Cuts or lengthens PCR0."""
     return first_pcr(lambda content: bstr(content.ljust(length, b"\x00")[:length]))
 
 
 def bundle(make: Callable[[list[bytes]], list[bytes]]) -> Edit:
-    """Write other items into the cabundle."""
+    """Writes other items into the cabundle."""
     return value("cabundle", lambda draft: array(make([bstr(item) for item in draft.cabundle])))
 
 
@@ -118,25 +118,13 @@ def chunked(content: bytes, major: int) -> bytes:
     return bytes([major << 5 | 31]) + head(major, len(content)) + content + BREAK
 
 
-def cut_after(name: str, *, key_only: bool = False) -> Callable[[Draft], tuple[bytes, bytes]]:
-    """Split the fields behind one of them, or behind its key."""
-
-    def split(draft: Draft) -> tuple[bytes, bytes]:
-        position = draft.position(name)
-        before = b"".join(k + v for k, v in draft.fields[: position + (not key_only)])
-        encoded = b"".join(k + v for k, v in draft.fields)
-        before += draft.fields[position][0] if key_only else b""
-        return before, encoded[len(before) :]
-
-    return split
-
-
 def _break_at(name: str, *, key_only: bool = False) -> Edit:
-    """End the map early, and go on as if nothing had happened."""
+    """Ends the map behind a field, or behind its key, and goes on as if nothing had happened."""
 
     def make(draft: Draft) -> bytes:
-        before, after = cut_after(name, key_only=key_only)(draft)
-        return b"\xbf" + before + BREAK + after + BREAK
+        parts = [part for pair in draft.fields for part in pair]
+        parts.insert(2 * draft.position(name) + (1 if key_only else 2), BREAK)
+        return b"\xbf" + b"".join(parts) + BREAK
 
     return payload(make)
 

@@ -21,7 +21,7 @@ OTHER_PCR: Final = b"\xaa" * PCR_BYTES
 
 
 def made_at(shift: timedelta) -> Edit:
-    """Write a timestamp other than the time of signing."""
+    """Writes a timestamp other than the time of signing."""
 
     def apply(draft: Draft) -> None:
         draft.timestamp += shift // timedelta(milliseconds=1)
@@ -30,7 +30,7 @@ def made_at(shift: timedelta) -> Edit:
 
 
 def module(module_id: Callable[[Draft], str], *, leaf_too: bool) -> Edit:
-    """Name another module in the document, and perhaps in the leaf."""
+    """Names another module in the document, and perhaps in the leaf."""
 
     def apply(draft: Draft) -> None:
         draft.module_id = module_id(draft)
@@ -48,6 +48,13 @@ def _regional_elsewhere(draft: Draft) -> None:
 
 
 _TIME: Final = (
+    Fault(
+        "X-20.archived-after-its-issuer",
+        "cert.expired",
+        "Judged at its own time, when the zonal certificate had ended: back-dated with an old key.",
+        edit=certificate(ZONAL, not_after=lambda draft, form: issued(draft) - timedelta(minutes=1)),
+        verify={"at": "document"},
+    ),
     Fault(
         "X-21.before-leaf",
         "freshness.timestamp_outside_certificate",
