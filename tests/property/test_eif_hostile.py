@@ -9,6 +9,7 @@ import io
 import json
 import struct
 import tracemalloc
+from functools import partial
 from typing import Any
 
 import cbor2
@@ -26,6 +27,7 @@ from nitro_attest.testing.eif import (
     with_crc,
 )
 
+UNTIMED = partial(settings, deadline=None)  # a slow machine is no fault of the reader
 KEY = ec.derive_private_key(0x1234567, ec.SECP256R1())
 PLAIN = [
     (SectionKind.KERNEL, b"kernel"),
@@ -81,6 +83,7 @@ def judged(data: bytes) -> EnclaveImage | ImageError:
 
 
 @given(st.binary(max_size=2048))
+@UNTIMED()
 @example(b"")
 def test_any_bytes(data: bytes) -> None:
     assert isinstance(judged(data), ImageError)
@@ -88,12 +91,14 @@ def test_any_bytes(data: bytes) -> None:
 
 
 @given(st.binary(max_size=600), st.integers(0, 33), NUMBERS, st.lists(NUMBERS, max_size=64))
+@UNTIMED()
 def test_any_header(tail: bytes, count: int, memory: int, table: list[int]) -> None:
     numbers = table + [0] * (64 - len(table))
     judged(HEADER.pack(b".eif", 4, 0, memory, memory, 0, count, *numbers, 0, 0) + tail)
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3), NUMBERS, st.binary(max_size=40))))
+@UNTIMED()
 def test_any_sections_with_tables_that_follow_their_claims(
     sections: list[tuple[int, int, int, bytes]],
 ) -> None:
@@ -106,7 +111,7 @@ def test_any_sections_with_tables_that_follow_their_claims(
 
 
 @given(st.lists(st.tuples(st.integers(0, len(SIGNED) - 1), st.integers(0, 255)), max_size=4))
-@settings(max_examples=300)
+@UNTIMED(max_examples=300)
 def test_any_mutation_of_a_signed_image(edits: list[tuple[int, int]]) -> None:
     data = bytearray(SIGNED)
     for place, value in edits:
@@ -115,6 +120,7 @@ def test_any_mutation_of_a_signed_image(edits: list[tuple[int, int]]) -> None:
 
 
 @given(st.integers(0, HEADER.size // 8), NUMBERS)
+@UNTIMED()
 def test_any_large_number_in_the_header(place: int, number: int) -> None:
     data = bytearray(SIGNED)
     struct.pack_into(">Q", data, 4 + 8 * place, number)
@@ -122,17 +128,19 @@ def test_any_large_number_in_the_header(place: int, number: int) -> None:
 
 
 @given(st.integers(0, len(SIGNED)), st.integers(0, len(SIGNED)), st.binary(max_size=32))
+@UNTIMED()
 def test_any_cut_and_insertion(start: int, end: int, inserted: bytes) -> None:
     judged(SIGNED[:start] + inserted + SIGNED[end:])
 
 
 @given(st.binary(max_size=512))
+@UNTIMED()
 def test_any_signature_section(section: bytes) -> None:
     assert isinstance(judged(assemble([*PLAIN, (SectionKind.SIGNATURE, section)])), ImageError)
 
 
 @given(st.binary(max_size=4), st.integers(0, len(SIGNATURE_DATA)))
-@settings(max_examples=300)
+@UNTIMED(max_examples=300)
 def test_any_edit_of_the_signature_section(edit: bytes, place: int) -> None:
     section = SIGNATURE_DATA[:place] + edit + SIGNATURE_DATA[place + len(edit) :]
     judged(assemble([*PLAIN, (SectionKind.SIGNATURE, section)]))
@@ -143,7 +151,7 @@ def test_any_edit_of_the_signature_section(edit: bytes, place: int) -> None:
     st.binary(min_size=1, max_size=3),
     st.integers(0, 1000),
 )
-@settings(max_examples=300)
+@UNTIMED(max_examples=300)
 def test_any_edit_inside_certificate_or_cose(field: str, edit: bytes, place: int) -> None:
     original = bytes(ENTRY[field])
     place %= len(original)
@@ -153,6 +161,7 @@ def test_any_edit_inside_certificate_or_cose(field: str, edit: bytes, place: int
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]",:0123456789.eE-aN\\u', max_size=60))
+@UNTIMED()
 def test_any_metadata(metadata: bytes | str) -> None:
     data = metadata if isinstance(metadata, bytes) else metadata.encode()
     image = judged(assemble([*PLAIN[:2], (SectionKind.METADATA, data)]))
@@ -160,6 +169,7 @@ def test_any_metadata(metadata: bytes | str) -> None:
 
 
 @given(st.data())
+@UNTIMED()
 def test_measurements_follow_the_formulas_for_any_order(data: st.DataObject) -> None:
     contents = st.binary(max_size=24)
     ramdisks = data.draw(st.lists(contents, max_size=5))

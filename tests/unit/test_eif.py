@@ -524,6 +524,10 @@ def test_s2_a_key_on_another_curve_than_the_algorithm_says_is_refused() -> None:
     assert "alg: ES256" in refused(image, "eif.signature", len(assemble(PLAIN))).message
 
 
+def test_writer_gives_equal_bytes_for_equal_arguments() -> None:
+    assert signed() == signed()
+
+
 def test_writer_needs_key_and_certificate_together() -> None:
     with pytest.raises(InputError):
         signed(certificate_pem=None)

@@ -1,7 +1,8 @@
 """Writes enclave image files (EIF) for tests and examples.
 
 ``build_eif`` writes what an image builder writes. ``assemble`` writes any sequence of sections,
-also ones that no builder would, with a header that agrees with them.
+also ones that no builder would, with a header that agrees with them. Equal arguments give equal
+bytes: signatures are deterministic (RFC 6979).
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def self_signed_certificate(
         .serial_number(1)
         .not_valid_before(not_before)
         .not_valid_after(not_after)
-        .sign(signing_key, hashes.SHA256())
+        .sign(signing_key, hashes.SHA256(), ecdsa_deterministic=True)
     )
     return certificate.public_bytes(serialization.Encoding.PEM)
 
@@ -140,7 +141,9 @@ def signature_section(
     protected = cbor2.dumps({1: algorithm})
     payload = cbor2.dumps({"register_index": 0, "register_value": list(pcr0)})
     to_sign = cbor2.dumps(["Signature1", protected, b"", payload])
-    r_and_s = decode_dss_signature(signing_key.sign(to_sign, ec.ECDSA(digest)))
+    r_and_s = decode_dss_signature(
+        signing_key.sign(to_sign, ec.ECDSA(digest, deterministic_signing=True))
+    )
     raw = b"".join(number.to_bytes(size, "big") for number in r_and_s)
     cose = cbor2.dumps([protected, {}, payload, raw])
     return cbor2.dumps([{"signing_certificate": list(certificate_pem), "signature": list(cose)}])
