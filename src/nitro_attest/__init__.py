@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nitro_attest._core import Limits
-    from nitro_attest.attestation import Attestation
+    from nitro_attest.attestation import Attestation, NitroTpmAttestation
     from nitro_attest.document import (
         AttestationDocument,
         NitroTpmDocument,
@@ -34,15 +34,23 @@ if TYPE_CHECKING:
         PolicyFailure,
         SignatureError,
     )
-    from nitro_attest.measurement_set import MeasurementSet
-    from nitro_attest.policy import ANY_ENCLAVE, AnyEnclave, Policy
+    from nitro_attest.measurement_set import MeasurementSet, NitroTpmMeasurementSet
+    from nitro_attest.policy import (
+        ANY_ENCLAVE,
+        ANY_INSTANCE,
+        AnyEnclave,
+        AnyInstance,
+        NitroTpmPolicy,
+        Policy,
+    )
     from nitro_attest.requirements import UNCHECKED
     from nitro_attest.roots import TrustedRoots
-    from nitro_attest.verifier import Verifier, verify
+    from nitro_attest.verifier import Verifier, verify, verify_nitrotpm
 
 _HOMES = {
     "Limits": "_core",
     "Attestation": "attestation",
+    "NitroTpmAttestation": "attestation",
     "AttestationDocument": "document",
     "NitroTpmDocument": "document",
     "UnverifiedDocument": "document",
@@ -58,20 +66,27 @@ _HOMES = {
     "PolicyFailure": "errors",
     "SignatureError": "errors",
     "ANY_ENCLAVE": "policy",
+    "ANY_INSTANCE": "policy",
+    "NitroTpmPolicy": "policy",
     "UNCHECKED": "requirements",
     "AnyEnclave": "policy",
+    "AnyInstance": "policy",
     "MeasurementSet": "measurement_set",
+    "NitroTpmMeasurementSet": "measurement_set",
     "Notice": "errors",
     "Policy": "policy",
     "TrustedRoots": "roots",
     "Verifier": "verifier",
     "verify": "verifier",
+    "verify_nitrotpm": "verifier",
 }
 
 __all__ = [
     "ANY_ENCLAVE",
+    "ANY_INSTANCE",
     "UNCHECKED",
     "AnyEnclave",
+    "AnyInstance",
     "Attestation",
     "AttestationDocument",
     "ChainError",
@@ -83,7 +98,10 @@ __all__ = [
     "Limits",
     "MeasurementSet",
     "NitroAttestError",
+    "NitroTpmAttestation",
     "NitroTpmDocument",
+    "NitroTpmMeasurementSet",
+    "NitroTpmPolicy",
     "Notice",
     "Policy",
     "PolicyError",
@@ -94,6 +112,7 @@ __all__ = [
     "Verifier",
     "parse_unverified",
     "verify",
+    "verify_nitrotpm",
 ]
 
 

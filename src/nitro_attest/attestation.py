@@ -11,53 +11,39 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
-from nitro_attest.document import AttestationDocument
+from nitro_attest.document import AttestationDocument, NitroTpmDocument
 from nitro_attest.errors import InputError, Notice
-from nitro_attest.policy import AnyEnclave, Policy
+from nitro_attest.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
 from nitro_attest.roots import Root
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+    from typing_extensions import Self
 
 TimeSource = Literal["now", "document", "given"]
 
 
 @dataclass(frozen=True, init=False, eq=False)
-class Attestation:
-    """Proof in hand: a document that passed every check. Only a verification makes one.
+class _Evidence:
+    """What both kinds of result have. Private: a result of one kind must not pass for the other."""
 
-    Attributes:
-        document: What the document says.
-        chain: The certificates as used: signing certificate first, our copy of the root last.
-        root: The trust anchor: its name (``aws``, ``aws-us-gov``, ``custom:<16 hex>``) and SHA-256.
-        verified_at: The time that validity and freshness were judged at, in UTC.
-        time_source: Where that time came from: the clock, the document itself, or the caller.
-        attestation_id: SHA-384 of the Sig_structure, 48 bytes. The only safe key to recognise a
-            replay by: the same attestation has several encodings, and all have this id.
-        policy: What was required.
-        matched: Name of the measurement set that matched; None where it has none.
-        region: The AWS region, as the signing certificate names it; None if that has another form.
-        instance_id: The parent EC2 instance.
-        warnings: What this result leaves open.
-    """
-
-    document: AttestationDocument
+    document: AttestationDocument | NitroTpmDocument
     chain: tuple[x509.Certificate, ...]
     root: Root
     verified_at: datetime
     time_source: TimeSource
     attestation_id: bytes
-    policy: Policy | AnyEnclave
+    policy: Policy | AnyEnclave | NitroTpmPolicy | AnyInstance
     matched: str | None
     region: str | None
     instance_id: str
     warnings: tuple[Notice, ...]
 
     def __init__(self) -> None:
-        raise TypeError("an Attestation is only made by a verification")
+        raise TypeError(f"{type(self).__name__} is only made by a verification")
 
     @classmethod
-    def _of_verified(cls, **values: Any) -> Attestation:
+    def _of_verified(cls, **values: Any) -> Self:
         self = object.__new__(cls)
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -65,16 +51,17 @@ class Attestation:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "an Attestation cannot be pickled: what came out would be bytes from somewhere, not a "
-            "verification; keep the document and verify it again, or keep to_dict()"
+            f"{type(self).__name__} cannot be pickled: what came out would be bytes from "
+            "somewhere, not a verification; keep the document and verify it again, or keep "
+            "to_dict()"
         )
 
     def __repr__(self) -> str:
-        return f"<Attestation of {self.module_id} at {self.timestamp.isoformat()}>"
+        return f"<{type(self).__name__} of {self.module_id} at {self.timestamp.isoformat()}>"
 
     @property
     def module_id(self) -> str:
-        """The enclave's name, ``i-<instance>-enc<number>``; not the image's."""
+        """The name of what attests: one run of an enclave, or an instance; not of the image."""
         return self.document.module_id
 
     @property
@@ -83,23 +70,18 @@ class Attestation:
         return self.document.timestamp
 
     @property
-    def pcrs(self) -> Mapping[int, bytes]:
-        """The enclave's PCRs by index, 48 bytes each."""
-        return self.document.pcrs
-
-    @property
     def public_key(self) -> bytes | None:
-        """The key that the enclave put into the document, in any form it chose."""
+        """The key that the attested code put into the document, in any form it chose."""
         return self.document.public_key
 
     @property
     def user_data(self) -> bytes | None:
-        """The data that the enclave put into the document."""
+        """The data that the attested code put into the document."""
         return self.document.user_data
 
     @property
     def nonce(self) -> bytes | None:
-        """The nonce that the enclave put into the document."""
+        """The nonce that the attested code put into the document."""
         return self.document.nonce
 
     def load_public_key(self) -> PublicKeyTypes:
@@ -133,10 +115,54 @@ class Attestation:
             "attestation_id": self.attestation_id.hex(),
             "instance_id": self.instance_id,
             "region": self.region,
-            "measurements_required": isinstance(self.policy, Policy),
+            "measurements_required": isinstance(self.policy, (Policy, NitroTpmPolicy)),
             "matched": self.matched,
             "warnings": [{"code": n.code, "message": n.message} for n in self.warnings],
         }
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Attestation(_Evidence):
+    """Proof in hand: an enclave's document that passed every check. Only a verification makes one.
+
+    Attributes:
+        document: What the document says.
+        chain: The certificates as used: signing certificate first, our copy of the root last.
+        root: The trust anchor: its name (``aws``, ``aws-us-gov``, ``custom:<16 hex>``) and SHA-256.
+        verified_at: The time that validity and freshness were judged at, in UTC.
+        time_source: Where that time came from: the clock, the document itself, or the caller.
+        attestation_id: SHA-384 of the Sig_structure, 48 bytes. The only safe key to recognise a
+            replay by: the same attestation has several encodings, and all have this id.
+        policy: What was required.
+        matched: Name of the measurement set that matched; None where it has none.
+        region: The AWS region, as the signing certificate names it; None if that has another form.
+        instance_id: The parent EC2 instance.
+        warnings: What this result leaves open.
+    """
+
+    document: AttestationDocument
+    policy: Policy | AnyEnclave
+
+    @property
+    def pcrs(self) -> Mapping[int, bytes]:
+        """The enclave's PCRs by index, 48 bytes each."""
+        return self.document.pcrs
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class NitroTpmAttestation(_Evidence):
+    """The same for the document of a whole EC2 instance: evidence of another kind (T-1).
+
+    Attributes: as in Attestation; ``instance_id`` is the instance itself.
+    """
+
+    document: NitroTpmDocument
+    policy: NitroTpmPolicy | AnyInstance
+
+    @property
+    def nitrotpm_pcrs(self) -> Mapping[int, bytes]:
+        """The instance's PCRs by index, 48 bytes each."""
+        return self.document.nitrotpm_pcrs
 
 
 def _certificate_to_dict(certificate: x509.Certificate) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any, Final
@@ -120,6 +120,13 @@ class UnverifiedDocument(_Fields):
     protected: bytes = field(repr=False)
     payload: bytes = field(repr=False)
     signature: bytes = field(repr=False)
+
+    def authenticated(self) -> AttestationDocument | NitroTpmDocument:
+        """The same content in the type of its kind: for the verifier, once the signature holds."""
+        common = {field.name: getattr(self, field.name) for field in fields(_Fields)}
+        if self.kind == "enclave":
+            return AttestationDocument(**common, pcrs=self.pcrs)
+        return NitroTpmDocument(**common, nitrotpm_pcrs=self.pcrs)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values: bytes as lower-case hex, absent fields as None."""

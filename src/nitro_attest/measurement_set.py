@@ -12,11 +12,14 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from nitro_attest.document import AttestationDocument
+from nitro_attest.document import AttestationDocument, NitroTpmDocument
 from nitro_attest.errors import InputError, Notice, PolicyFailure
 from nitro_attest.limits import MAX_PCRS, PCR_BYTES
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 ZERO_PCR: Final = bytes(PCR_BYTES)
 """What a PCR holds that nothing was measured into."""
@@ -29,25 +32,19 @@ EMPTY_RAMDISKS: Final = bytes.fromhex(
 )
 """M-4. PCR2 of every image with one ramdisk: SHA-384 of 48 zeros and the SHA-384 of nothing."""
 
+SECURE_BOOT_OFF: Final = bytes.fromhex(
+    "98441c7f7625d10058c47683aec486ce311c633235eb555593a7ee791121e3578ae72d04ecef661f272d59058b77af35"
+)
+"""T-5. PCR7 of every EC2 instance that boots without Secure Boot."""
+
 _HASH_ALGORITHM: Final = "hashalgorithm"
 _PCR_NAME: Final = re.compile(r"pcr(0|[1-9][0-9]?)")
 _MAX_NAME_LENGTH: Final = 128
 
 
 @dataclass(frozen=True)
-class MeasurementSet:
-    """PCR values that must all match: one version of one image.
-
-    Attributes:
-        pcrs: Expected values by index (0 to 31): 48 bytes, or 96 hex digits in either case with an
-            optional 0x, which become bytes here.
-        name: What to call the set in results, such as ``v1.4.2``: 1 to 128 printable characters.
-
-    Raises:
-        InputError: ``policyfile.empty`` (no PCR), ``policyfile.pcr_index``, ``policyfile.hex``,
-            ``policyfile.format`` (the name), or ``policyfile.zero_pin`` (PCR0, PCR1 or PCR2 of all
-            zeros would demand debug mode, M-3).
-    """
+class _PcrSet:
+    """Expected PCR values. Private: the two kinds of document share no public base (T-1)."""
 
     pcrs: Mapping[int, bytes]
     name: str | None = None
@@ -63,7 +60,7 @@ class MeasurementSet:
         object.__setattr__(self, "name", _set_name(name))
 
     @classmethod
-    def from_named(cls, values: Mapping[str, Any], name: str | None = None) -> MeasurementSet:
+    def from_named(cls, values: Mapping[str, Any], name: str | None = None) -> Self:
         """The set that an object of ``PCR<n>`` keys describes, as nitro-cli prints it (L-1).
 
         Args:
@@ -92,13 +89,13 @@ class MeasurementSet:
         """The expected values under ``PCR<n>`` keys, as lower-case hex."""
         return {f"PCR{index}": value.hex() for index, value in self.pcrs.items()}
 
-    def with_pins(self, pins: Mapping[int, bytes | str]) -> MeasurementSet:
+    def with_pins(self, pins: Mapping[int, bytes | str]) -> Self:
         """This set and more expected PCRs, all of which must match.
 
         Raises:
             InputError: ``policyfile.duplicate``: a pin contradicts the set. Otherwise as the class.
         """
-        added = MeasurementSet(pins)
+        added = type(self)(pins)
         for index, value in added.pcrs.items():
             if self.pcrs.get(index, value) != value:
                 raise InputError(
@@ -106,13 +103,12 @@ class MeasurementSet:
                     f"PCR{index} is expected to be {self.pcrs[index].hex()} and also "
                     f"{value.hex()}; no document can have both{self._suffix()}",
                 )
-        return MeasurementSet({**self.pcrs, **added.pcrs}, self.name)
+        return type(self)({**self.pcrs, **added.pcrs}, self.name)
 
-    def failures(self, document: AttestationDocument) -> list[PolicyFailure]:
-        """Every expected PCR that the document lacks or that has another value there."""
+    def _mismatches(self, found_pcrs: Mapping[int, bytes]) -> list[PolicyFailure]:
         failures = []
         for index, expected in self.pcrs.items():
-            found = document.pcrs.get(index)
+            found = found_pcrs.get(index)
             if found is not None and hmac.compare_digest(found, expected):
                 continue
             code, what = (
@@ -131,6 +127,39 @@ class MeasurementSet:
                 )
             )
         return failures
+
+    def _suffix(self) -> str:
+        return f" (measurement set {self.name!r})" if self.name is not None else ""
+
+
+@dataclass(frozen=True, init=False)
+class MeasurementSet(_PcrSet):
+    """PCR values of an enclave that must all match: one version of one image.
+
+    Attributes:
+        pcrs: Expected values by index (0 to 31): 48 bytes, or 96 hex digits in either case with an
+            optional 0x, which become bytes here.
+        name: What to call the set in results, such as ``v1.4.2``: 1 to 128 printable characters.
+
+    Raises:
+        InputError: ``policyfile.empty`` (no PCR), ``policyfile.pcr_index``, ``policyfile.hex``,
+            ``policyfile.format`` (the name), or ``policyfile.zero_pin`` (PCR0, PCR1 or PCR2 of all
+            zeros would demand debug mode, M-3).
+    """
+
+    def __init__(self, pcrs: Mapping[int, bytes | str], name: str | None = None) -> None:
+        super().__init__(pcrs, name)
+        for index in IMAGE_PCRS:
+            if self.pcrs.get(index) == ZERO_PCR:
+                raise InputError(
+                    "policyfile.zero_pin",
+                    f"PCR{index} is pinned to zeros, the value of every enclave in debug mode; use "
+                    "the measurements that the image was built with",
+                )
+
+    def failures(self, document: AttestationDocument) -> list[PolicyFailure]:
+        """Every expected PCR that the document lacks or that has another value there."""
+        return self._mismatches(document.pcrs)
 
     def weaknesses(self) -> list[Notice]:
         """Pins that say less than they seem to (M-3, M-4, M-8)."""
@@ -156,8 +185,48 @@ class MeasurementSet:
         value = self.pcrs.get(index, ZERO_PCR)
         return value != ZERO_PCR and not (index == 2 and value == EMPTY_RAMDISKS)
 
-    def _suffix(self) -> str:
-        return f" (measurement set {self.name!r})" if self.name is not None else ""
+
+@dataclass(frozen=True, init=False)
+class NitroTpmMeasurementSet(_PcrSet):
+    """PCR values of an EC2 instance that must all match; the same form as MeasurementSet.
+
+    What each register holds, and which are worth pinning: ``docs/reference/nitrotpm-pcrs.md``.
+
+    Attributes:
+        pcrs: Expected values by index (0 to 31).
+        name: What to call the set in results.
+
+    Raises:
+        InputError: ``policyfile.empty``, ``policyfile.pcr_index``, ``policyfile.hex``,
+            ``policyfile.format``.
+    """
+
+    def failures(self, document: NitroTpmDocument) -> list[PolicyFailure]:
+        """Every expected PCR that the document lacks or that has another value there."""
+        return self._mismatches(document.nitrotpm_pcrs)
+
+    def weaknesses(self) -> list[Notice]:
+        """Pins that do not say what the instance booted (T-4, T-5)."""
+        notices = []
+        secure_boot = self.pcrs.get(7, SECURE_BOOT_OFF)
+        if 4 not in self.pcrs and secure_boot == SECURE_BOOT_OFF:
+            notices.append(
+                Notice(
+                    "policy.weak",
+                    "the expected PCRs do not say what the instance booted: all that is pinned is "
+                    "constant, or its operating system can extend it to any value; pin PCR4 (or "
+                    "PCR7 with Secure Boot on)" + self._suffix(),
+                )
+            )
+        if self.pcrs.keys() & {0, 1}:
+            notices.append(
+                Notice(
+                    "policy.weak",
+                    "PCR0 and PCR1 belong to the firmware, which AWS changes; such a pin will fail "
+                    "one day without any change of yours" + self._suffix(),
+                )
+            )
+        return notices
 
 
 def _set_name(name: object) -> str | None:
@@ -202,25 +271,22 @@ def _pcr_index(index: object) -> int:
 
 
 def _pcr_value(index: int, value: object) -> bytes:
-    """M-9 for text; M-3 for both."""
+    """48 bytes, or text as M-9 has it."""
     if isinstance(value, str):
         digits = value[2:] if value[:2] in ("0x", "0X") else value
         if not re.fullmatch(rf"[0-9A-Fa-f]{{{2 * PCR_BYTES}}}", digits):
+            found = (
+                "a character that is no hex digit"
+                if len(digits) == 2 * PCR_BYTES
+                else f"{len(digits)} digits"
+            )
             raise InputError(
-                "policyfile.hex",
-                f"PCR{index} value has {len(digits)} digits or a character that is none; "
-                f"{2 * PCR_BYTES} hex digits were expected",
+                "policyfile.hex", f"PCR{index} value has {found}; {2 * PCR_BYTES} were expected"
             )
         value = bytes.fromhex(digits)
     if not isinstance(value, bytes) or len(value) != PCR_BYTES:
         found = f"{len(value)} bytes" if isinstance(value, bytes) else type(value).__name__
         raise InputError(
             "policyfile.hex", f"PCR{index} value is {found}; {PCR_BYTES} bytes or hex were expected"
-        )
-    if index in IMAGE_PCRS and value == ZERO_PCR:
-        raise InputError(
-            "policyfile.zero_pin",
-            f"PCR{index} is pinned to zeros, the value of every enclave in debug mode; use the "
-            "measurements that the image was built with",
         )
     return value

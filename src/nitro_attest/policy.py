@@ -6,11 +6,16 @@ import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, ClassVar, Final, TypeVar
 
-from nitro_attest.document import AttestationDocument
+from nitro_attest.document import AttestationDocument, NitroTpmDocument
 from nitro_attest.errors import InputError, Notice, PolicyFailure
-from nitro_attest.measurement_set import MeasurementSet
+from nitro_attest.measurement_set import (
+    IMAGE_PCRS,
+    ZERO_PCR,
+    MeasurementSet,
+    NitroTpmMeasurementSet,
+)
 from nitro_attest.strict_json import check_keys
 
 POLICY_SCHEMA: Final = "nitro-attest-policy/1"
@@ -36,6 +41,8 @@ _JSON_KEYS: Final = frozenset(
     }
 )
 _JSON_SET_KEYS: Final = frozenset({"name", "pcrs"})
+
+_SetT = TypeVar("_SetT", MeasurementSet, NitroTpmMeasurementSet)
 
 
 def check_max_age(max_age: timedelta | None) -> None:
@@ -64,20 +71,24 @@ class AnyEnclave:
     allow_debug: bool = False
     max_age: timedelta | None = None
     spelled_out: bool = True
+    require_nonce: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_max_age(self.max_age)
 
-    def notices(self) -> list[Notice]:
-        """That nothing was required, unless the caller said so."""
-        if self.spelled_out:
-            return []
-        return [
-            Notice(
-                "policy.none",
-                "no measurements were required: this may be any enclave of any AWS customer",
-            )
-        ]
+    def judge(
+        self, document: AttestationDocument, instance_id: str, region: str | None
+    ) -> tuple[None, list[PolicyFailure]]:
+        """As ``Policy.judge``; there is no set that could match."""
+        return None, []
+
+    def mode_failures(self, document: AttestationDocument) -> list[PolicyFailure]:
+        """Debug mode, unless it is allowed (M-2)."""
+        return _debug_failures(document, self.allow_debug)
+
+    def notices(self, document: AttestationDocument) -> list[Notice]:
+        """That nothing was required, unless the caller said so; and debug mode."""
+        return _unspoken("enclave", self.spelled_out) + _debug_notices(document)
 
 
 ANY_ENCLAVE: Final = AnyEnclave()
@@ -85,7 +96,91 @@ ANY_ENCLAVE: Final = AnyEnclave()
 
 
 @dataclass(frozen=True)
-class Policy:
+class AnyInstance:
+    """The policy for NitroTPM documents that asks for no measurements: any EC2 instance will do.
+
+    Attributes:
+        max_age: The greatest age of a document; None for no limit.
+        spelled_out: As in AnyEnclave.
+    """
+
+    max_age: timedelta | None = None
+    spelled_out: bool = True
+    require_nonce: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_max_age(self.max_age)
+
+    def judge(
+        self, document: NitroTpmDocument, instance_id: str, region: str | None
+    ) -> tuple[None, list[PolicyFailure]]:
+        """As ``NitroTpmPolicy.judge``; there is no set that could match."""
+        return None, []
+
+    def mode_failures(self, document: NitroTpmDocument) -> list[PolicyFailure]:
+        """Nothing: an instance has no debug mode."""
+        return []
+
+    def notices(self, document: NitroTpmDocument) -> list[Notice]:
+        """That nothing was required, unless the caller said so."""
+        return _unspoken("instance", self.spelled_out)
+
+
+ANY_INSTANCE: Final = AnyInstance()
+"""Spelled out where no measurements of an EC2 instance are required."""
+
+
+@dataclass(frozen=True, init=False)
+class _Conditions:
+    """What both kinds of policy can say. Private: they share no public base (T-1)."""
+
+    max_age: timedelta | None
+    require_nonce: bool
+    module_ids: tuple[str, ...] | None
+    instance_ids: tuple[str, ...] | None
+    regions: tuple[str, ...] | None
+
+    def _restrict(
+        self,
+        max_age: timedelta | None,
+        require_nonce: bool,
+        module_ids: Collection[str] | None,
+        instance_ids: Collection[str] | None,
+        regions: Collection[str] | None,
+    ) -> None:
+        check_max_age(max_age)
+        self._set("max_age", max_age)
+        self._set("require_nonce", _flag("require_nonce", require_nonce))
+        self._set("module_ids", _allowed("module_ids", module_ids))
+        self._set("instance_ids", _allowed("instance_ids", instance_ids))
+        self._set("regions", _allowed("regions", regions))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _place_failures(
+        self, module_id: str, instance_id: str, region: str | None
+    ) -> list[PolicyFailure]:
+        """What is wrong with where the document was made."""
+        places = (
+            ("module_id", module_id, self.module_ids),
+            ("instance id", instance_id, self.instance_ids),
+            ("region", region, self.regions),
+        )
+        return [
+            PolicyFailure(
+                "policy.module_id",
+                f"the {what} is {found!r}; allowed are {', '.join(allowed)}",
+                expected=", ".join(allowed),
+                found=found,
+            )
+            for what, found, allowed in places
+            if allowed is not None and found not in allowed
+        ]
+
+
+@dataclass(frozen=True, init=False)
+class Policy(_Conditions):
     """What an enclave must be: one of several measurement sets, where it may run, how fresh.
 
     Attributes:
@@ -112,12 +207,7 @@ class Policy:
     """
 
     measurements: tuple[MeasurementSet, ...]
-    max_age: timedelta | None
     allow_debug: bool
-    require_nonce: bool
-    module_ids: tuple[str, ...] | None
-    instance_ids: tuple[str, ...] | None
-    regions: tuple[str, ...] | None
     caveats: tuple[str, ...]
 
     def __init__(
@@ -132,21 +222,12 @@ class Policy:
         regions: Collection[str] | None = None,
         caveats: Collection[str] = (),
     ) -> None:
-        check_max_age(max_age)
         known_against = _texts("caveats", caveats)
         check_keys(known_against, _CAVEATS.keys(), "the list of caveats")
-        values = {
-            "measurements": _measurement_sets(measurements),
-            "max_age": max_age,
-            "allow_debug": _flag("allow_debug", allow_debug),
-            "require_nonce": _flag("require_nonce", require_nonce),
-            "module_ids": _allowed("module_ids", module_ids),
-            "instance_ids": _allowed("instance_ids", instance_ids),
-            "regions": _allowed("regions", regions),
-            "caveats": known_against,
-        }
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        self._restrict(max_age, require_nonce, module_ids, instance_ids, regions)
+        self._set("measurements", _measurement_sets(measurements, MeasurementSet))
+        self._set("allow_debug", _flag("allow_debug", allow_debug))
+        self._set("caveats", known_against)
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Policy:
@@ -209,63 +290,137 @@ class Policy:
         sets = tuple([item.with_pins(pins) for item in self.measurements])
         return replace(self, measurements=sets)
 
-    def match(
-        self, document: AttestationDocument
+    def judge(
+        self, document: AttestationDocument, instance_id: str, region: str | None
     ) -> tuple[MeasurementSet | None, list[PolicyFailure]]:
-        """The first set that the document meets, or all failures of all sets."""
-        failures: list[PolicyFailure] = []
-        for candidate in self.measurements:
-            found = candidate.failures(document)
-            if not found:
-                return candidate, []
-            failures += found
-        return None, failures
-
-    def place_failures(
-        self, module_id: str, instance_id: str, region: str | None
-    ) -> list[PolicyFailure]:
-        """What is wrong with where the enclave runs.
+        """The first set that an authentic document meets, and everything that it fails.
 
         Args:
-            module_id: The enclave's name.
-            instance_id: Its parent instance.
-            region: The AWS region that the signing certificate names; None if it names none.
+            document: The document.
+            instance_id: The parent instance, as the document's names give it.
+            region: The AWS region that its signing certificate names; None if it names none.
         """
-        places = (
-            ("module_id", module_id, self.module_ids),
-            ("instance id", instance_id, self.instance_ids),
-            ("region", region, self.regions),
+        matched, mismatches = _first_match([(s, s.failures(document)) for s in self.measurements])
+        return matched, mismatches + self._place_failures(document.module_id, instance_id, region)
+
+    def mode_failures(self, document: AttestationDocument) -> list[PolicyFailure]:
+        """Debug mode, unless it is allowed (M-2)."""
+        return _debug_failures(document, self.allow_debug)
+
+    def notices(self, document: AttestationDocument) -> list[Notice]:
+        """Debug mode, and what the measurement sets and their source leave open."""
+        return (
+            _debug_notices(document)
+            + [Notice(code, _CAVEATS[code]) for code in self.caveats]
+            + [notice for candidate in self.measurements for notice in candidate.weaknesses()]
         )
-        return [
-            PolicyFailure(
-                "policy.module_id",
-                f"the enclave's {what} is {found!r}; allowed are {', '.join(allowed)}",
-                expected=", ".join(allowed),
-                found=found,
-            )
-            for what, found, allowed in places
-            if allowed is not None and found not in allowed
-        ]
-
-    def notices(self) -> list[Notice]:
-        """What the measurement sets and their source leave open."""
-        return [Notice(code, _CAVEATS[code]) for code in self.caveats] + [
-            notice for candidate in self.measurements for notice in candidate.weaknesses()
-        ]
 
 
-def _measurement_sets(items: object) -> tuple[MeasurementSet, ...]:
-    """L-7, L-8: at least one, and no two of one name."""
+@dataclass(frozen=True, init=False)
+class NitroTpmPolicy(_Conditions):
+    """What an EC2 instance must be. Not a Policy: an instance's registers are another thing (T-2).
+
+    Attributes:
+        measurements: The allowed sets, as in Policy.
+        max_age: The greatest age of a document; None for no limit (X-23).
+        require_nonce: Every call must bring the nonce that it expects.
+        module_ids: The documents' names allowed, ``i-...-tpm...``; None for any.
+        instance_ids: The EC2 instances allowed; None for any.
+        regions: The AWS regions allowed; None for any.
+
+    Raises:
+        InputError: As Policy.
+    """
+
+    measurements: tuple[NitroTpmMeasurementSet, ...]
+
+    def __init__(
+        self,
+        measurements: Sequence[NitroTpmMeasurementSet | Mapping[int, bytes | str]],
+        max_age: timedelta | None = None,
+        *,
+        require_nonce: bool = False,
+        module_ids: Collection[str] | None = None,
+        instance_ids: Collection[str] | None = None,
+        regions: Collection[str] | None = None,
+    ) -> None:
+        self._restrict(max_age, require_nonce, module_ids, instance_ids, regions)
+        self._set("measurements", _measurement_sets(measurements, NitroTpmMeasurementSet))
+
+    def judge(
+        self, document: NitroTpmDocument, instance_id: str, region: str | None
+    ) -> tuple[NitroTpmMeasurementSet | None, list[PolicyFailure]]:
+        """The first set that an authentic document meets, and everything that it fails."""
+        matched, mismatches = _first_match([(s, s.failures(document)) for s in self.measurements])
+        return matched, mismatches + self._place_failures(document.module_id, instance_id, region)
+
+    def mode_failures(self, document: NitroTpmDocument) -> list[PolicyFailure]:
+        """Nothing: an instance has no debug mode."""
+        return []
+
+    def notices(self, document: NitroTpmDocument) -> list[Notice]:
+        """What the measurement sets leave open."""
+        return [notice for candidate in self.measurements for notice in candidate.weaknesses()]
+
+
+def is_debug(document: AttestationDocument) -> bool:
+    """M-2: any of PCR0, PCR1 and PCR2 is zero. There is no flag, and other PCRs stay non-zero."""
+    return any(document.pcrs[index] == ZERO_PCR for index in IMAGE_PCRS)
+
+
+def _debug_failures(document: AttestationDocument, allowed: bool) -> list[PolicyFailure]:
+    if allowed or not is_debug(document):
+        return []
+    return [
+        PolicyFailure(
+            "policy.debug",
+            "the enclave runs in debug mode: its memory and console are open to the parent; "
+            "measurements are zero",
+            expected="PCR0, PCR1 and PCR2 not zero",
+            found="zero",
+        )
+    ]
+
+
+def _debug_notices(document: AttestationDocument) -> list[Notice]:
+    if not is_debug(document):
+        return []
+    return [Notice("policy.debug", "the enclave runs in debug mode: the parent can read it")]
+
+
+def _unspoken(kind: str, spelled_out: bool) -> list[Notice]:
+    if spelled_out:
+        return []
+    return [
+        Notice(
+            "policy.none",
+            f"no measurements were required: this may be any {kind} of any AWS customer",
+        )
+    ]
+
+
+def _first_match(
+    judged: Sequence[tuple[_SetT, list[PolicyFailure]]],
+) -> tuple[_SetT | None, list[PolicyFailure]]:
+    """The first set without a failure, or all failures of all sets."""
+    for candidate, failures in judged:
+        if not failures:
+            return candidate, []
+    return None, [failure for _, failures in judged for failure in failures]
+
+
+def _measurement_sets(items: object, kind: type[_SetT]) -> tuple[_SetT, ...]:
+    """L-7, L-8: at least one, all of one kind, and no two of one name."""
     if not isinstance(items, Sequence) or isinstance(items, str) or not items:
         raise InputError(
             "policyfile.empty",
-            "a policy needs a list of at least one measurement set; to accept any enclave, say "
-            "ANY_ENCLAVE",
+            "a policy needs a list of at least one measurement set; to accept anything, say "
+            "ANY_ENCLAVE or ANY_INSTANCE",
         )
-    sets = [item if isinstance(item, MeasurementSet) else MeasurementSet(item) for item in items]
+    sets = [item if isinstance(item, kind) else kind(item) for item in items]
     if len(sets) > 1:
         sets = [
-            MeasurementSet(item.pcrs, f"#{place}") if item.name is None else item
+            kind(item.pcrs, f"#{place}") if item.name is None else item
             for place, item in enumerate(sets, 1)
         ]
     names = set()

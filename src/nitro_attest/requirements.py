@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
-from nitro_attest.document import AttestationDocument
+from nitro_attest.document import AttestationDocument, NitroTpmDocument
 from nitro_attest.errors import InputError, Notice, PolicyFailure
 from nitro_attest.limits import MIN_NONCE_BYTES
-from nitro_attest.measurement_set import IMAGE_PCRS, ZERO_PCR
-from nitro_attest.policy import AnyEnclave, Policy, check_max_age
+from nitro_attest.measurement_set import MeasurementSet, NitroTpmMeasurementSet
+from nitro_attest.policy import check_max_age
 
 
 class _Unchecked(bytes):
@@ -30,19 +29,46 @@ can mean it.
 """
 
 
+_DocumentT = TypeVar("_DocumentT", AttestationDocument, NitroTpmDocument)
+_Judged = TypeVar("_Judged", contravariant=True)
+
+
+class PolicyFor(Protocol[_Judged]):
+    """What any policy for one kind of document offers."""
+
+    @property
+    def max_age(self) -> timedelta | None:
+        """The greatest age of a document; None for no limit."""
+
+    @property
+    def require_nonce(self) -> bool:
+        """Whether each call must say which nonce it expects."""
+
+    def mode_failures(self, document: _Judged) -> list[PolicyFailure]:
+        """A mode of running that is refused."""
+
+    def judge(
+        self, document: _Judged, instance_id: str, region: str | None
+    ) -> tuple[MeasurementSet | NitroTpmMeasurementSet | None, list[PolicyFailure]]:
+        """The measurement set that a document meets, and everything that it fails."""
+
+    def notices(self, document: _Judged) -> list[Notice]:
+        """What an accepted document leaves open."""
+
+
 @dataclass(frozen=True)
-class Requirements:
+class Requirements(Generic[_DocumentT]):
     """All that one verification demands, from the policy and from the call, already checked.
 
     Attributes:
-        policy: Measurements, or AnyEnclave.
+        policy: What the enclave or instance must be.
         max_age: The stricter of the policy's and the call's.
         nonce: Expected value or UNCHECKED; so too user_data and public_key.
         user_data: See nonce.
         public_key: See nonce.
     """
 
-    policy: Policy | AnyEnclave
+    policy: PolicyFor[_DocumentT]
     max_age: timedelta | None
     nonce: bytes
     user_data: bytes
@@ -51,12 +77,12 @@ class Requirements:
     @classmethod
     def of_call(
         cls,
-        policy: Policy | AnyEnclave,
+        policy: PolicyFor[_DocumentT],
         max_age: timedelta | None,
         nonce: bytes,
         user_data: bytes,
         public_key: bytes,
-    ) -> Requirements:
+    ) -> Requirements[_DocumentT]:
         """Checks the arguments of one call and joins them with the policy.
 
         Raises:
@@ -65,7 +91,7 @@ class Requirements:
                 call brings none; ``input.time`` for a max_age that is not positive.
         """
         check_max_age(max_age)
-        if isinstance(policy, Policy) and policy.require_nonce and nonce is UNCHECKED:
+        if policy.require_nonce and nonce is UNCHECKED:
             raise InputError(
                 "input.nonce",
                 "the policy requires a nonce, and this call does not say which one it expects; "
@@ -81,7 +107,7 @@ class Requirements:
         )
 
     def judge(
-        self, document: AttestationDocument, age: timedelta, instance_id: str, region: str | None
+        self, document: _DocumentT, age: timedelta, instance_id: str, region: str | None
     ) -> tuple[str | None, list[PolicyFailure]]:
         """Everything that an authentic document fails, and the name of the set it matches.
 
@@ -91,24 +117,15 @@ class Requirements:
             instance_id: The parent instance, as the document's names give it.
             region: The AWS region that its signing certificate names; None if it names none.
         """
-        failures = [*self._debug_failures(document), *self._age_failures(age)]
-        matched = None
-        if isinstance(self.policy, Policy):
-            measurement_set, mismatches = self.policy.match(document)
-            matched = measurement_set.name if measurement_set else None
-            failures += mismatches
-            failures += self.policy.place_failures(document.module_id, instance_id, region)
+        matched, mismatches = self.policy.judge(document, instance_id, region)
+        failures = self.policy.mode_failures(document) + self._age_failures(age) + mismatches
         for name in ("nonce", "user_data", "public_key"):
             failures += _value_failures(name, getattr(self, name), getattr(document, name))
-        return matched, failures
+        return matched.name if matched else None, failures
 
-    def notices(self, document: AttestationDocument, age: timedelta) -> list[Notice]:
+    def notices(self, document: _DocumentT, age: timedelta) -> list[Notice]:
         """What an accepted document leaves open under these requirements."""
-        notices = self.policy.notices()
-        if is_debug(document):
-            notices.append(
-                Notice("policy.debug", "the enclave runs in debug mode: the parent can read it")
-            )
+        notices = self.policy.notices(document)
         if self.nonce is UNCHECKED and self.max_age is None:
             notices.append(
                 Notice(
@@ -127,35 +144,17 @@ class Requirements:
             )
         return notices
 
-    def _debug_failures(self, document: AttestationDocument) -> Iterable[PolicyFailure]:
-        if self.policy.allow_debug or not is_debug(document):
-            return ()
-        return (
-            PolicyFailure(
-                "policy.debug",
-                "the enclave runs in debug mode: its memory and console are open to the parent; "
-                "measurements are zero",
-                expected="PCR0, PCR1 and PCR2 not zero",
-                found="zero",
-            ),
-        )
-
-    def _age_failures(self, age: timedelta) -> Iterable[PolicyFailure]:
+    def _age_failures(self, age: timedelta) -> list[PolicyFailure]:
         if self.max_age is None or age <= self.max_age:
-            return ()
-        return (
+            return []
+        return [
             PolicyFailure(
                 "freshness.too_old",
                 f"the document is {age} old; the limit is {self.max_age}",
                 expected=f"at most {self.max_age}",
                 found=str(age),
-            ),
-        )
-
-
-def is_debug(document: AttestationDocument) -> bool:
-    """M-2: any of PCR0, PCR1 and PCR2 is zero. There is no flag, and other PCRs stay non-zero."""
-    return any(document.pcrs[index] == ZERO_PCR for index in IMAGE_PCRS)
+            )
+        ]
 
 
 def _expected(name: str, code: str, value: object) -> bytes:

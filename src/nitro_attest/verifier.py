@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Final, Literal
 
 from nitro_attest import chain, consistency
-from nitro_attest._core import DEFAULT_LIMITS, Limits
-from nitro_attest.attestation import Attestation, TimeSource
+from nitro_attest._core import DEFAULT_LIMITS, Kind, Limits
+from nitro_attest.attestation import Attestation, NitroTpmAttestation, TimeSource
 from nitro_attest.document import (
-    AttestationDocument,
     UnverifiedDocument,
     from_milliseconds,
     parse_unverified,
@@ -35,21 +34,17 @@ from nitro_attest.limits import (
     MAX_CACHE_SIZE,
     MAX_CLOCK_SKEW_SECONDS,
 )
-from nitro_attest.measurement_set import MeasurementSet
-from nitro_attest.policy import AnyEnclave, Policy
+from nitro_attest.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
 from nitro_attest.requirements import UNCHECKED, Requirements
 from nitro_attest.roots import TrustedRoots
 from nitro_attest.signature import check_signature
 
 At = datetime | Literal["now", "document"]
 
-
-@dataclass(frozen=True)
-class _Moment:
-    """The verification time of one call; ``milliseconds`` is None until the document gives it."""
-
-    source: TimeSource
-    milliseconds: int | None
+_KINDS: Final[dict[Kind, str]] = {
+    "enclave": "an enclave's",
+    "nitrotpm": "a NitroTPM (EC2 instance)",
+}
 
 
 class Verifier:
@@ -57,7 +52,8 @@ class Verifier:
 
     Args:
         roots: The trust anchors; by default the root of the AWS commercial partition.
-        policy: What an enclave must be. There is no default: ANY_ENCLAVE must be spelled out.
+        policy: What an enclave must be; or what an instance must be, for ``verify_nitrotpm``. There
+            is no default: ANY_ENCLAVE or ANY_INSTANCE must be spelled out.
         clock_skew: How far this machine's clock may be behind, 0 to 300 s. It widens no expiry.
         consistency: ``warn`` turns ``consistency.module_id`` (X-24) into a warning.
         limits: Caps on public_key, user_data and nonce.
@@ -73,7 +69,7 @@ class Verifier:
         self,
         roots: TrustedRoots | None = None,
         *,
-        policy: Policy | AnyEnclave | Mapping[int, bytes | str],
+        policy: Policy | AnyEnclave | NitroTpmPolicy | AnyInstance | Mapping[int, bytes | str],
         clock_skew: timedelta = timedelta(seconds=DEFAULT_CLOCK_SKEW_SECONDS),
         consistency: Literal["refuse", "warn"] = "refuse",
         limits: Limits = DEFAULT_LIMITS,
@@ -141,52 +137,80 @@ class Verifier:
             SignatureError: Its signature does not belong to it.
             PolicyError: It is authentic, but not what was asked for.
         """
-        requirements = Requirements.of_call(self._policy, max_age, nonce, user_data, public_key)
-        moment = _moment(at, requirements.max_age)
+        if not isinstance(self._policy, (Policy, AnyEnclave)):
+            raise _wrong_policy("enclaves", self._policy)
+        demands = Requirements.of_call(self._policy, max_age, nonce, user_data, public_key)
+        return Attestation._of_verified(**self._steps(document, "enclave", demands, at))
+
+    def verify_nitrotpm(
+        self,
+        document: bytes | bytearray | memoryview,
+        *,
+        nonce: bytes = UNCHECKED,
+        user_data: bytes = UNCHECKED,
+        public_key: bytes = UNCHECKED,
+        at: At = "now",
+        max_age: timedelta | None = None,
+    ) -> NitroTpmAttestation:
+        """Verifies one document of a whole EC2 instance (NitroTPM).
+
+        Arguments and exceptions are those of ``verify``; the Verifier must have been made with a
+        NitroTpmPolicy or ANY_INSTANCE, and a document of an enclave is refused (T-1).
+        """
+        if not isinstance(self._policy, (NitroTpmPolicy, AnyInstance)):
+            raise _wrong_policy("instances", self._policy)
+        demands = Requirements.of_call(self._policy, max_age, nonce, user_data, public_key)
+        return NitroTpmAttestation._of_verified(**self._steps(document, "nitrotpm", demands, at))
+
+    def _steps(
+        self,
+        document: bytes | bytearray | memoryview,
+        kind: Kind,
+        demands: Requirements[Any],
+        at: At,
+    ) -> dict[str, Any]:
+        """All steps for either kind of document; returns what the result will hold."""
+        source, at_ms = _moment(at, demands.max_age)
         # 1. Syntax.
         parsed = parse_unverified(document, self._limits)
-        if parsed.kind != "enclave":
+        if parsed.kind != kind:
             raise FormatError(
                 "payload.kind",
-                "this is a NitroTPM (EC2 instance) document; an enclave document was expected",
+                f"this is {_KINDS[parsed.kind]} document; {_KINDS[kind]} document was expected",
             )
         # 2. Chain. 3. Windows; an archived document's own time is not known to be true before 4.
         path = self._paths.walk(parsed.cabundle, parsed.certificate)
-        if moment.milliseconds is not None:
-            chain.check_windows(path, moment.milliseconds, self._skew_ms)
+        if at_ms is not None:
+            chain.check_windows(path, at_ms, self._skew_ms)
         # 4. Signature.
         attestation_id = check_signature(parsed, path.leaf.key)
-        at_ms = moment.milliseconds
         if at_ms is None:
             at_ms = parsed.timestamp_ms
             chain.check_windows(path, at_ms, self._skew_ms)
         # 5. Agreement. 6. Policy. All failures are reported, not the first.
-        failures, agreement_notices = self._agreement(parsed, path, at_ms)
-        content = _content(parsed)
+        failures, notices = self._agreement(parsed, path, at_ms)
+        content = parsed.authenticated()
         age = timedelta(milliseconds=at_ms - parsed.timestamp_ms)
         instance_id = consistency.instance_id(parsed.module_id)
         region = consistency.region(path, parsed.module_id)
-        matched, policy_failures = requirements.judge(content, age, instance_id, region)
+        matched, policy_failures = demands.judge(content, age, instance_id, region)
         failures += policy_failures
         if failures:
             raise PolicyError(failures)
-        return Attestation._of_verified(
-            document=content,
-            chain=tuple([certificate.parsed for certificate in reversed(path.certificates)]),
-            root=path.root,
-            verified_at=from_milliseconds(at_ms),
-            time_source=moment.source,
-            attestation_id=attestation_id,
-            policy=requirements.policy,
-            matched=matched,
-            region=region,
-            instance_id=instance_id,
-            warnings=(
-                *requirements.notices(content, age),
-                *agreement_notices,
-                *_circumstances(path, moment),
-            ),
-        )
+        notices = demands.notices(content, age) + notices + _circumstances(path, source)
+        return {
+            "document": content,
+            "chain": tuple([certificate.parsed for certificate in reversed(path.certificates)]),
+            "root": path.root,
+            "verified_at": from_milliseconds(at_ms),
+            "time_source": source,
+            "attestation_id": attestation_id,
+            "policy": demands.policy,
+            "matched": matched,
+            "region": region,
+            "instance_id": instance_id,
+            "warnings": tuple(notices),
+        }
 
     def _agreement(
         self, parsed: UnverifiedDocument, path: chain.Path, at_ms: int
@@ -241,10 +265,39 @@ def verify(
         policy = AnyEnclave(allow_debug=allow_debug, spelled_out=False)
     elif isinstance(policy, Mapping):
         policy = Policy([policy], allow_debug=allow_debug)
-    elif policy.allow_debug and not allow_debug:
+    elif isinstance(policy, (Policy, AnyEnclave)) and policy.allow_debug and not allow_debug:
         policy = replace(policy, allow_debug=False)
     roots = None if root_pem is None else TrustedRoots.from_pem(root_pem)
     return Verifier(roots, policy=policy, cache_size=0).verify(
+        document,
+        nonce=nonce,
+        user_data=user_data,
+        public_key=public_key,
+        at=at,
+        max_age=max_age,
+    )
+
+
+def verify_nitrotpm(
+    document: bytes | bytearray | memoryview,
+    root_pem: bytes | str | None = None,
+    *,
+    policy: NitroTpmPolicy | AnyInstance | None = None,
+    nonce: bytes = UNCHECKED,
+    user_data: bytes = UNCHECKED,
+    public_key: bytes = UNCHECKED,
+    at: At = "now",
+    max_age: timedelta | None = None,
+) -> NitroTpmAttestation:
+    """Verifies one document of a whole EC2 instance (NitroTPM).
+
+    Arguments and exceptions are those of ``verify``, save that the policy is a NitroTpmPolicy: a
+    bare mapping of PCRs does not say which kind of register it means, so none is accepted (T-1).
+    """
+    if policy is None:
+        policy = AnyInstance(spelled_out=False)
+    roots = None if root_pem is None else TrustedRoots.from_pem(root_pem)
+    return Verifier(roots, policy=_nitrotpm_only(policy), cache_size=0).verify_nitrotpm(
         document,
         nonce=nonce,
         user_data=user_data,
@@ -261,14 +314,28 @@ def _trusted(roots: TrustedRoots | None) -> TrustedRoots:
     return chosen
 
 
-def _as_policy(policy: object) -> Policy | AnyEnclave:
-    if isinstance(policy, (Policy, AnyEnclave)):
+def _as_policy(policy: object) -> Policy | AnyEnclave | NitroTpmPolicy | AnyInstance:
+    if isinstance(policy, (Policy, AnyEnclave, NitroTpmPolicy, AnyInstance)):
         return policy
     if isinstance(policy, Mapping):
-        return Policy([MeasurementSet(policy)])
+        return Policy([policy])
     raise InputError(
         "input.expected",
         f"policy is {policy!r}; a Policy, a mapping of PCRs, or ANY_ENCLAVE was expected",
+    )
+
+
+def _nitrotpm_only(policy: object) -> NitroTpmPolicy | AnyInstance:
+    if isinstance(policy, (NitroTpmPolicy, AnyInstance)):
+        return policy
+    raise _wrong_policy("instances", policy)
+
+
+def _wrong_policy(judged: str, policy: object) -> InputError:
+    wanted = "Policy or ANY_ENCLAVE" if judged == "enclaves" else "NitroTpmPolicy or ANY_INSTANCE"
+    return InputError(
+        "input.expected",
+        f"a {type(policy).__name__} cannot judge {judged}; {wanted} was expected",
     )
 
 
@@ -292,16 +359,16 @@ def _skew_in_milliseconds(skew: timedelta) -> int:
     return skew // timedelta(milliseconds=1)
 
 
-def _moment(at: object, max_age: timedelta | None) -> _Moment:
-    """X-20: what time a call is judged at."""
+def _moment(at: object, max_age: timedelta | None) -> tuple[TimeSource, int | None]:
+    """X-20: the time to judge at, in ms; None for the document's, known once it is verified."""
     if isinstance(at, datetime):
         if at.utcoffset() is None:
             raise InputError(
                 "input.time", f"at={at!r} has no time zone; pass an aware datetime, best in UTC"
             )
-        return _Moment("given", to_milliseconds(at))
+        return "given", to_milliseconds(at)
     if at == "now":
-        return _Moment("now", time.time_ns() // 1_000_000)
+        return "now", time.time_ns() // 1_000_000
     if at != "document":
         raise InputError(
             "input.time", f"at={at!r}; 'now', 'document' or an aware datetime was expected"
@@ -311,26 +378,12 @@ def _moment(at: object, max_age: timedelta | None) -> _Moment:
             "input.time",
             "a maximum age cannot be judged at the document's own time; give a time, or no age",
         )
-    return _Moment("document", None)
+    return "document", None
 
 
-def _content(parsed: UnverifiedDocument) -> AttestationDocument:
-    return AttestationDocument(
-        module_id=parsed.module_id,
-        digest=parsed.digest,
-        timestamp_ms=parsed.timestamp_ms,
-        certificate=parsed.certificate,
-        cabundle=parsed.cabundle,
-        public_key=parsed.public_key,
-        user_data=parsed.user_data,
-        nonce=parsed.nonce,
-        pcrs=parsed.pcrs,
-    )
-
-
-def _circumstances(path: chain.Path, moment: _Moment) -> list[Notice]:
+def _circumstances(path: chain.Path, source: TimeSource) -> list[Notice]:
     notices = []
-    if moment.source == "document":
+    if source == "document":
         notices.append(
             Notice(
                 "time.document",

@@ -13,11 +13,13 @@ from typing import Any, Final
 import click
 from cryptography import x509
 
-from nitro_attest.attestation import Attestation
+from nitro_attest.attestation import Attestation, NitroTpmAttestation
 from nitro_attest.certificate import load_certificate
 from nitro_attest.document import UnverifiedDocument
 from nitro_attest.errors import ChainError, NitroAttestError, PolicyError
-from nitro_attest.policy import Policy
+from nitro_attest.policy import NitroTpmPolicy, Policy
+
+Result = Attestation | NitroTpmAttestation
 
 SCHEMA: Final = "nitro-attest/1"
 
@@ -27,7 +29,7 @@ _HINTS: Final = {
     "chain.untrusted_root": "name a partition with --partition or a root with --root",
     "policy.debug": "to accept debug mode, say --allow-debug",
     "policy.pcr_mismatch": "another image, or another version, is running than the one expected",
-    "payload.kind": "this command judges enclaves",
+    "payload.kind": "to judge the other kind of document, name it with --kind",
 }
 
 _SHOWN_BYTES: Final = 64
@@ -43,26 +45,28 @@ def error_to_json(source: str, error: NitroAttestError) -> str:
     return to_json(source, verified=False, error=error.to_dict())
 
 
-def headline(attestation: Attestation) -> str:
+def headline(attestation: Result) -> str:
     """What the result is worth, in one line."""
     if attestation.time_source == "document":
         return "AUTHENTIC WHEN SIGNED (archive mode), freshness not checked"
-    if isinstance(attestation.policy, Policy):
+    if isinstance(attestation.policy, (Policy, NitroTpmPolicy)):
         return f"VERIFIED (measurements match {_matched(attestation)})"
-    return "AUTHENTIC, ANY ENCLAVE (no measurements were required)"
+    any_of_them = "ANY ENCLAVE" if isinstance(attestation, Attestation) else "ANY INSTANCE"
+    return f"AUTHENTIC, {any_of_them} (no measurements were required)"
 
 
-def attestation_lines(source: str, attestation: Attestation) -> Iterator[str]:
+def attestation_lines(source: str, attestation: Result) -> Iterator[str]:
     """The facts of a verified document: who, when, which code, by whose word, and what is open."""
     document = attestation.document
     age = attestation.verified_at - attestation.timestamp
     yield headline(attestation)
     yield _row("document", source)
-    yield _row("enclave", document.module_id)
+    if isinstance(attestation, Attestation):
+        yield _row("enclave", document.module_id)
     yield _row("instance", f"{attestation.instance_id} in {attestation.region or 'unknown region'}")
     yield _row("made", f"{_time(attestation.timestamp)}{_age(attestation.time_source, age)}")
     yield _row("root", f"{attestation.root.name} (SHA-256 {attestation.root.sha256})")
-    yield from _pcr_lines(document.pcrs, _expected_indices(attestation))
+    yield from _pcr_lines(_pcrs(attestation), _expected_indices(attestation))
     yield from _value_lines(document.public_key, document.user_data, document.nonce)
     for certificate in reversed(attestation.chain):
         yield _row("certificate", _certificate(certificate))
@@ -130,16 +134,24 @@ def _age(time_source: str, age: timedelta) -> str:
     return "" if time_source == "document" else f", {age} before the verification time"
 
 
-def _expected_indices(attestation: Attestation) -> tuple[int, ...]:
-    if not isinstance(attestation.policy, Policy):
+def _expected_indices(attestation: Result) -> tuple[int, ...]:
+    """The registers of the set that matched."""
+    if not isinstance(attestation.policy, (Policy, NitroTpmPolicy)):
         return ()
+    found = _pcrs(attestation)
     for candidate in attestation.policy.measurements:
-        if not candidate.failures(attestation.document):
+        if all(found.get(index) == value for index, value in candidate.pcrs.items()):
             return tuple(candidate.pcrs)
     return ()
 
 
-def _matched(attestation: Attestation) -> str:
+def _pcrs(attestation: Result) -> Mapping[int, bytes]:
+    if isinstance(attestation, Attestation):
+        return attestation.pcrs
+    return attestation.nitrotpm_pcrs
+
+
+def _matched(attestation: Result) -> str:
     if attestation.matched is not None:
         return escape(attestation.matched)
     return ", ".join(f"PCR{index}" for index in _expected_indices(attestation))
@@ -179,9 +191,9 @@ def _certificate(certificate: x509.Certificate) -> str:
     return f"{name} ({window})"
 
 
-def _open_questions(attestation: Attestation) -> Iterator[str]:
+def _open_questions(attestation: Result) -> Iterator[str]:
     codes = {notice.code for notice in attestation.warnings}
-    if not isinstance(attestation.policy, Policy):
+    if not isinstance(attestation.policy, (Policy, NitroTpmPolicy)):
         yield "which code runs"
     if codes & {"freshness.unbound", "time.document"}:
         yield "freshness"
