@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from nitro_attest.document import AttestationDocument
-from nitro_attest.errors import InputError
-from nitro_attest.measurement_set import IMAGE_PCRS, MeasurementSet, Notice
+from nitro_attest.errors import InputError, Notice
+from nitro_attest.measurement_set import IMAGE_PCRS, MeasurementSet
 from nitro_attest.policy import Policy
 from nitro_attest.strict_json import check_keys, line_of, read_json
 
