@@ -33,8 +33,10 @@ MAY_IMPORT = {
         *("measurement_set", "policy", "requirements", "roots", "signature"),
     },
     "measurements": {
-        *("errors", "limits", "measurement_set", "measurements", "policy", "strict_json"),
+        *("document", "errors", "limits", "measurement_set", "measurements", "policy"),
+        "strict_json",
     },
+    "kms": {"errors", "kms", "limits", "measurement_set", "policy", "strict_json"},
     "testing": {"errors", "limits", "testing"},
     "cli": {
         *("attestation", "certificate", "cli", "document", "errors", "limits", "policy", "roots"),

@@ -1,4 +1,4 @@
-"""What a PCR should be: computed from inputs, or measured from an enclave image file.
+"""What a PCR should be: computed, measured from an image file, or read from a policy file.
 
 Names are loaded at their first use, so that computing a PCR loads no cryptography.
 """
@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from nitro_attest.measurements.eif import EnclaveImage, measure
     from nitro_attest.measurements.eif_layout import Section, SectionKind
     from nitro_attest.measurements.eif_signature import SignatureInfo
+    from nitro_attest.measurements.files import (
+        LoadedPolicy,
+        load_policy,
+        parse_policy,
+        policy_of_document,
+    )
     from nitro_attest.measurements.pcr import (
         extend,
         image_measurement,
@@ -27,6 +33,10 @@ _HOMES = {
     "Section": "eif_layout",
     "SectionKind": "eif_layout",
     "SignatureInfo": "eif_signature",
+    "LoadedPolicy": "files",
+    "load_policy": "files",
+    "parse_policy": "files",
+    "policy_of_document": "files",
     "extend": "pcr",
     "image_measurement": "pcr",
     "pcr3_from_role_arn": "pcr",
@@ -37,15 +47,19 @@ _HOMES = {
 
 __all__ = [
     "EnclaveImage",
+    "LoadedPolicy",
     "Section",
     "SectionKind",
     "SignatureInfo",
     "extend",
     "image_measurement",
+    "load_policy",
     "measure",
+    "parse_policy",
     "pcr3_from_role_arn",
     "pcr4_from_instance_id",
     "pcr8_from_certificate",
+    "policy_of_document",
     "replay",
 ]
 
