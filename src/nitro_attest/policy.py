@@ -308,12 +308,14 @@ class Policy(_Conditions):
         return _debug_failures(document, self.allow_debug)
 
     def notices(self, document: AttestationDocument) -> list[Notice]:
-        """Debug mode, and what the measurement sets and their source leave open."""
-        return (
-            _debug_notices(document)
-            + [Notice(code, _CAVEATS[code]) for code in self.caveats]
-            + [notice for candidate in self.measurements for notice in candidate.weaknesses()]
-        )
+        """Debug mode, and what the policy itself leaves open."""
+        return _debug_notices(document) + self.weaknesses()
+
+    def weaknesses(self) -> list[Notice]:
+        """What the measurement sets and their source leave open, whatever the document."""
+        return [Notice(code, _CAVEATS[code]) for code in self.caveats] + [
+            notice for candidate in self.measurements for notice in candidate.weaknesses()
+        ]
 
 
 @dataclass(frozen=True, init=False)

@@ -67,7 +67,7 @@ class LoadedPolicy:
     @property
     def notices(self) -> list[Notice]:
         """What should be known of the policy before it is used; results repeat it."""
-        return self.policy.notices()
+        return self.policy.weaknesses()
 
 
 def load_policy(
