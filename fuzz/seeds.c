@@ -56,6 +56,16 @@ static void write_made_seed(const char *folder, size_t number)
     write_file(folder, "fuzz_sign1", name, document.bytes, document.size);
 }
 
+/* One byte more than each entry point reads (C-2, C-9). */
+static void write_oversized_seeds(const char *folder)
+{
+    static sample s;
+    sample_clear(&s);
+    sample_write(&s, "84 *16384");
+    write_file(folder, "fuzz_sign1", "made-oversized", s.bytes, NITRO_MAX_DOCUMENT + 1);
+    write_file(folder, "fuzz_payload", "made-oversized", s.bytes, NITRO_MAX_PAYLOAD + 1);
+}
+
 static void write_document(const char *folder, const char *path)
 {
     static uint8_t bytes[NITRO_MAX_DOCUMENT];
@@ -86,6 +96,7 @@ int main(int count, char **arguments)
     for (size_t i = 0; i < sizeof payloads / sizeof payloads[0]; i++) {
         write_made_seed(arguments[1], i);
     }
+    write_oversized_seeds(arguments[1]);
     for (int i = 2; i < count; i++) {
         write_document(arguments[1], arguments[i]);
     }

@@ -701,7 +701,14 @@ static void test_peek_and_take_if(void)
     CHECK(!cbor_take_if(&r, 'c') && r.status == NITRO_OK);
 }
 
-/* Whatever is called after an error: false, and not a bit of the reader changes. */
+/* Member by member: the padding of a struct has no value. */
+static bool same_reader(const cbor_reader *a, const cbor_reader *b)
+{
+    return a->bytes == b->bytes && a->length == b->length && a->position == b->position &&
+           a->status == b->status && memcmp(&a->error, &b->error, sizeof a->error) == 0;
+}
+
+/* Whatever is called after an error: false, and nothing in the reader changes. */
 static void test_the_first_error_sticks(void)
 {
     cbor_reader r = cbor_reader_over((const uint8_t *)"\x41\x41\x41", 3);
@@ -728,7 +735,7 @@ static void test_the_first_error_sticks(void)
     r.position = 3;
     CHECK(!cbor_expect_end(&r)); /* also where the end is reached */
     r.position = 0;
-    CHECK(memcmp(&before, &r, sizeof r) == 0);
+    CHECK(same_reader(&before, &r));
     CHECK(r.error.field == NITRO_FIELD_PCRS && r.error.index == 7 && r.error.found == 47);
 }
 
