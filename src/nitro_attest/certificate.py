@@ -11,7 +11,6 @@ from typing import Final, TypeVar, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID, NameOID
 
@@ -21,6 +20,13 @@ from nitro_attest.limits import MAX_SERIAL_OCTETS
 
 _ECDSA_WITH_SHA384: Final = bytes.fromhex("300a06082a8648ce3d040303")
 """The whole AlgorithmIdentifier: parameters must be absent (RFC 5758 section 3.2)."""
+
+_P384_KEY_INFO: Final = bytes.fromhex("3076301006072a8648ce3d020106052b8104002203620004")
+"""A SubjectPublicKeyInfo up to the coordinates: id-ecPublicKey, the named curve secp384r1, an
+uncompressed point (RFC 5480 section 2.1.1, 2.2)."""
+
+_P384_KEY_INFO_BYTES: Final = len(_P384_KEY_INFO) + 96
+_BIT_STRING: Final = 0x03
 
 _UNDERSTOOD: Final = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
 
@@ -34,7 +40,6 @@ class Certificate:
     Attributes:
         label: What sentences call it, such as ``certificate 2 (intermediate CA)``.
         parsed: The library's object.
-        key: Its P-384 key.
         common_name: The subject's one common name; None where there is none or there are several.
         not_before_ms: Start of validity in milliseconds since 1970.
         not_after_ms: End of validity, inclusive, in milliseconds since 1970.
@@ -42,7 +47,6 @@ class Certificate:
 
     label: str
     parsed: x509.Certificate
-    key: ec.EllipticCurvePublicKey
     common_name: str | None
     not_before_ms: int
     not_after_ms: int
@@ -65,7 +69,7 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     """
     certificate, extensions, serial = load_certificate(der, label)
     _check_serial(serial, label)
-    key = _read_key(certificate, der, label)
+    _check_algorithms(certificate, der, label)
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     by_oid = {extension.oid: extension for extension in extensions}
     for extension in extensions:
@@ -78,7 +82,6 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     return Certificate(
         label=label,
         parsed=certificate,
-        key=key,
         common_name=str(names[0].value) if len(names) == 1 else None,
         not_before_ms=to_milliseconds(certificate.not_valid_before_utc),
         not_after_ms=to_milliseconds(certificate.not_valid_after_utc),
@@ -178,23 +181,56 @@ def _check_serial(serial: int, label: str) -> None:
         )
 
 
-def _read_key(certificate: x509.Certificate, der: bytes, label: str) -> ec.EllipticCurvePublicKey:
-    """X-9: ECDSA with SHA-384, parameters absent, and a named-curve, uncompressed P-384 key."""
-    signed_part = certificate.tbs_certificate_bytes
-    after = der.index(signed_part) + len(signed_part)
-    if not der.startswith(_ECDSA_WITH_SHA384, after) or _ECDSA_WITH_SHA384 not in signed_part:
+def load_key(certificate: Certificate) -> ec.EllipticCurvePublicKey:
+    """The key of a certificate; loading it checks that the point lies on the curve (X-9).
+
+    Raises:
+        ChainError: ``cert.algorithm``.
+    """
+    try:
+        key = certificate.parsed.public_key()
+    except Exception as error:
+        raise _algorithm_error(certificate.label, f"has an invalid key ({error})") from error
+    return cast("ec.EllipticCurvePublicKey", key)
+
+
+def _check_algorithms(certificate: x509.Certificate, der: bytes, label: str) -> None:
+    """X-9 by the bytes, which say more than the library's view of them.
+
+    That the algorithm inside the signed part is the same is the library's check when it verifies
+    the link; that the point lies on the curve, when it loads the key to do so.
+    """
+    signature = certificate.signature
+    tail = _ECDSA_WITH_SHA384 + bytes((_BIT_STRING, len(signature) + 1 & 0x7F, 0)) + signature
+    if not der.endswith(tail):
         oid = certificate.signature_algorithm_oid.dotted_string
         raise _algorithm_error(label, f"is signed with {oid} or with parameters")
-    try:
-        key = certificate.public_key()
-    except Exception as error:
-        raise _algorithm_error(label, f"has a key that cannot be read ({error})") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
-        kind = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else type(key).__name__
-        raise _algorithm_error(label, f"has a key of kind {kind}")
-    if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) not in signed_part:
-        raise _algorithm_error(label, "encodes its P-384 key in another form")
-    return key
+    key_info = _subject_public_key_info(der)
+    if len(key_info) != _P384_KEY_INFO_BYTES or not key_info.startswith(_P384_KEY_INFO):
+        oid = certificate.public_key_algorithm_oid.dotted_string
+        raise _algorithm_error(label, f"has a key of another kind or form ({oid})")
+
+
+def _subject_public_key_info(der: bytes) -> bytes:
+    """These bytes of a certificate that the library has read, and so checked every length of.
+
+    The library gives the key, but not the form that it came in; to encode it anew and search for
+    the result took 27 us a certificate, and a copy elsewhere in it would satisfy the search.
+    """
+    position = _span(der, _span(der, 0)[0])[0]  # into the Certificate and its signed part
+    for _ in ("version", "serialNumber", "signature", "issuer", "validity", "subject"):
+        position = _span(der, position)[1]
+    return der[position : _span(der, position)[1]]
+
+
+def _span(der: bytes, position: int) -> tuple[int, int]:
+    """Where the content of the element at this position starts and ends."""
+    length = der[position + 1]
+    start = position + 2
+    if length & 0x80:
+        start += length & 0x7F
+        length = int.from_bytes(der[position + 2 : start], "big")
+    return start, start + length
 
 
 def _algorithm_error(label: str, found: str) -> ChainError:

@@ -183,7 +183,7 @@ class Verifier:
         if at_ms is not None:
             chain.check_windows(path, at_ms, self._skew_ms)
         # 4. Signature.
-        attestation_id = check_signature(parsed, path.leaf.key)
+        attestation_id = check_signature(parsed, path.key)
         if at_ms is None:
             at_ms = parsed.timestamp_ms
             chain.check_windows(path, at_ms, self._skew_ms)

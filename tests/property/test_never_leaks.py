@@ -91,7 +91,7 @@ def test_a_document_costs_no_more_signature_checks_than_its_bundle_has_certifica
     counted = []
     check = nitro_attest.chain._check_signature
     monkeypatch.setattr(
-        "nitro_attest.chain._check_signature", lambda *pair: (counted.append(1), check(*pair))
+        "nitro_attest.chain._check_signature", lambda *link: (counted.append(1), check(*link))
     )
     verify(fake.document(at=when), fake.root_pem, at=when)
     assert len(counted) == 4

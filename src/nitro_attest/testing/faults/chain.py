@@ -635,6 +635,19 @@ _ALGORITHM: Final = (
         ),
     ),
     Fault(
+        "X-9.compressed-with-copy",
+        "cert.algorithm",
+        "A compressed point, with the bytes of the full key in an extension to mislead a search.",
+        edit=certificate(
+            LEAF,
+            spki=lambda draft, form: _encoded_spki(SECP384R1, _compressed(point(form.key))),
+            extensions=lambda draft, form: (
+                *form.extensions,
+                Extension(UNKNOWN_OID, False, form.key.spki),
+            ),
+        ),
+    ),
+    Fault(
         "X-9.no-curve",
         "cert.malformed",
         "A leaf without a curve.",
