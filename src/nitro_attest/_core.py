@@ -1,11 +1,12 @@
-"""The one way into the C core: bytes in, the place of every field or a FormatError out.
+"""The one way into the C core: bytes in, the content of every field or a FormatError out.
 
-Nothing else in the package decodes a document. The C core accepts or rejects; the slices returned
-here are where it found the fields, so no second parser can disagree with it.
+Nothing else in the package decodes a document. The C core accepts or rejects, and the fields are
+cut out where it found them, so no second parser can disagree with it.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
 from dataclasses import dataclass, fields
@@ -62,22 +63,22 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 
 
-class Layout(NamedTuple):
-    """Where each field of an accepted document lies, as slices of the document's bytes."""
+class Fields(NamedTuple):
+    """The content of each field of an accepted document, cut out where the C core found it."""
 
     kind: Kind
     timestamp_ms: int
-    protected: slice
-    payload: slice
-    signature: slice
-    module_id: slice
-    digest: slice
-    certificate: slice
-    public_key: slice | None
-    user_data: slice | None
-    nonce: slice | None
-    pcrs: dict[int, slice]
-    cabundle: list[slice]
+    protected: bytes
+    payload: bytes
+    signature: bytes
+    module_id: bytes
+    digest: bytes
+    certificate: bytes
+    cabundle: tuple[bytes, ...]
+    public_key: bytes | None
+    user_data: bytes | None
+    nonce: bytes | None
+    pcrs: dict[int, bytes]
 
 
 # The C structs as packed numbers: read in one go, because cffi charges for each attribute read
@@ -89,6 +90,9 @@ _FIRST_PCR: Final = 13
 _FIRST_CERTIFICATE: Final = _FIRST_PCR + 2 * MAX_PCRS
 _CERTIFICATE_COUNT: Final = _FIRST_CERTIFICATE + 2 * MAX_CABUNDLE_CERTIFICATES
 
+_OK: Final = lib.NITRO_OK
+_ENCLAVE: Final = lib.NITRO_FIELD_PCRS
+
 _FIELD_NAMES: Final = {
     getattr(lib, f"NITRO_FIELD_{name.upper()}"): name
     for name in (
@@ -99,7 +103,7 @@ _FIELD_NAMES: Final = {
 }
 
 
-def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Layout:
+def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Fields:
     """Checks every byte of a document against rules C-1 to C-13 and P-*.
 
     Args:
@@ -107,7 +111,7 @@ def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Layout:
         limits: Caps on the optional fields.
 
     Returns:
-        Where each field lies.
+        What each field holds.
 
     Raises:
         FormatError: The document does not have the accepted form; ``offset`` is the place.
@@ -115,40 +119,38 @@ def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Layout:
     start = ffi.from_buffer("uint8_t[]", document)
     envelope = ffi.new("nitro_sign1 *")
     status = lib.nitro_sign1_parse(start, len(document), envelope)
-    if status != lib.NITRO_OK:
+    if status != _OK:
         raise _format_error(status, envelope, document, base=0)
-    protected_at, protected_size, base, size, signature_at, signature_size = _SIGN1.unpack(
+    protected, protected_size, base, size, signature, signature_size = _SIGN1.unpack(
         ffi.buffer(envelope)
     )
-    payload = ffi.new("nitro_payload *")
+    out = ffi.new("nitro_payload *")
     caps = ffi.new("nitro_limits *", (limits.public_key, limits.user_data, limits.nonce))
-    status = lib.nitro_payload_parse(start + base, size, caps, payload)
-    if status != lib.NITRO_OK:
-        raise _format_error(status, payload, document, base)
-    numbers = _PAYLOAD.unpack(ffi.buffer(payload))
-
-    def span(at: int) -> slice:
-        offset = base + numbers[at]
-        return slice(offset, offset + numbers[at + 1])
-
-    def optional(at: int) -> slice | None:
-        return span(at) if numbers[at] else None
-
-    count = numbers[_CERTIFICATE_COUNT]
-    return Layout(
-        kind="enclave" if numbers[-1] == lib.NITRO_FIELD_PCRS else "nitrotpm",
-        timestamp_ms=numbers[0],
-        protected=slice(protected_at, protected_at + protected_size),
-        payload=slice(base, base + size),
-        signature=slice(signature_at, signature_at + signature_size),
-        module_id=span(1),
-        digest=span(3),
-        certificate=span(5),
-        public_key=optional(7),
-        user_data=optional(9),
-        nonce=optional(11),
-        pcrs={i: span(at) for i in range(MAX_PCRS) if numbers[at := _FIRST_PCR + 2 * i]},
-        cabundle=[span(_FIRST_CERTIFICATE + 2 * i) for i in range(count)],
+    status = lib.nitro_payload_parse(start + base, size, caps, out)
+    if status != _OK:
+        raise _format_error(status, out, document, base)
+    payload = document[base : base + size]
+    numbers = _PAYLOAD.unpack(ffi.buffer(out))
+    # Offset 0 means that the field is absent: nitro_span in the header.
+    timestamp, m_at, m_size, d_at, d_size, c_at, c_size = numbers[:7]
+    k_at, k_size, u_at, u_size, n_at, n_size = numbers[7:_FIRST_PCR]
+    pcrs = enumerate(numbers[_FIRST_PCR:_FIRST_CERTIFICATE:2])
+    certificates = iter(numbers[_FIRST_CERTIFICATE:_CERTIFICATE_COUNT])
+    bundle = itertools.islice(zip(certificates, certificates, strict=True), numbers[-2])
+    return Fields(
+        "enclave" if numbers[-1] == _ENCLAVE else "nitrotpm",
+        timestamp,
+        document[protected : protected + protected_size],
+        payload,
+        document[signature : signature + signature_size],
+        payload[m_at : m_at + m_size],
+        payload[d_at : d_at + d_size],
+        payload[c_at : c_at + c_size],
+        tuple([payload[at : at + length] for at, length in bundle]),
+        payload[k_at : k_at + k_size] if k_at else None,
+        payload[u_at : u_at + u_size] if u_at else None,
+        payload[n_at : n_at + n_size] if n_at else None,
+        {index: payload[at : at + PCR_BYTES] for index, at in pcrs if at},
     )
 
 

@@ -12,7 +12,8 @@ from nitro_attest.chain import Path
 from nitro_attest.document import UnverifiedDocument, from_milliseconds
 from nitro_attest.errors import PolicyFailure
 
-_REGION: Final = r"[a-z]{2}(?:-[a-z0-9]+)+"
+_REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z0-9]+)+")
+_SIGNER_SUFFIX: Final = ".aws"
 _AUTHORITY_SUFFIX: Final = ".aws.nitro-enclaves"
 _KIND_MARKS: Final = {"enclave": "-enc", "nitrotpm": "-tpm"}
 
@@ -24,9 +25,11 @@ def instance_id(module_id: str) -> str:
 
 def region(path: Path, module_id: str) -> str | None:
     """The AWS region in the signing certificate's name; None where the name has another form."""
-    name = path.leaf.common_name or ""
-    match = re.fullmatch(rf"{re.escape(module_id)}\.({_REGION})\.aws", name)
-    return match[1] if match else None
+    prefix, name = f"{module_id}.", path.leaf.common_name or ""
+    found = name[len(prefix) : -len(_SIGNER_SUFFIX)]
+    if name != f"{prefix}{found}{_SIGNER_SUFFIX}" or not _REGION.fullmatch(found):
+        return None
+    return found
 
 
 def time_failures(
@@ -80,19 +83,25 @@ def kind_failures(document: UnverifiedDocument, path: Path) -> list[PolicyFailur
     ]
 
 
-def name_failures(document: UnverifiedDocument, path: Path) -> list[PolicyFailure]:
-    """The module_id against the names of the path (X-24): one enclave, one instance, one region."""
-    found_region = region(path, document.module_id)
+def name_failures(
+    document: UnverifiedDocument, path: Path, found_region: str | None
+) -> list[PolicyFailure]:
+    """The module_id against the names of the path (X-24): one enclave, one instance, one region.
+
+    Args:
+        document: The document.
+        path: Its path.
+        found_region: What ``region`` finds in the path.
+    """
     names = [certificate.common_name or "" for certificate in path.certificates[1:]]
     if found_region is None:
-        expected = f"{document.module_id}.<region>.aws"
-        agrees = False
+        expected = f"{document.module_id}.<region>{_SIGNER_SUFFIX}"
     else:
         authority = f".{found_region}{_AUTHORITY_SUFFIX}"
         expected = f"{instance_id(document.module_id)}{authority}"
-        agrees = names[-2:-1] == [expected] and all(name.endswith(authority) for name in names[:-1])
-    if agrees:
-        return []
+        authorities = names[:-1]
+        if authorities[-1:] == [expected] and all(n.endswith(authority) for n in authorities):
+            return []
     return [
         PolicyFailure(
             "consistency.module_id",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any, Final
@@ -123,10 +123,19 @@ class UnverifiedDocument(_Fields):
 
     def authenticated(self) -> AttestationDocument | NitroTpmDocument:
         """The same content in the type of its kind: for the verifier, once the signature holds."""
-        common = {field.name: getattr(self, field.name) for field in fields(_Fields)}
+        common = (
+            self.module_id,
+            self.digest,
+            self.timestamp_ms,
+            self.certificate,
+            self.cabundle,
+            self.public_key,
+            self.user_data,
+            self.nonce,
+        )
         if self.kind == "enclave":
-            return AttestationDocument(**common, pcrs=self.pcrs)
-        return NitroTpmDocument(**common, nitrotpm_pcrs=self.pcrs)
+            return AttestationDocument(*common, self.pcrs)
+        return NitroTpmDocument(*common, self.pcrs)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values: bytes as lower-case hex, absent fields as None."""
@@ -150,26 +159,21 @@ def parse_unverified(
         FormatError: The bytes are not a document of the accepted form (C-1 to C-13, P-*).
         InputError: ``input.document``: the argument is not bytes.
     """
-    data = _own_copy(document)
-    layout = parse(data, limits)
-
-    def optional(span: slice | None) -> bytes | None:
-        return None if span is None else data[span]
-
+    found = parse(_own_copy(document), limits)
     return UnverifiedDocument(
-        kind=layout.kind,
-        module_id=data[layout.module_id].decode("ascii"),
-        digest=data[layout.digest].decode("ascii"),
-        timestamp_ms=layout.timestamp_ms,
-        certificate=data[layout.certificate],
-        cabundle=tuple([data[span] for span in layout.cabundle]),
-        public_key=optional(layout.public_key),
-        user_data=optional(layout.user_data),
-        nonce=optional(layout.nonce),
-        pcrs=MappingProxyType({index: data[span] for index, span in layout.pcrs.items()}),
-        protected=data[layout.protected],
-        payload=data[layout.payload],
-        signature=data[layout.signature],
+        module_id=found.module_id.decode("ascii"),
+        digest=found.digest.decode("ascii"),
+        timestamp_ms=found.timestamp_ms,
+        certificate=found.certificate,
+        cabundle=found.cabundle,
+        public_key=found.public_key,
+        user_data=found.user_data,
+        nonce=found.nonce,
+        kind=found.kind,
+        pcrs=MappingProxyType(found.pcrs),
+        protected=found.protected,
+        payload=found.payload,
+        signature=found.signature,
     )
 
 

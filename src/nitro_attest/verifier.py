@@ -188,11 +188,11 @@ class Verifier:
             at_ms = parsed.timestamp_ms
             chain.check_windows(path, at_ms, self._skew_ms)
         # 5. Agreement. 6. Policy. All failures are reported, not the first.
-        failures, notices = self._agreement(parsed, path, at_ms)
+        region = consistency.region(path, parsed.module_id)
+        failures, notices = self._agreement(parsed, path, at_ms, region)
         content = parsed.authenticated()
         age = timedelta(milliseconds=at_ms - parsed.timestamp_ms)
         instance_id = consistency.instance_id(parsed.module_id)
-        region = consistency.region(path, parsed.module_id)
         matched, policy_failures = demands.judge(content, age, instance_id, region)
         failures += policy_failures
         if failures:
@@ -213,11 +213,11 @@ class Verifier:
         }
 
     def _agreement(
-        self, parsed: UnverifiedDocument, path: chain.Path, at_ms: int
+        self, parsed: UnverifiedDocument, path: chain.Path, at_ms: int, region: str | None
     ) -> tuple[list[PolicyFailure], list[Notice]]:
         failures = consistency.time_failures(parsed, path, at_ms, self._skew_ms)
         failures += consistency.kind_failures(parsed, path)
-        names = consistency.name_failures(parsed, path)
+        names = consistency.name_failures(parsed, path, region)
         if self._warn_on_names:
             return failures, [Notice(failure.code, failure.message) for failure in names]
         return failures + names, []

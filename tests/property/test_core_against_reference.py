@@ -34,17 +34,12 @@ from reference.documents import (
 
 def by_core(document, limits):
     try:
-        layout = parse(document, limits)
+        fields = parse(document, limits)._asdict()
     except FormatError as error:
         return error.code, error.offset
-    fields = layout._asdict()
-    for name, place in fields.items():
-        if isinstance(place, slice):
-            fields[name] = document[place]
     for name in ("module_id", "digest"):
         fields[name] = fields[name].decode("ascii")
-    fields["pcrs"] = {index: document[place] for index, place in layout.pcrs.items()}
-    fields["cabundle"] = [document[place] for place in layout.cabundle]
+    fields["cabundle"] = list(fields["cabundle"])
     return fields
 
 
@@ -205,7 +200,7 @@ def test_c13_every_truncation(document):
 
 @pytest.mark.parametrize("document", SAMPLES)
 def test_c13_every_truncation_of_the_payload_alone(document):
-    payload = document[parse(document).payload]
+    payload = parse(document).payload
     for size in range(1, len(payload)):
         assert check(document_of(payload[:size]))[0] == "cbor.truncated"
 
