@@ -14,7 +14,7 @@
 
 static void check_size(cbor_reader *r)
 {
-    cbor_enter(r, NITRO_FIELD_DOCUMENT, 0);
+    cbor_enter(r, NITRO_FIELD_DOCUMENT, NITRO_NO_INDEX);
     if (r->length == 0) {
         cbor_fail(r, NITRO_ERR_EMPTY, 0, 0);
     } else if (r->length > NITRO_MAX_DOCUMENT) {
@@ -58,7 +58,7 @@ static nitro_span read_protected(cbor_reader *r)
     static const uint8_t es384[4] = {0xA1, 0x01, 0x38, 0x22};
     cbor_head head;
     nitro_span content = {0, 0};
-    cbor_enter(r, NITRO_FIELD_PROTECTED, 0);
+    cbor_enter(r, NITRO_FIELD_PROTECTED, NITRO_NO_INDEX);
     if (!cbor_read_head(r, &head) ||
         !cbor_require(r, &head, CBOR_BYTES, NITRO_ERR_PROTECTED)) {
         return content;
@@ -78,7 +78,7 @@ static nitro_span read_protected(cbor_reader *r)
 static void read_unprotected(cbor_reader *r)
 {
     size_t start;
-    cbor_enter(r, NITRO_FIELD_UNPROTECTED, 0);
+    cbor_enter(r, NITRO_FIELD_UNPROTECTED, NITRO_NO_INDEX);
     if (cbor_take(r, 1, &start) && r->bytes[start] != 0xA0) {
         cbor_fail(r, NITRO_ERR_UNPROTECTED, start, r->bytes[start]);
     }
@@ -90,7 +90,7 @@ static nitro_span read_element(cbor_reader *r, nitro_field field, nitro_status w
 {
     cbor_head head;
     nitro_span content = {0, 0};
-    cbor_enter(r, field, 0);
+    cbor_enter(r, field, NITRO_NO_INDEX);
     if (!cbor_read_head(r, &head) || !cbor_require(r, &head, CBOR_BYTES, wrong)) {
         return content;
     }
@@ -116,7 +116,7 @@ nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
     out->payload = read_element(&r, NITRO_FIELD_PAYLOAD, NITRO_ERR_PAYLOAD, 1, NITRO_MAX_PAYLOAD);
     out->signature = read_element(&r, NITRO_FIELD_SIGNATURE, NITRO_ERR_SIGNATURE_LENGTH,
                                   NITRO_SIGNATURE_SIZE, NITRO_SIGNATURE_SIZE);
-    cbor_enter(&r, NITRO_FIELD_DOCUMENT, 0);
+    cbor_enter(&r, NITRO_FIELD_DOCUMENT, NITRO_NO_INDEX);
     (void)cbor_expect_end(&r);
     out->error = r.error;
     return r.status;
@@ -226,7 +226,7 @@ static bool read_timestamp(cbor_reader *r, uint64_t *timestamp)
 static bool read_pcr(cbor_reader *r, nitro_field kind, nitro_span pcrs[NITRO_MAX_PCRS])
 {
     cbor_head key;
-    cbor_enter(r, kind, 0);
+    cbor_enter(r, kind, NITRO_NO_INDEX);
     if (!cbor_read_head(r, &key)) {
         return false;
     }
@@ -341,7 +341,7 @@ static bool read_key(cbor_reader *r, const cbor_head *head, uint32_t *seen, nitr
     if (*field == NITRO_FIELD_KEY) {
         return cbor_fail_text(r, NITRO_ERR_UNKNOWN_KEY, head->offset, name);
     }
-    cbor_enter(r, *field, 0);
+    cbor_enter(r, *field, NITRO_NO_INDEX);
     if ((*seen & bit(*field)) != 0) {
         return cbor_fail_text(r, NITRO_ERR_DUPLICATE, head->offset, name);
     }
@@ -402,7 +402,7 @@ static bool read_map(cbor_reader *r, const nitro_limits *limits, nitro_payload *
     }
     const bool indefinite = map.info == CBOR_INFO_INDEFINITE;
     for (uint64_t pairs = 0; indefinite || pairs < map.argument; pairs++) {
-        cbor_enter(r, NITRO_FIELD_KEY, 0);
+        cbor_enter(r, NITRO_FIELD_KEY, NITRO_NO_INDEX);
         if (!cbor_read_head(r, &key)) {
             return false;
         }
@@ -431,7 +431,7 @@ static bool check_present(cbor_reader *r, uint32_t seen)
     }
     for (size_t i = 0; i < sizeof mandatory / sizeof mandatory[0]; i++) {
         if ((seen & bit(mandatory[i])) == 0) {
-            cbor_enter(r, mandatory[i], 0);
+            cbor_enter(r, mandatory[i], NITRO_NO_INDEX);
             return cbor_fail(r, NITRO_ERR_MISSING, r->length, 0);
         }
     }
@@ -458,13 +458,13 @@ nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro
     *out = (nitro_payload){0};
     cbor_reader r = cbor_reader_over(payload, len);
     uint32_t seen = 0;
-    cbor_enter(&r, NITRO_FIELD_PAYLOAD, 0);
+    cbor_enter(&r, NITRO_FIELD_PAYLOAD, NITRO_NO_INDEX);
     if (!limits_are_valid(limits)) {
         cbor_fail(&r, NITRO_ERR_LIMITS, 0, 0);
     } else if (len < 1 || len > NITRO_MAX_PAYLOAD) {
         cbor_fail(&r, NITRO_ERR_PAYLOAD, 0, len);
     } else if (read_map(&r, limits, out, &seen)) {
-        cbor_enter(&r, NITRO_FIELD_PAYLOAD, 0);
+        cbor_enter(&r, NITRO_FIELD_PAYLOAD, NITRO_NO_INDEX);
         (void)(cbor_expect_end(&r) && check_present(&r, seen));
     }
     out->error = r.error;

@@ -33,6 +33,7 @@
 #define NITRO_MAX_CABUNDLE 8            /* P-20 certificates */
 #define NITRO_DEFAULT_OPTIONAL 1024     /* P-22 to P-24 bytes, unless limits say otherwise */
 #define NITRO_MAX_OPTIONAL 4096         /* P-23 the highest cap that limits may set */
+#define NITRO_NO_INDEX 4294967295       /* in nitro_error: the whole field, not one entry of it */
 
 /* Stable numbers: never renumbered, never reused. nitro_status_code() names each. */
 typedef enum {
@@ -118,7 +119,7 @@ typedef struct {
  * Why and where. Meaningful whenever a function returned neither NITRO_OK nor NITRO_ERR_NULL.
  * offset: the first byte of the CBOR item at fault; the input's length when it ends too early.
  * found:  the number that broke the rule (a length, count, index, tag or value); else 0.
- * index:  which PCR or cabundle entry, where field is one of those; else 0.
+ * index:  which PCR or cabundle entry; NITRO_NO_INDEX where the whole of field is meant.
  * text:   content of the string at fault where it was read whole; else {0, 0}.
  */
 typedef struct {

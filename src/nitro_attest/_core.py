@@ -258,10 +258,8 @@ def _looks_like_text(document: bytes) -> bool:
 
 
 def _field_phrase(name: str, index: int) -> str:
-    if name == "cabundle":
-        return f"cabundle (certificate {index})"
-    if name in ("pcrs", "nitrotpm_pcrs"):
-        return f"{name} (PCR{index})"
+    if index != lib.NITRO_NO_INDEX:
+        return f"PCR{index}" if name.endswith("pcrs") else f"certificate {index} in {name}"
     return {
         "document": "the document",
         "protected": "the protected header",

@@ -34,7 +34,7 @@ static inline const char *error_broken(const nitro_error *error, nitro_status st
     MUST(error->offset <= length);
     MUST(span_inside_or_absent(error->text, length));
     MUST(error->field <= NITRO_FIELD_NONCE);
-    MUST(error->index < NITRO_MAX_PCRS);
+    MUST(error->index < NITRO_MAX_PCRS || error->index == NITRO_NO_INDEX);
     MUST(error->reserved == 0);
     return NULL;
 }
@@ -43,7 +43,7 @@ static inline const char *sign1_broken(const nitro_sign1 *out, nitro_status stat
 {
     if (status != NITRO_OK) {
         MUST(out->error.field <= NITRO_FIELD_SIGNATURE);
-        MUST(out->error.index == 0);
+        MUST(out->error.index == NITRO_NO_INDEX);
         return error_broken(&out->error, status, length);
     }
     MUST(length <= NITRO_MAX_DOCUMENT);
