@@ -186,10 +186,10 @@ def _own_copy(document: bytes | bytearray | memoryview) -> bytes:
         )
     try:
         view = memoryview(document)
-    except TypeError:
+    except (TypeError, ValueError):  # ValueError: a released memoryview
         raise InputError(
             "input.document",
-            f"the document is {type(document).__name__}; bytes were expected",
+            f"the document is {type(document).__name__} that cannot be read; bytes were expected",
         ) from None
     if view.nbytes > MAX_DOCUMENT_BYTES:
         raise FormatError(

@@ -291,3 +291,11 @@ def test_p11_an_empty_field_is_not_an_absent_one(name):
     assert getattr(parse_unverified(empty), name) == b""
     assert getattr(parse_unverified(null), name) is None
     assert getattr(parse_unverified(document_of(payload_of(absent))), name) is None
+
+
+def test_a_released_memoryview_is_an_input_error():
+    view = memoryview(b"\x84")
+    view.release()
+    with pytest.raises(InputError) as caught:
+        parse_unverified(view)
+    assert caught.value.code == "input.document"
