@@ -74,8 +74,22 @@ def test_l1_pcr_names_count_in_any_case_nested_or_flat(name, wrap):
 
 @pytest.mark.parametrize(
     "name",
-    ["PCRO", "PCR", "PCR00", "PCR01", "PCR 1", "PCR1 ", "PCR-1", "PCR100", "PCRS1", "PCR٣", "0"]
-    + ["HashAlgorithms", "Name", ""],
+    [
+        "PCRO",
+        "PCR",
+        "PCR00",
+        "PCR01",
+        "PCR 1",
+        "PCR1 ",
+        "PCR-1",
+        "PCR100",
+        "PCRS1",
+        "PCR٣",
+        "0",
+        "HashAlgorithms",
+        "Name",
+        "",
+    ],
 )
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"Measurements": x}])
 def test_l1_a_typo_beside_a_good_pin_does_not_weaken_the_policy(name, wrap):
@@ -139,12 +153,33 @@ def test_l2_a_second_value_is_refused_not_passed_over(content, line):
 
 @pytest.mark.parametrize(
     "content",
-    ["hello", " " + json.dumps(ONE), "x" + json.dumps(ONE), json.dumps(ONE)[:-1], "{", "[", "[ 1 ]"]
-    + ['"PCR0"', "[1]", '[{"PCR0": 1}, 2]', "null", f"{HEX}", f"PCR0:{HEX}", f"PCR0={HEX} {HEX}"]
-    + [b"\xff\xfe{\x00}\x00", b"{\xff}", '{"a": NaN}', '{"a": -Infinity}', '{"a": 1,}', "{'a': 1}"]
-    + ['{"a": ' + "9" * 5000 + "}", '{"a": "\n"}', "{}" + " x"],
+    [
+        "hello",
+        " " + json.dumps(ONE),
+        "x" + json.dumps(ONE),
+        json.dumps(ONE)[:-1],
+        "{",
+        "[",
+        "[ 1 ]",
+        '"PCR0"',
+        "[1]",
+        '[{"PCR0": 1}, 2]',
+        "null",
+        f"{HEX}",
+        f"PCR0:{HEX}",
+        f"PCR0={HEX} {HEX}",
+        b"\xff\xfe{\x00}\x00",
+        b"{\xff}",
+        '{"a": NaN}',
+        '{"a": -Infinity}',
+        '{"a": 1,}',
+        "{'a': 1}",
+        '{"a": ' + "9" * 5000 + "}",
+        '{"a": "\n"}',
+        "{}" + " x",
+    ],
 )
-def test_l2_what_holds_no_single_value_is_refused_with_an_example(content):
+def test_l2_what_holds_no_single_value_is_refused(content):
     error = refusal(content)
     assert error.code == "policyfile.format"
 
@@ -253,7 +288,7 @@ def test_l4_an_unsigned_build_adds_no_expectation_on_pcr8():
     assert 8 not in policy.measurements[0].pcrs
     unsigned = policy.with_pins({8: bytes(48)})
     assert unsigned.measurements[0].pcrs[8] == bytes(48)
-    assert "policy.weak" in {notice.code for notice in unsigned.notices()}
+    assert "policy.weak" in {notice.code for notice in unsigned.weaknesses()}
 
 
 @pytest.mark.parametrize(
@@ -286,12 +321,20 @@ def test_l6_an_index_for_a_file_that_names_its_own_is_refused(name):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "\n \n", "{}", "[]", "[{}]", '{"Measurements": {}}', '{"HashAlgorithm": "Sha384"}']
-    + ['{"schema": "nitro-attest-policy/1", "measurements": []}', '{"PCR0": "', b""],
+    [
+        "",
+        "\n \n",
+        "{}",
+        "[]",
+        "[{}]",
+        '{"Measurements": {}}',
+        '{"HashAlgorithm": "Sha384"}',
+        '{"schema": "nitro-attest-policy/1", "measurements": []}',
+        b"",
+    ],
 )
 def test_l7_an_empty_policy_is_an_error_not_anything_goes(content):
-    code = "policyfile.format" if '"PCR0": "' in str(content) else "policyfile.empty"
-    assert refusal(content).code == code
+    assert refusal(content).code == "policyfile.empty"
 
 
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"Measurements": x}])
