@@ -244,9 +244,7 @@ class Policy(_Conditions):
                 "policyfile.format", f'a policy is an object with "schema": "{POLICY_SCHEMA}"'
             )
         check_keys(value, _JSON_KEYS, "the policy")
-        for name in _JSON_KEYS:
-            if name in value and value[name] is None:
-                raise InputError("policyfile.format", f"{name} is null; leave it out instead")
+        _refuse_null(value)
         options = dict(value)
         del options["schema"]
         sets = options.pop("measurements", [])
@@ -441,7 +439,15 @@ def _set_from_dict(item: object) -> MeasurementSet:
             "policyfile.format", 'a measurement set is an object with "pcrs": {"PCR0": ..., ...}'
         )
     check_keys(item, _JSON_SET_KEYS, "a measurement set")
+    _refuse_null(item)
     return MeasurementSet.from_named(item["pcrs"], item.get("name"))
+
+
+def _refuse_null(value: Mapping[str, Any]) -> None:
+    """A null may come of a template that was not filled in; it must not mean 'any'."""
+    for name, member in value.items():
+        if member is None:
+            raise InputError("policyfile.format", f"{name} is null; leave it out instead")
 
 
 def _max_age_of(seconds: object) -> timedelta:

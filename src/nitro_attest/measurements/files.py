@@ -146,9 +146,16 @@ def policy_of_document(
         indices: Which of its PCRs to expect.
 
     Raises:
-        InputError: ``policyfile.pcr_index``: the document lacks one of them. ``policyfile.empty``,
-            ``policyfile.zero_pin``: it is of an enclave in debug mode.
+        InputError: ``input.document``: it is no verified document of an enclave (T-2).
+            ``policyfile.pcr_index``: it lacks one of them. ``policyfile.zero_pin``: it is of an
+            enclave in debug mode. ``policyfile.empty``: no index is given.
     """
+    if not isinstance(document, AttestationDocument):
+        raise InputError(
+            "input.document",
+            f"a verified document of an enclave was expected, not {type(document).__name__}; pass "
+            "attestation.document",
+        )
     for index in indices:
         if index not in document.pcrs:
             raise InputError("policyfile.pcr_index", f"PCR{index} is not in the document")

@@ -1,0 +1,392 @@
+"""The files that users already have, read as strictly as documents (L-1 to L-8)."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nitro_attest import InputError, Policy, parse_unverified, verify
+from nitro_attest.measurement_set import EMPTY_RAMDISKS
+from nitro_attest.measurements import load_policy, parse_policy, policy_of_document
+from nitro_attest.measurements.files import MAX_POLICY_FILE_BYTES
+from nitro_attest.strict_json import MAX_DEPTH
+
+FILES = Path(__file__).resolve().parents[2] / "fixtures/vectors/policy"
+OURS = json.loads((FILES / "policy.json").read_text())
+NEW, OLD = (
+    {int(name[3:]): bytes.fromhex(value) for name, value in item["pcrs"].items()}
+    for item in OURS["measurements"]
+)
+SIGNER = bytes.fromhex(json.loads((FILES / "pcr-input.json").read_text())["PCR"])
+HEX = SIGNER.hex()
+ONE = {"PCR0": HEX}
+
+
+def pins(loaded):
+    return [dict(item.pcrs) for item in loaded.policy.measurements]
+
+
+def refusal(content, **options):
+    if not isinstance(content, (str, bytes)):
+        content = json.dumps(content)
+    with pytest.raises(InputError) as caught:
+        parse_policy(content, **options)
+    return caught.value
+
+
+def notices(loaded):
+    return {notice.code for notice in loaded.notices}
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "expected"),
+    [
+        ("build-enclave.txt", "image", [NEW]),
+        ("sign-eif.json", "image", [{**NEW, 8: SIGNER}]),
+        ("describe-eif.json", "image", [{**NEW, 8: SIGNER}]),
+        ("pcr-signing-certificate.json", "flat", [{8: SIGNER}]),
+        ("eif_build.txt", "flat", [NEW]),
+        ("hex-first.pcrs", "lines", [NEW]),
+        ("assigned.txt", "lines", [NEW]),
+        ("policy.json", "policy", [NEW, OLD]),
+    ],
+)
+def test_every_shape_is_read_for_what_it_is(name, form, expected):
+    loaded = load_policy(FILES / name)
+    assert loaded.form == form
+    assert pins(loaded) == expected
+    assert notices(loaded) == set()
+
+
+def test_our_own_form_keeps_all_it_says():
+    assert load_policy(str(FILES / "policy.json")).policy == Policy.from_dict(OURS)
+
+
+# L-1
+
+
+@pytest.mark.parametrize("name", ["PCR0", "pcr0", "Pcr0"])
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"Measurements": x}])
+def test_l1_pcr_names_count_in_any_case_nested_or_flat(name, wrap):
+    content = json.dumps(wrap({"hashALGORITHM": "SHA384 { .. }", name: HEX}))
+    assert pins(parse_policy(content)) == [{0: SIGNER}]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PCRO",
+        "PCR",
+        "PCR00",
+        "PCR01",
+        "PCR 1",
+        "PCR1 ",
+        "PCR-1",
+        "PCR100",
+        "PCRS1",
+        "PCR٣",
+        "0",
+        "HashAlgorithms",
+        "Name",
+        "",
+    ],
+)
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"Measurements": x}])
+def test_l1_a_typo_beside_a_good_pin_does_not_weaken_the_policy(name, wrap):
+    error = refusal(wrap(ONE | {name: HEX}))
+    assert error.code == "policyfile.unknown_key"
+    assert repr(name) in error.message
+
+
+@pytest.mark.parametrize("name", ["PCR1", "Pcrs", "Comment"])
+def test_l1_an_unknown_key_beside_measurements_is_refused(name):
+    error = refusal({"Measurements": ONE, name: HEX})
+    assert (error.code, name in error.message) == ("policyfile.unknown_key", True)
+
+
+@pytest.mark.parametrize("value", ["Sha512 { ... }", "sha256", "", "384", None, 384, ["sha384"]])
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"Measurements": x}])
+def test_l1_another_hash_algorithm_is_refused(value, wrap):
+    code = refusal(wrap(ONE | {"HashAlgorithm": value})).code
+    assert code == "policyfile.hash_algorithm"
+
+
+def test_l1_an_index_beyond_the_last_pcr_is_refused():
+    assert refusal({"PCR32": HEX}).code == "policyfile.pcr_index"
+    assert pins(parse_policy(json.dumps({"PCR31": HEX}))) == [{31: SIGNER}]
+
+
+@pytest.mark.parametrize("value", [HEX[1:], "", None, 7, [HEX], {"PCR0": HEX}])
+def test_l1_a_value_that_is_no_pcr_is_refused(value):
+    assert refusal({"PCR0": value}).code == "policyfile.hex"
+
+
+# L-2
+
+
+@pytest.mark.parametrize("before", ["", "Start building...\n", "[+] Building 2.1s\n [INFO] {\n"])
+@pytest.mark.parametrize("after", ["", "\n", "\r\n", "\nEnclave Image successfully created.\n"])
+def test_l2_progress_lines_around_the_value_are_passed_over(before, after):
+    content = before + json.dumps({"Measurements": ONE}, indent=2) + after
+    assert pins(parse_policy(content)) == [{0: SIGNER}]
+    assert pins(parse_policy(b"\xef\xbb\xbf" + content.encode())) == [{0: SIGNER}]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (json.dumps(ONE) + "\n" + json.dumps(ONE), 2),
+        (json.dumps(ONE) + "\n\n{\n", 3),
+        (json.dumps(ONE) + "\n[\n", 2),
+        (json.dumps(ONE) + json.dumps(ONE), 1),
+        (json.dumps(ONE, indent=1) + " # the new one", 3),
+        (json.dumps(ONE) + f"\nPCR8={HEX}", 2),
+        (f"\npcr8 = {HEX}\n" + json.dumps(ONE), 2),
+        (f"{HEX} PCR8\n" + json.dumps(ONE), 1),
+    ],
+)
+def test_l2_a_second_value_is_refused_not_passed_over(content, line):
+    error = refusal(content)
+    assert error.code == "policyfile.format"
+    assert error.message.startswith(f"line {line}: ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "hello",
+        " " + json.dumps(ONE),
+        "x" + json.dumps(ONE),
+        json.dumps(ONE)[:-1],
+        "{",
+        "[",
+        "[ 1 ]",
+        '"PCR0"',
+        "[1]",
+        '[{"PCR0": 1}, 2]',
+        "null",
+        f"{HEX}",
+        f"PCR0:{HEX}",
+        f"PCR0={HEX} {HEX}",
+        b"\xff\xfe{\x00}\x00",
+        b"{\xff}",
+        '{"a": NaN}',
+        '{"a": -Infinity}',
+        '{"a": 1,}',
+        "{'a': 1}",
+        '{"a": ' + "9" * 5000 + "}",
+        '{"a": "\n"}',
+        "{}" + " x",
+    ],
+)
+def test_l2_what_holds_no_single_value_is_refused(content):
+    error = refusal(content)
+    assert error.code == "policyfile.format"
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":'])
+def test_deep_nesting_is_refused_before_it_is_read(opening):
+    error = refusal('{"Metadata": ' + opening * MAX_DEPTH)
+    assert "deeper" in error.message
+    assert error.message.startswith("line 1")
+
+
+def test_brackets_in_text_and_beyond_the_value_are_no_nesting():
+    quoted = json.dumps({"Measurements": ONE, "Metadata": '\\"[{' * 99})
+    assert pins(parse_policy(quoted + "\n " + "[" * 99)) == [{0: SIGNER}]
+
+
+def test_l2_one_enclave_of_several_is_chosen_by_name_or_id():
+    path = FILES / "describe-enclaves.json"
+    ids = [enclave["EnclaveID"] for enclave in json.loads(path.read_text())]
+    assert pins(load_policy(path, enclave_name="app_1")) == [NEW]
+    assert pins(load_policy(path, enclave_name=ids[1])) == [OLD]
+    for name in (None, "app_3", "", "APP_1"):
+        error = refusal(path.read_text(), enclave_name=name)
+        assert error.code == "policyfile.format"
+        assert "app_1" in error.message
+        assert "app_2" in error.message
+
+
+def test_l2_two_enclaves_of_one_name_are_not_guessed_between():
+    enclave = json.loads((FILES / "describe-enclaves.json").read_text())[0]
+    assert refusal([enclave, enclave], enclave_name="app_1").code == "policyfile.format"
+    assert pins(parse_policy(json.dumps([enclave]))) == [NEW]
+    assert pins(parse_policy(json.dumps(enclave), enclave_name="app_1")) == [NEW]
+
+
+def test_l2_an_enclave_name_has_no_other_use():
+    assert refusal(ONE, enclave_name="app_1").code == "policyfile.format"
+
+
+def test_l2_an_enclave_without_measurements_is_no_policy():
+    enclave = {"EnclaveID": "i-1-enc1", "Flags": "NONE"}
+    assert refusal(enclave).code == "policyfile.empty"
+    assert refusal(enclave | {"Measurements": [ONE]}).code == "policyfile.empty"
+    assert refusal(enclave | {"Measurements": ONE, "Flag": 1}).code == "policyfile.unknown_key"
+
+
+def test_l2_what_the_parent_said_is_reported_and_what_a_build_said_is_not():
+    running = load_policy(FILES / "describe-enclaves.json", enclave_name="app_1")
+    assert notices(running) == {"policy.source_unattested"}
+    assert notices(load_policy(FILES / "build-enclave.txt")) == set()
+
+
+def test_l2_a_policy_made_from_a_document_is_reported(fake, fake_document, when):
+    attestation = verify(fake_document, fake.root_pem, at=when)
+    loaded = policy_of_document(attestation.document)
+    again = verify(fake_document, fake.root_pem, at=when, policy=loaded.policy)
+    assert "policy.source_unattested" in [notice.code for notice in again.warnings]
+    assert pins(policy_of_document(attestation.document, [4])) == [{4: attestation.pcrs[4]}]
+
+
+def test_l2_a_policy_is_not_made_from_a_debug_document_nor_from_pcrs_it_lacks(fake, when):
+    document = fake.document(at=when, debug=True)
+    debug = verify(document, fake.root_pem, at=when, allow_debug=True).document
+    for indices, code in (((0,), "zero_pin"), ((16,), "pcr_index"), ((), "empty")):
+        with pytest.raises(InputError) as caught:
+            policy_of_document(debug, indices)
+        assert caught.value.code == f"policyfile.{code}"
+
+
+@pytest.mark.parametrize("kind", ["enclave", "nitrotpm"])
+def test_t2_a_policy_is_not_made_from_an_unverified_document_of_whatever_kind(fake, when, kind):
+    with pytest.raises(InputError) as caught:
+        policy_of_document(parse_unverified(fake.document(at=when, kind=kind)))
+    assert caught.value.code == "input.document"
+
+
+# L-3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'{{"PCR0": "{HEX}", "PCR0": "{HEX}"}}',
+        f'{{"PCR0": "{HEX}", "pcr0": "{HEX}"}}',
+        f'{{"Measurements": {{"PCR0": "{HEX}"}}, "measurements": {{}}}}',
+        f'{{"Measurements": {{"PCR0": "{HEX}"}}, "Metadata": {{"a": 1, "A": 1}}}}',
+        f'{{"Measurements": {{"PCR0": "{HEX}"}}, "Measurements": {{"PCR0": "{HEX}"}}}}',
+        json.dumps(OURS)[:-1] + ', "regions": ["us-west-2"]}',
+        f"PCR0={HEX}\nPCR0={HEX}",
+        f"PCR0={HEX}\n{HEX} pcr0",
+    ],
+)
+def test_l3_a_key_given_twice_is_refused_whatever_its_case(content):
+    assert refusal(content).code == "policyfile.duplicate"
+
+
+def test_l3_one_key_in_two_objects_is_no_duplicate():
+    assert len(pins(parse_policy(json.dumps([ONE, {"PCR0": HEX[::-1]}])))) == 2
+
+
+# L-4, L-5
+
+
+def test_l4_an_unsigned_build_adds_no_expectation_on_pcr8():
+    policy = load_policy(FILES / "build-enclave.txt").policy
+    assert 8 not in policy.measurements[0].pcrs
+    unsigned = policy.with_pins({8: bytes(48)})
+    assert unsigned.measurements[0].pcrs[8] == bytes(48)
+    assert "policy.weak" in {notice.code for notice in unsigned.weaknesses()}
+
+
+@pytest.mark.parametrize(
+    ("flags", "warned"), [("DEBUG_MODE", 1), ("Debug", 1), ("NONE", 0), ("None", 0), (None, 0)]
+)
+def test_l5_a_debug_enclave_listed_with_the_images_pcrs_is_reported(flags, warned):
+    enclave = {"EnclaveID": "i-1-enc1", "Flags": flags, "Measurements": ONE}
+    loaded = parse_policy(json.dumps(enclave))
+    assert ("policy.debug_flag" in notices(loaded)) == bool(warned)
+
+
+# L-6
+
+
+def test_l6_a_pcr_without_an_index_needs_one():
+    path = FILES / "pcr-input.json"
+    assert pins(load_policy(path, pcr_index=16)) == [{16: SIGNER}]
+    assert refusal(path.read_text()).code == "policyfile.pcr_index"
+    assert refusal(path.read_text(), pcr_index=32).code == "policyfile.pcr_index"
+    assert refusal(path.read_text(), pcr_index=True).code == "policyfile.pcr_index"
+
+
+@pytest.mark.parametrize("name", ["pcr-signing-certificate.json", "assigned.txt", "policy.json"])
+def test_l6_an_index_for_a_file_that_names_its_own_is_refused(name):
+    assert refusal((FILES / name).read_text(), pcr_index=8).code == "policyfile.pcr_index"
+
+
+# L-7, L-8
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "\n \n",
+        "{}",
+        "[]",
+        "[{}]",
+        '{"Measurements": {}}',
+        '{"HashAlgorithm": "Sha384"}',
+        '{"schema": "nitro-attest-policy/1", "measurements": []}',
+        b"",
+    ],
+)
+def test_l7_an_empty_policy_is_an_error_not_anything_goes(content):
+    assert refusal(content).code == "policyfile.empty"
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"Measurements": x}])
+def test_l8_a_list_is_one_set_or_another(wrap):
+    both = [wrap({f"PCR{i}": value.hex() for i, value in item.items()}) for item in (NEW, OLD)]
+    loaded = parse_policy(json.dumps(both))
+    assert pins(loaded) == [NEW, OLD]
+    assert [item.name for item in loaded.policy.measurements] == ["#1", "#2"]
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        [ONE, {"Measurements": ONE}],
+        [ONE, {"PCR": HEX}],
+        [OURS, ONE],
+        [OURS, OURS],
+        [{"PCR": HEX}, {"PCR": HEX}],
+        [ONE, None],
+        [[ONE]],
+    ],
+)
+def test_l8_a_list_of_unlike_things_is_refused(mixture):
+    assert refusal(mixture).code == "policyfile.format"
+
+
+def test_m3_a_file_with_debug_measurements_is_refused():
+    zero = {f"PCR{index}": "0" * 96 for index in range(3)}
+    assert refusal({"Measurements": zero}).code == "policyfile.zero_pin"
+
+
+def test_m4_a_file_with_nothing_but_the_constant_pcr2_is_reported():
+    assert notices(parse_policy(f"PCR2={EMPTY_RAMDISKS.hex()}")) == {"policy.weak"}
+
+
+# Files
+
+
+def test_a_file_that_cannot_be_read_is_an_input_error(tmp_path):
+    for path in (tmp_path / "none", tmp_path, "nul\0name"):
+        with pytest.raises(InputError) as caught:
+            load_policy(path)
+        assert caught.value.code == "input.file"
+
+
+def test_a_file_beyond_the_cap_is_refused_and_not_read_whole(tmp_path):
+    path = tmp_path / "big"
+    line = json.dumps(ONE)
+    path.write_text(line + "\n" * (MAX_POLICY_FILE_BYTES - len(line)))
+    assert pins(load_policy(path)) == [{0: SIGNER}]
+    with path.open("a") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(InputError) as caught:
+        load_policy(path)
+    assert caught.value.code == "policyfile.format"
