@@ -142,9 +142,11 @@ class EnclaveError(NitroAttestError):
 
 
 class ImageError(NitroAttestError):
-    """An enclave image file is malformed or contradicts itself (rules F-*, S-*)."""
+    """An image is malformed or contradicts itself: an enclave image file (rules F-*, S-*), or the
+    unified kernel image of an instance (T-7).
+    """
 
-    families = frozenset({"eif"})
+    families = frozenset({"eif", "pe"})
     exit_code = 8
 
 
