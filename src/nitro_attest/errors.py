@@ -142,9 +142,7 @@ class EnclaveError(NitroAttestError):
 
 
 class ImageError(NitroAttestError):
-    """An image is malformed or contradicts itself: an enclave image file (rules F-*, S-*), or the
-    unified kernel image of an instance (T-7).
-    """
+    """An enclave image (rules F-*, S-*) or PE image (T-7) is malformed or contradicts itself."""
 
     families = frozenset({"eif", "pe"})
     exit_code = 8

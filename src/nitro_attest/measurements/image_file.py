@@ -1,7 +1,7 @@
 """The file of an image, whatever its format: opened, sized, and read at given offsets.
 
-``ImageFile.fill`` is the only code that touches the file. It allocates nothing, so that no number in
-an image decides how much memory is used.
+``ImageFile.fill`` is the only code that touches the file. It allocates nothing, so that no number
+in an image decides how much memory is used.
 """
 
 from __future__ import annotations
