@@ -142,9 +142,9 @@ class EnclaveError(NitroAttestError):
 
 
 class ImageError(NitroAttestError):
-    """An enclave image file is malformed or contradicts itself (rules F-*, S-*)."""
+    """An enclave image (rules F-*, S-*) or PE image (T-7) is malformed or contradicts itself."""
 
-    families = frozenset({"eif"})
+    families = frozenset({"eif", "pe"})
     exit_code = 8
 
 

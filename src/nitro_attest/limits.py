@@ -71,5 +71,11 @@ MAX_EIF_SECTIONS: Final = 32
 MAX_EIF_SIGNATURE_BYTES: Final = 32768
 """F-6."""
 
+MAX_PE_SECTIONS: Final = 96
+"""T-7. What the PE format gives as the limit of loaders; a unified kernel image has about 15."""
+
+MAX_PE_DIRECTORIES: Final = 16
+"""T-7. Data directories that the PE format defines; UEFI firmware refuses more."""
+
 MAX_RECIPIENT_CIPHERTEXT_BYTES: Final = 6144
 """K-9. The largest CiphertextForRecipient that the KMS API describes."""

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hostile_files import WatchedFile, Zeros
 from nitro_attest.errors import ImageError
 from nitro_attest.measurements import EnclaveImage, SectionKind, measure
 from nitro_attest.measurements.eif_layout import HEADER, SECTION_HEAD
@@ -42,27 +43,6 @@ SIGNATURE_DATA = signature_section(
 ENTRY = cbor2.loads(SIGNATURE_DATA)[0]
 SIGNED = assemble([*PLAIN, (SectionKind.SIGNATURE, SIGNATURE_DATA)])
 NUMBERS = st.sampled_from([0, 1, 2, 11, 12, 31, 32, 33, 548, 1 << 31, 1 << 63, (1 << 64) - 1])
-
-
-class WatchedFile(io.BytesIO):
-    """Counts what is read, and fails the test when something outside the file is asked for."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.size = len(data)
-        self.bytes_read = 0
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        assert (offset, whence) == (0, 2) or (whence == 0 and 0 <= offset <= self.size)
-        return super().seek(offset, whence)
-
-    def readinto(self, buffer: Any, /) -> int:
-        assert self.tell() + len(buffer) <= self.size
-        self.bytes_read += len(buffer)
-        return super().readinto(buffer)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        raise AssertionError("read() allocates what it is asked for")
 
 
 def judged(data: bytes) -> EnclaveImage | ImageError:
@@ -193,24 +173,6 @@ def test_measurements_follow_the_formulas_for_any_order(data: st.DataObject) -> 
     for value, measured in ((image.pcr0, whole), (image.pcr1, boot), (image.pcr2, later)):
         inner = hashlib.sha384(measured).digest()
         assert value == hashlib.sha384(bytes(48) + inner).digest()
-
-
-class Zeros(io.RawIOBase):
-    """A file of a few bytes followed by zeros that exist nowhere."""
-
-    def __init__(self, start: bytes, size: int) -> None:
-        self._start, self._size, self._position = start, size, 0
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        self._position = offset + (self._size if whence == 2 else 0)
-        return self._position
-
-    def readinto(self, buffer: Any, /) -> int:
-        known = self._start[self._position : self._position + len(buffer)]
-        buffer[: len(known)] = known
-        buffer[len(known) :] = bytes(len(buffer) - len(known))
-        self._position += len(buffer)
-        return len(buffer)
 
 
 def peak_memory(file: Any) -> int:

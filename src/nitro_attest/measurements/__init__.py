@@ -9,6 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nitro_attest.measurements.boot_events import (
+        SECURE_BOOT_OFF_PCR7,
+        SEPARATOR_PCR,
+        SecureBootVariables,
+    )
     from nitro_attest.measurements.eif import EnclaveImage, measure
     from nitro_attest.measurements.eif_layout import Section, SectionKind
     from nitro_attest.measurements.eif_signature import SignatureInfo
@@ -26,8 +31,12 @@ if TYPE_CHECKING:
         pcr8_from_certificate,
         replay,
     )
+    from nitro_attest.measurements.uki import UkiMeasurements, uki_measurements
 
 _HOMES = {
+    "SECURE_BOOT_OFF_PCR7": "boot_events",
+    "SEPARATOR_PCR": "boot_events",
+    "SecureBootVariables": "boot_events",
     "EnclaveImage": "eif",
     "measure": "eif",
     "Section": "eif_layout",
@@ -43,14 +52,20 @@ _HOMES = {
     "pcr4_from_instance_id": "pcr",
     "pcr8_from_certificate": "pcr",
     "replay": "pcr",
+    "UkiMeasurements": "uki",
+    "uki_measurements": "uki",
 }
 
 __all__ = [
+    "SECURE_BOOT_OFF_PCR7",
+    "SEPARATOR_PCR",
     "EnclaveImage",
     "LoadedPolicy",
     "Section",
     "SectionKind",
+    "SecureBootVariables",
     "SignatureInfo",
+    "UkiMeasurements",
     "extend",
     "image_measurement",
     "load_policy",
@@ -61,6 +76,7 @@ __all__ = [
     "pcr8_from_certificate",
     "policy_of_document",
     "replay",
+    "uki_measurements",
 ]
 
 

@@ -21,15 +21,13 @@ from nitro_attest.errors import ImageError, InputError, Notice
 from nitro_attest.measurements.eif_layout import (
     CRC_OFFSET,
     FLAG_AARCH64,
-    BinaryFile,
-    ImageFile,
     Layout,
     Section,
     SectionKind,
-    opened,
     read_layout,
 )
 from nitro_attest.measurements.eif_signature import SignatureInfo, check_signature_section
+from nitro_attest.measurements.image_file import BinaryFile, ImageFile, opened
 from nitro_attest.measurements.pcr import image_measurement
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -139,7 +137,7 @@ def measure(
     """
     if at is not None and at.utcoffset() is None:
         raise InputError("input.time", "the time to judge the certificate at has no time zone")
-    with opened(source) as file:
+    with opened(source, "eif") as file:
         layout = read_layout(file)
         content = _read_content(file, layout, progress)
     warnings = list(layout.warnings)

@@ -2,24 +2,20 @@
 
 The loader inside AWS walks the sections one after the other; other readers follow the tables in the
 header. An image on which the two disagree is two images, so both are held against each other.
-Only heads are read here, 548 bytes and 12 more per section, and ``ImageFile.fill`` is the only code
-that touches the file.
+Only heads are read here, 548 bytes and 12 more per section.
 """
 
 from __future__ import annotations
 
-import os
-import stat
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
-from nitro_attest.errors import ImageError, InputError, Notice
+from nitro_attest.errors import ImageError, Notice
 from nitro_attest.limits import MAX_EIF_SECTIONS, MAX_EIF_SIGNATURE_BYTES
+from nitro_attest.measurements.image_file import ImageFile
 
 MAGIC: Final = b".eif"
 HEADER: Final = struct.Struct(f">4sHHQQHH{MAX_EIF_SECTIONS}Q{MAX_EIF_SECTIONS}QII")
@@ -105,81 +101,6 @@ class Layout:
     sections: tuple[Section, ...]
     size: int
     warnings: tuple[Notice, ...]
-
-
-@runtime_checkable
-class BinaryFile(Protocol):
-    """What is needed of an open file: ``open(path, "rb")`` and ``io.BytesIO`` have it."""
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Moves to an offset and returns it."""
-
-    def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fills the buffer as far as it can and returns the number of bytes."""
-
-
-class ImageFile:
-    """An image open for reading; ``size`` is what was found by seeking to its end."""
-
-    def __init__(self, file: BinaryFile) -> None:
-        self._file = file
-        try:
-            self.size = file.seek(0, os.SEEK_END)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                "input.expected",
-                f"the image cannot be positioned ({error}); if it comes from a pipe, save it first",
-            ) from error
-
-    def fill(self, offset: int, buffer: memoryview) -> None:
-        """Reads exactly ``len(buffer)`` bytes at ``offset``; the caller knows that they exist.
-
-        Raises:
-            ImageError: ``eif.truncated`` if the file became shorter meanwhile.
-            InputError: ``input.expected`` if reading fails.
-        """
-        filled = 0
-        try:
-            self._file.seek(offset)
-            while filled < len(buffer):
-                count = self._file.readinto(buffer[filled:])
-                if not count:
-                    raise ImageError(
-                        "eif.truncated",
-                        "the file became shorter while it was read",
-                        offset + filled,
-                    )
-                filled += count
-        except OSError as error:
-            raise InputError("input.expected", f"the image cannot be read: {error}") from error
-
-
-@contextmanager
-def opened(source: str | os.PathLike[str] | BinaryFile) -> Iterator[ImageFile]:
-    """Opens a path, or takes an open file as it is and leaves it open.
-
-    Raises:
-        InputError: ``input.expected`` if that is impossible, or the path is not that of a regular
-            file: a pipe or a device could block for ever.
-    """
-    if isinstance(source, (str, os.PathLike)):
-        try:
-            path = Path(source)
-            if not stat.S_ISREG(path.stat().st_mode):
-                raise InputError("input.expected", f"{path} is not a regular file")
-            file = path.open("rb", buffering=0)
-        except (OSError, ValueError) as error:
-            raise InputError("input.expected", f"the image cannot be opened: {error}") from error
-        with file:
-            yield ImageFile(file)
-    elif isinstance(source, BinaryFile):
-        yield ImageFile(source)
-    else:
-        raise InputError(
-            "input.expected",
-            "an image is given as a path or a binary file (wrap bytes in io.BytesIO), "
-            f"not {type(source).__name__}",
-        )
 
 
 def read_layout(file: ImageFile) -> Layout:
