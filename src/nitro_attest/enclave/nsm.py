@@ -125,7 +125,7 @@ class Nsm:
         self.close()
 
     def close(self) -> None:
-        """Close the device; a request of another thread ends first and is not waited for."""
+        """Closes the device; a request of another thread ends first and is not waited for."""
         with self._lock:
             last = not self._closed and not self._calls
             self._closed = True
@@ -139,7 +139,7 @@ class Nsm:
         user_data: bytes | None = None,
         public_key: bytes | None = None,
     ) -> bytes:
-        """Return a fresh attestation document, as the NSM signed it.
+        """Returns a fresh attestation document, as the NSM signed it.
 
         The three fields share one request of 4096 bytes (N-6); the NSM has limits of its own
         below that and answers ``nsm.input_too_large``.
@@ -161,7 +161,7 @@ class Nsm:
         return _checked_bytes(document, "document", 1, NSM_RESPONSE_BYTES)
 
     def describe_nsm(self) -> NsmDescription:
-        """Return version, name, PCR count and locked PCRs of the module.
+        """Returns version, name, PCR count and locked PCRs of the module.
 
         Raises:
             EnclaveError: ``nsm.*``.
@@ -178,7 +178,7 @@ class Nsm:
         return NsmDescription(**{**answer, "locked_pcrs": tuple(sorted(set(locked)))})
 
     def describe_pcr(self, index: int) -> PcrDescription:
-        """Return the value of a PCR and whether it is locked.
+        """Returns the value of a PCR and whether it is locked.
 
         Args:
             index: 0 to 31.
@@ -194,7 +194,7 @@ class Nsm:
         return PcrDescription(answer["lock"], data)
 
     def extend_pcr(self, index: int, data: bytes) -> bytes:
-        """Replace a PCR by SHA-384 of its value followed by ``data``; return the new value.
+        """Replaces a PCR by SHA-384 of its value followed by ``data``; returns the new value.
 
         Args:
             index: 0 to 31; the NSM refuses locked ones.
@@ -210,7 +210,7 @@ class Nsm:
         return _checked_bytes(value, "data", PCR_BYTES, PCR_BYTES)
 
     def lock_pcr(self, index: int) -> None:
-        """Lock one PCR until the enclave ends.
+        """Locks one PCR until the enclave ends.
 
         Args:
             index: 0 to 31.
@@ -223,7 +223,7 @@ class Nsm:
         self._ask("LockPCR", {"index": index}, ())
 
     def lock_pcrs(self, count: int) -> None:
-        """Lock the first ``count`` PCRs, 0 to ``count - 1``, until the enclave ends.
+        """Locks the first ``count`` PCRs, 0 to ``count - 1``, until the enclave ends.
 
         Args:
             count: 1 to 32; the request's field ``range`` (N-4).
@@ -236,7 +236,7 @@ class Nsm:
         self._ask("LockPCRs", {"range": count}, ())
 
     def get_random(self) -> bytes:
-        """Return 1 to 256 random bytes, as many as the NSM gives at once (256 on AWS).
+        """Returns 1 to 256 random bytes, as many as the NSM gives at once (256 on AWS).
 
         Raises:
             EnclaveError: ``nsm.*``.
@@ -304,7 +304,7 @@ def _driver_error(error: OSError) -> EnclaveError:
 
 
 def _answer(raw: bytes, name: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Decode the answer to request ``name``; return its fields, which are exactly ``keys``."""
+    """Decodes the answer to request ``name``; returns its fields, which are exactly ``keys``."""
     item = _decode(raw)
     if isinstance(item, dict) and len(item) == 1:
         ((variant, fields),) = item.items()

@@ -86,7 +86,7 @@ Endpoint = VsockEndpoint | UnixEndpoint | HttpEndpoint
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """Read an endpoint.
+    """Reads an endpoint.
 
     Args:
         text: ``vsock:16:1300``, ``vsock:any:1300`` (to listen), ``unix:/run/vm.sock:1300``
@@ -145,7 +145,7 @@ class Deadline:
 
 
 def listen(endpoint: Endpoint) -> socket.socket:
-    """Return a socket that listens on an endpoint of this machine.
+    """Returns a socket that listens on an endpoint of this machine.
 
     Raises:
         InputError: ``input.endpoint``: a hybrid vsock endpoint, which is the monitor's to offer.
@@ -181,7 +181,7 @@ def listen(endpoint: Endpoint) -> socket.socket:
 
 
 def connect(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
-    """Return a connection on which the enclave is ready to be spoken to.
+    """Returns a connection on which the enclave is ready to be spoken to.
 
     Raises:
         InputError: ``input.endpoint``: ``vsock:any`` names nobody.
