@@ -217,6 +217,8 @@ class AttestationServer:
                 answer = None
             if answer is not None:
                 sent = await self._send(connection, answer)
+                if answer.status != 200:
+                    await self._linger(connection)
         LOG.info(
             json.dumps(
                 {
@@ -297,6 +299,17 @@ class AttestationServer:
         except (OSError, asyncio.TimeoutError):
             return False
         return True
+
+    async def _linger(self, connection: socket.socket) -> None:
+        # A refused request may not have been read to its end, and to close on unread bytes resets
+        # the connection and takes the answer along (RFC 9112 section 9.6).
+        async def discard() -> None:
+            connection.shutdown(socket.SHUT_WR)
+            while await self._loop.sock_recv(connection, MAX_HEAD_BYTES):
+                pass
+
+        with suppress(OSError, asyncio.TimeoutError):
+            await asyncio.wait_for(discard(), self._limits.send_seconds)
 
 
 class _HeadTooLongError(Exception):
