@@ -162,7 +162,8 @@ def _exchange(endpoint: Endpoint, nonce: bytes, deadline: Deadline) -> bytes:
                     "transport.http", f"the answer broke off or is not HTTP/1.1: {error!r:.200}"
                 ) from None
             raise EnclaveError(
-                "transport.no_answer", f"{endpoint} closed the connection without an answer"
+                "transport.no_answer",
+                f"{endpoint} closed the connection without an answer: {error!r:.200}",
             ) from None
 
 

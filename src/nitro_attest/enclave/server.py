@@ -53,6 +53,10 @@ LOG: Final = logging.getLogger("nitro_attest.enclave")
 Source = bytes | Callable[[bytes], bytes | None] | None
 """A field of the document: fixed, or called with the nonce in the NSM's thread, or absent."""
 
+# A vsock packet carries what one call sent, and a guest's receive buffers have 4 KiB: measured,
+# vhost-device-vsock ends the connection between two guests on a longer one.
+_PIECE_BYTES: Final = 2048
+
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) ([!-~]{1,4096}) HTTP/1\.[01]")
 _NONCE_QUERY: Final = re.compile(
     f"nonce=((?:[0-9A-Fa-f]{{2}}){{{MIN_NONCE_BYTES},{MAX_NONCE_BYTES}}})"
@@ -200,37 +204,37 @@ class AttestationServer:
         proxy in front cannot be made to disagree about where a request ends.
         """
         started = time.monotonic()
-        request, answer, sent = "", None, False
         with connection:
-            try:
-                head = await asyncio.wait_for(
-                    self._read_head(connection), self._limits.head_seconds
+            request, answer = await self._receive(connection)
+            sent = answer is not None and await self._send(connection, answer)
+            LOG.info(
+                json.dumps(
+                    {
+                        "event": "request",
+                        "request": request[:256],
+                        "status": answer.status if answer else None,
+                        "bytes": len(answer.body) if answer else 0,
+                        "sent": sent,
+                        "ms": round((time.monotonic() - started) * 1000, 1),
+                    }
                 )
-                if head is not None:
-                    request = head.decode("ascii", "replace")
-                    answer = await self._answer(head)
-            except asyncio.TimeoutError:
-                answer = _refusal(408, "the request did not arrive in time")
-            except _HeadTooLongError:
-                answer = _refusal(431, f"the request's head exceeds {MAX_HEAD_BYTES} bytes")
-            except OSError:  # reset by the client
-                answer = None
-            if answer is not None:
-                sent = await self._send(connection, answer)
-                if answer.status != 200:
-                    await self._linger(connection)
-        LOG.info(
-            json.dumps(
-                {
-                    "event": "request",
-                    "request": request[:256],
-                    "status": answer.status if answer else None,
-                    "bytes": len(answer.body) if answer else 0,
-                    "sent": sent,
-                    "ms": round((time.monotonic() - started) * 1000, 1),
-                }
             )
-        )
+            if answer is not None and answer.status != 200:
+                await self._linger(connection)
+
+    async def _receive(self, connection: socket.socket) -> tuple[str, _Answer | None]:
+        """Returns the request line and its answer; None when the client has left."""
+        try:
+            head = await asyncio.wait_for(self._read_head(connection), self._limits.head_seconds)
+        except asyncio.TimeoutError:
+            return "", _refusal(408, "the request did not arrive in time")
+        except _HeadTooLongError:
+            return "", _refusal(431, f"the request's head exceeds {MAX_HEAD_BYTES} bytes")
+        except OSError:
+            return "", None
+        if head is None:
+            return "", None
+        return head.decode("ascii", "replace"), await self._answer(head)
 
     async def _read_head(self, connection: socket.socket) -> bytes | None:
         """Returns the request line, or None when the client left before the end of the head."""
@@ -291,11 +295,14 @@ class AttestationServer:
             + ("Allow: GET\r\n" if answer.status == 405 else "")
             + "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
         )
+        whole = head.encode("ascii") + answer.body
+
+        async def send() -> None:
+            for start in range(0, len(whole), _PIECE_BYTES):
+                await self._loop.sock_sendall(connection, whole[start : start + _PIECE_BYTES])
+
         try:
-            await asyncio.wait_for(
-                self._loop.sock_sendall(connection, head.encode("ascii") + answer.body),
-                self._limits.send_seconds,
-            )
+            await asyncio.wait_for(send(), self._limits.send_seconds)
         except (OSError, asyncio.TimeoutError):
             return False
         return True
