@@ -41,7 +41,7 @@ class FreeNsm:
 class BareHandler(http.server.BaseHTTPRequestHandler):
     """Answers the same bytes to every GET."""
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Called by the library."""
         self.send_response(200)
         self.send_header("Content-Length", str(len(DOCUMENT)))

@@ -1,42 +1,45 @@
-"""Runs in the parent's guest: challenges the enclave over AF_VSOCK, with the installed package."""
+"""Runs in the parent's guest: challenges the enclave over AF_VSOCK, with the installed tool."""
 
 import json
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 
-from nitro_attest import ANY_ENCLAVE, NitroAttestError, TrustedRoots, Verifier
-from nitro_attest.enclave.client import attest, fetch
+DOCUMENT = Path("/tmp/document.bin")
+ROOT = ["--root", "/app/root.pem"]
 
 
 def report(event, **values):
     print("@@" + json.dumps({"event": event, **values}), flush=True)
 
 
-def code_of(action):
-    try:
-        action()
-    except NitroAttestError as error:
-        return error.code
-    return "accepted"
+def tool(verb, *arguments):
+    """The exit code, the error's code if there is one, and what is attested."""
+    command = [sys.executable, "-m", "nitro_attest", verb, *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not done.stdout:
+        raise RuntimeError(done.stderr)
+    answer = json.loads(done.stdout)
+    return done.returncode, answer.get("error", {}).get("code"), answer.get("attestation")
 
 
 def main():
-    roots = TrustedRoots.from_pem(Path("/app/root.pem").read_bytes())
-    enclave = "vsock:16:1300"
-    attestation = attest(enclave, policy=ANY_ENCLAVE, roots=roots, wait=60)
-    report("attested", module_id=attestation.module_id, root=attestation.root.name)
-    pcr0 = attestation.pcrs[0]
-    old = fetch(enclave)
-    verifier = Verifier(roots, policy={0: pcr0})
-    actions = {
-        "right_policy": lambda: attest(enclave, policy={0: pcr0}, roots=roots),
-        "wrong_root": lambda: attest(enclave, policy=ANY_ENCLAVE),
-        "wrong_policy": lambda: attest(enclave, policy={0: b"\1" * 48}, roots=roots),
-        "replayed": lambda: verifier.verify(old.document, nonce=bytes(32)),
-        "no_cid": lambda: fetch("vsock:77:1300", timeout=30),
-        "no_port": lambda: fetch("vsock:16:9"),
+    challenge = ["--cid", "16", *ROOT]
+    save = ["--wait", "60s", "--save", str(DOCUMENT)]
+    code, error, attested = tool("fetch", *challenge, "--any-enclave", *save)
+    report("attested", code=code, error=error, saved=DOCUMENT.stat().st_size)
+    pcr0 = attested["document"]["pcrs"]["0"]
+    right, wrong = ["--pcr", f"0={pcr0}"], ["--pcr", "0=" + "01" * 48]
+    outcomes = {
+        "right_policy": tool("fetch", *challenge, *right),
+        "wrong_root": tool("fetch", "--cid", "16", *right),
+        "wrong_policy": tool("fetch", *challenge, *wrong),
+        "replayed": tool("verify", str(DOCUMENT), *ROOT, *right, "--nonce", "00" * 32),
+        "no_cid": tool("fetch", "--cid", "77", *right),
+        "no_port": tool("fetch", "--cid", "16", "--port", "9", *right),
     }
-    report("codes", **{name: code_of(action) for name, action in actions.items()})
+    report("outcomes", **{name: outcome[:2] for name, outcome in outcomes.items()})
 
 
 try:
