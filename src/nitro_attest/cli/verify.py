@@ -127,6 +127,7 @@ def roots_of(root: str | None, partition: str | None) -> TrustedRoots:
 
 
 def report(name: str, attestation: Attestation, as_json: bool) -> None:
+    """Prints the evidence."""
     if as_json:
         emit([to_json(name, verified=True, attestation=attestation.to_dict())])
     else:
@@ -134,6 +135,7 @@ def report(name: str, attestation: Attestation, as_json: bool) -> None:
 
 
 def report_error(name: str, error: NitroAttestError, as_json: bool) -> None:
+    """Prints the refusal."""
     if as_json:
         emit([error_to_json(name, error)])
     else:
