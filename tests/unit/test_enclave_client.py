@@ -188,8 +188,10 @@ def test_a_wrong_nonce_costs_no_connection(nonce: object) -> None:
     assert caught.value.code == "input.nonce"
 
 
-@pytest.mark.parametrize(("timeout", "wait"), [(0, 0), (-1, 0), (float("nan"), 0), (1, -1)])
-def test_a_wrong_time_costs_no_connection(timeout: float, wait: float) -> None:
+@pytest.mark.parametrize(
+    ("timeout", "wait"), [(0, 0), (-1, 0), (float("nan"), 0), (float("inf"), 0), (1, -1), ("1", 0)]
+)
+def test_a_wrong_time_costs_no_connection(timeout: object, wait: object) -> None:
     with pytest.raises(InputError) as caught:
         fetch("unix:/nowhere", NONCE, timeout=timeout, wait=wait)
     assert caught.value.code == "input.time"

@@ -20,6 +20,7 @@ from typing import Any, Final, cast
 from nitro_attest.attestation import Attestation
 from nitro_attest.enclave.transport import (
     MAX_HEAD_BYTES,
+    MAX_NONCE_BYTES,
     Deadline,
     Endpoint,
     HttpEndpoint,
@@ -35,8 +36,8 @@ from nitro_attest.verifier import Verifier
 NONCE_BYTES: Final = 32
 """Size of the nonces that are made here."""
 
-_MAX_NONCE_BYTES: Final = 64
 _RETRY_SECONDS: Final = 0.25
+_LONGEST_SECONDS: Final = 86400
 _NOTHING_RECEIVED: Final = frozenset(
     {"transport.refused", "transport.no_cid", "transport.no_answer"}
 )
@@ -124,17 +125,23 @@ def attest(
     return verifier.verify(fetched.document, nonce=fetched.nonce, max_age=max_age)
 
 
-def _check_arguments(nonce: object, timeout: float, wait: float) -> None:
-    if not isinstance(nonce, bytes) or not MIN_NONCE_BYTES <= len(nonce) <= _MAX_NONCE_BYTES:
+def _check_arguments(nonce: object, timeout: object, wait: object) -> None:
+    if not isinstance(nonce, bytes) or not MIN_NONCE_BYTES <= len(nonce) <= MAX_NONCE_BYTES:
         found = f"{len(nonce)} bytes" if isinstance(nonce, bytes) else type(nonce).__name__
         raise InputError(
             "input.nonce",
-            f"the nonce is {found}; expected {MIN_NONCE_BYTES} to {_MAX_NONCE_BYTES} bytes",
+            f"the nonce is {found}; expected {MIN_NONCE_BYTES} to {MAX_NONCE_BYTES} bytes",
         )
-    if not timeout > 0 or not wait >= 0:
+    if not _is_seconds(timeout) or not _is_seconds(wait) or not timeout:
         raise InputError(
-            "input.time", f"timeout is {timeout} and wait {wait}; expected seconds above and from 0"
+            "input.time",
+            f"timeout is {timeout!r} and wait {wait!r}; expected seconds up to {_LONGEST_SECONDS}, "
+            "and a timeout above 0",
         )
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value <= _LONGEST_SECONDS
 
 
 def _exchange(endpoint: Endpoint, nonce: bytes, deadline: Deadline) -> bytes:

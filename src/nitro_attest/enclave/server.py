@@ -37,15 +37,13 @@ from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.enclave.transport import (
     DEFAULT_PORT,
     MAX_HEAD_BYTES,
+    MAX_NONCE_BYTES,
     UnixEndpoint,
     listen,
     parse_endpoint,
 )
 from nitro_attest.errors import EnclaveError, NitroAttestError
 from nitro_attest.limits import MIN_NONCE_BYTES
-
-MAX_NONCE_BYTES: Final = 64
-"""The longest nonce that is served; a genuine challenge has 16 to 64 bytes."""
 
 LOG: Final = logging.getLogger("nitro_attest.enclave")
 """One line per connection, a JSON object; at level INFO."""
@@ -189,13 +187,16 @@ class AttestationServer:
                 task.add_done_callback(ended)
 
         accepting = self._loop.create_task(accept())
+        accepting.add_done_callback(lambda _: self._stopped.set())  # never deaf in silence
         await self._stopped.wait()
         accepting.cancel()
         if conversations:
             await asyncio.wait(conversations, timeout=self._limits.stop_seconds)
         for task in tuple(conversations):
             task.cancel()
-        await asyncio.gather(accepting, *conversations, return_exceptions=True)
+        await asyncio.gather(*conversations, return_exceptions=True)
+        with suppress(asyncio.CancelledError):
+            await accepting
 
     async def _converse(self, connection: socket.socket) -> None:
         """One connection: one head, one answer, and it is closed.

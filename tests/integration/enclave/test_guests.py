@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from guest import initramfs
 from guest.machine import ENCLAVE_CID, PARENT_CID, Guest, Host
 from guest.packages import Parts, install_wheel, missing
 
@@ -44,14 +45,14 @@ def parts() -> Parts:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    site = tmp_path_factory.mktemp("wheel") / "site"
-    install_wheel(PROJECT, site)
-    return site
+    folder = tmp_path_factory.mktemp("wheel")
+    install_wheel(PROJECT, folder / "tree" / "app")
+    initramfs.write(folder / "site.gz", folder / "tree")
+    return folder / "site.gz"
 
 
 @pytest.fixture
 def host(parts: Parts, site: Path) -> Iterator[Host]:
-    # A short path: a unix socket's has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="nag") as folder:
         host = Host(parts, site, Path(folder))
         with host.devices():

@@ -1,4 +1,4 @@
-"""An initramfs from folders, without cpio: the "newc" format of the kernel's own documentation
+"""An initramfs from a folder, without cpio: the "newc" format of the kernel's own documentation
 (Documentation/driver-api/early-userspace/buffer-format.rst).
 """
 
@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def write(output: Path, *trees: Path) -> None:
-    """Packs the trees on top of each other, with the two device nodes that init needs."""
+def write(output: Path, tree: Path) -> None:
+    """Packs a tree, with the two device nodes that init needs.
+
+    The kernel unpacks archives that stand one after the other, the later over the earlier.
+    """
     with gzip.GzipFile(output, "wb", compresslevel=1, mtime=0) as archive:
         archive.write(_entry("dev", stat.S_IFDIR | 0o755))
         archive.write(_entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)))
         archive.write(_entry("dev/null", stat.S_IFCHR | 0o666, device=(1, 3)))
-        for tree in trees:
-            for entry in _tree(tree):
-                archive.write(entry)
+        for entry in _tree(tree):
+            archive.write(entry)
         archive.write(_entry("TRAILER!!!", 0))
 
 

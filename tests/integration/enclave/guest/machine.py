@@ -67,7 +67,13 @@ class Guest:
 
 
 class Host:
-    """Where guests run: the sockets, the devices, and the initramfs."""
+    """Where guests run: the sockets, the devices, and the initramfs.
+
+    Args:
+        parts: What guests are made of.
+        site: An archive of ``/app``, where the package is installed.
+        folder: For sockets and logs; a short path, a unix socket's has at most 107 bytes.
+    """
 
     def __init__(self, parts: Parts, site: Path, folder: Path) -> None:
         self.parts, self.site, self.folder = parts, site, folder
@@ -107,13 +113,15 @@ class Host:
 
     def _make_initramfs(self) -> None:
         overlay = self.folder / "overlay"
-        shutil.copytree(self.site, overlay / "app")
+        (overlay / "app").mkdir(parents=True)
         for program in HERE.glob("in_*.py"):
             shutil.copy(program, overlay / "app")
         shutil.copy(self.root_pem, overlay / "app")
         shutil.copy(HERE / "init", overlay / "init")
         (overlay / "init").chmod(0o755)
-        initramfs.write(self.folder / "initramfs", self.parts.root, overlay)
+        initramfs.write(self.folder / "overlay.gz", overlay)
+        archives = [self.parts.archive, self.site, self.folder / "overlay.gz"]
+        (self.folder / "initramfs").write_bytes(b"".join(map(Path.read_bytes, archives)))
 
     @contextmanager
     def guest(self, program: str, cid: int, *, nsm: bool = False) -> Iterator[Guest]:

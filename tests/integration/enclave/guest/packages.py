@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from guest import initramfs
+
 MODULES = [
     *("drivers/virtio/virtio_mmio", "drivers/char/hw_random/rng-core", "drivers/misc/nsm"),
     *("net/vmw_vsock/vsock", "net/vmw_vsock/vmw_vsock_virtio_transport_common"),
@@ -120,7 +122,7 @@ class Parts:
         self.qemu = self.folder / "qemu"
         self.vsock_device = self.folder / "vsock" / "usr/bin/vhost-device-vsock"
         self.root = self.folder / "root"
-        self.site = self.root / "usr/lib/python3/dist-packages"
+        self.archive = self.folder / "root.cpio.gz"
         self.kernel = self.folder / "vmlinuz"
         done = self.folder / "complete"
         if not done.exists():
@@ -156,7 +158,9 @@ class Parts:
             shutil.rmtree(self.root / "usr/share" / part, ignore_errors=True)
         for part in ("proc", "sys", "dev", "run", "tmp"):
             (self.root / part).mkdir(exist_ok=True)
+        initramfs.write(self.archive, self.root)
         shutil.rmtree(kernel)
+        shutil.rmtree(self.root)
 
 
 def install_wheel(project: Path, into: Path) -> None:
