@@ -175,14 +175,14 @@ class AttestationServer:
             while True:
                 await places.acquire()
                 try:
-                    connection, _ = await self._loop.sock_accept(self._listener)
+                    connection, peer = await self._loop.sock_accept(self._listener)
                 except OSError as error:  # the client gave up, or descriptors ran out
                     places.release()
                     LOG.warning(json.dumps({"event": "accept", "error": str(error)}))
                     await asyncio.sleep(0.05)
                     continue
                 connection.setblocking(False)
-                task = self._loop.create_task(self._converse(connection))
+                task = self._loop.create_task(self._converse(connection, peer))
                 conversations.add(task)
                 task.add_done_callback(ended)
 
@@ -198,7 +198,7 @@ class AttestationServer:
         with suppress(asyncio.CancelledError):
             await accepting
 
-    async def _converse(self, connection: socket.socket) -> None:
+    async def _converse(self, connection: socket.socket, peer: object) -> None:
         """One connection: one head, one answer, and it is closed.
 
         Nothing of the head but its first line is looked at, and no second request is read, so a
@@ -212,6 +212,7 @@ class AttestationServer:
                 json.dumps(
                     {
                         "event": "request",
+                        "peer": str(peer),
                         "request": request[:256],
                         "status": answer.status if answer else None,
                         "bytes": len(answer.body) if answer else 0,
