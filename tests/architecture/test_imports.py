@@ -37,10 +37,13 @@ MAY_IMPORT = {
         "strict_json",
     },
     "kms": {"errors", "kms", "limits", "measurement_set", "policy", "strict_json"},
+    "enclave": {
+        *("attestation", "enclave", "errors", "limits", "policy", "roots", "verifier"),
+    },
     "testing": {"errors", "limits", "testing"},
     "cli": {
-        *("attestation", "certificate", "cli", "document", "errors", "limits", "policy", "roots"),
-        "verifier",
+        *("attestation", "certificate", "cli", "document", "enclave", "errors", "limits"),
+        *("policy", "roots", "verifier"),
     },
     "__main__": {"cli", "errors"},
     "__init__": {
@@ -53,7 +56,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "cffi": set(),
     "nitro_attest._native": {"_core"},
-    "cbor2": {"measurements", "testing"},
+    "cbor2": {"enclave", "measurements", "testing"},
     "click": {"cli", "__main__"},
     "cryptography": {
         *("attestation", "certificate", "chain", "cli", "measurements", "roots", "signature"),

@@ -10,6 +10,8 @@ import click
 _VERBS: Final = {
     "verify": "Verify documents and say what they prove.",
     "inspect": "Show what a document says, without verifying it.",
+    "fetch": "Challenge an enclave and verify its answer.",
+    "enclave": "Inside an enclave: request a document, or serve them.",
 }
 """Verb and one line of help; the verb's command stands in the module of the same name."""
 

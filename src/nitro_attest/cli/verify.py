@@ -85,7 +85,7 @@ def command(
         "public_key": read_file(public_key) if public_key else None,
     }
     options: dict[str, Any] = {name: value for name, value in expected.items() if value is not None}
-    verifier = Verifier(_roots(root, partition), policy=_policy(pins, any_enclave, allow_debug))
+    verifier = Verifier(roots_of(root, partition), policy=policy_of(pins, any_enclave, allow_debug))
     codes = []
     for name in documents:
         try:
@@ -93,17 +93,18 @@ def command(
                 read_document(name, encoding or "auto"), at=at, max_age=max_age, **options
             )
         except NitroAttestError as error:
-            _report_error(name, error, as_json)
+            report_error(name, error, as_json)
             codes.append(error.exit_code)
         else:
-            _report(name, attestation, as_json)
+            report(name, attestation, as_json)
             codes.append(PolicyError.exit_code if fail_on_warning and attestation.warnings else 0)
     return next(filter(None, codes), 0)
 
 
-def _policy(
+def policy_of(
     pins: Iterable[tuple[int, str]], any_enclave: bool, allow_debug: bool
 ) -> Policy | AnyEnclave:
+    """The policy that the options stand for."""
     values: dict[int, str] = {}
     for index, value in pins:
         if index in values:
@@ -116,7 +117,8 @@ def _policy(
     return AnyEnclave(allow_debug=allow_debug, spelled_out=any_enclave)
 
 
-def _roots(root: str | None, partition: str | None) -> TrustedRoots:
+def roots_of(root: str | None, partition: str | None) -> TrustedRoots:
+    """The trust anchors that the options stand for."""
     if root and partition:
         raise click.UsageError("--root and --partition contradict each other")
     if root:
@@ -124,14 +126,16 @@ def _roots(root: str | None, partition: str | None) -> TrustedRoots:
     return TrustedRoots.from_partition(partition or "aws")
 
 
-def _report(name: str, attestation: Attestation, as_json: bool) -> None:
+def report(name: str, attestation: Attestation, as_json: bool) -> None:
+    """Prints the evidence."""
     if as_json:
         emit([to_json(name, verified=True, attestation=attestation.to_dict())])
     else:
         emit(attestation_lines(name, attestation))
 
 
-def _report_error(name: str, error: NitroAttestError, as_json: bool) -> None:
+def report_error(name: str, error: NitroAttestError, as_json: bool) -> None:
+    """Prints the refusal."""
     if as_json:
         emit([error_to_json(name, error)])
     else:

@@ -1,0 +1,18 @@
+"""``nitro-attest enclave``: the same program as ``python -m nitro_attest.enclave``."""
+
+from __future__ import annotations
+
+import click
+
+from nitro_attest.enclave.__main__ import main
+
+
+@click.command(
+    "enclave",
+    # All arguments, --help included, are the other program's to read: one parser for both ways.
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def command(arguments: tuple[str, ...]) -> int:
+    """Inside an enclave: request a document, or serve them."""
+    return main(arguments)

@@ -1,0 +1,102 @@
+"""examples/enclave/service.py with our own server as the enclave."""
+
+from __future__ import annotations
+
+import runpy
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from nitro_attest import Policy, TrustedRoots
+from nitro_attest.enclave.client import attest
+from nitro_attest.enclave.server import AttestationServer
+from nitro_attest.enclave.transport import UnixEndpoint, listen
+from nitro_attest.testing import FakeNitro
+
+testclient = pytest.importorskip(
+    "fastapi.testclient", reason="the example needs fastapi and httpx: pip install fastapi httpx"
+)
+
+SERVICE = Path(__file__).parents[3] / "examples" / "enclave" / "service.py"
+PCR0 = b"\7" * 48
+KEY, OTHER_KEY = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+
+
+def public(key: Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def signed(text: str, key: Ed25519PrivateKey = KEY) -> dict[str, str]:
+    return {"text": text, "signature": key.sign(text.encode()).hex()}
+
+
+@pytest.fixture
+def client(tmp_path: Path, fake: FakeNitro) -> Iterator[Callable[..., Any]]:
+    """The service before an enclave of the given PCR0 and key."""
+    servers: list[tuple[AttestationServer, threading.Thread]] = []
+    path = str(tmp_path / "server.sock")
+    service = runpy.run_path(str(SERVICE))
+
+    def start(pcr0: bytes = PCR0, public_key: bytes | None = public(KEY)) -> Any:
+        class FakeNsm:
+            def attest(self, **fields: bytes | None) -> bytes:
+                return fake.document(pcrs={0: pcr0}, **fields)
+
+        server = AttestationServer(
+            listen(UnixEndpoint(path, None)), FakeNsm(), public_key=public_key
+        )
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        servers.append((server, thread))
+        return absent()
+
+    def absent() -> Any:
+        roots = TrustedRoots.from_pem(fake.root_pem)
+        enclave = service["PinnedEnclave"](
+            lambda: attest(f"unix:{path}", policy=Policy([{0: PCR0}]), roots=roots)
+        )
+        return testclient.TestClient(service["create_app"](enclave))
+
+    start.absent = absent
+    yield start
+    for server, thread in servers:
+        server.stop()
+        thread.join(30)
+
+
+def test_what_the_attested_key_signed_is_accepted(client: Callable[..., Any]) -> None:
+    answer = client().post("/messages", json=signed("hello"))
+    assert (answer.status_code, answer.json()) == (200, {"accepted": "hello"})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        signed("hello", OTHER_KEY),
+        signed("hello") | {"text": "other"},
+        {"text": "hello", "signature": ""},
+        {"text": "hello", "signature": "zz"},
+    ],
+)
+def test_everything_else_is_refused(client: Callable[..., Any], message: dict[str, str]) -> None:
+    assert client().post("/messages", json=message).status_code == 403
+
+
+def test_another_image_is_refused(client: Callable[..., Any]) -> None:
+    answer = client(pcr0=b"\1" * 48).post("/messages", json=signed("hello"))
+    assert (answer.status_code, answer.json()["detail"]) == (502, "policy.pcr_mismatch")
+
+
+def test_an_enclave_without_a_key_is_refused(client: Callable[..., Any]) -> None:
+    answer = client(public_key=None).post("/messages", json=signed("hello"))
+    assert (answer.status_code, answer.json()["detail"]) == (502, "input.expected")
+
+
+def test_an_absent_enclave_is_not_the_callers_fault(client: Callable[..., Any]) -> None:
+    answer = client.absent().post("/messages", json=signed("hello"))
+    assert (answer.status_code, answer.json()["detail"]) == (503, "transport.refused")

@@ -1,0 +1,138 @@
+"""``nitro-attest fetch`` and ``nitro-attest enclave`` in process."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nitro_attest.__main__ import run
+from nitro_attest.cli import fetch as fetch_verb
+from nitro_attest.enclave.client import Fetched
+from nitro_attest.enclave.server import AttestationServer
+from nitro_attest.enclave.transport import UnixEndpoint, listen
+from nitro_attest.testing import FakeNitro
+
+PCR0 = b"\7" * 48
+
+
+@pytest.fixture
+def served(tmp_path: Path, fake: FakeNitro) -> Iterator[list[str]]:
+    """The options that name our own server and its root."""
+    path, root = str(tmp_path / "server.sock"), tmp_path / "root.pem"
+    root.write_bytes(fake.root_pem)
+
+    class FakeNsm:
+        def attest(self, **fields: bytes | None) -> bytes:
+            return fake.document(pcrs={0: PCR0}, **fields)
+
+    server = AttestationServer(listen(UnixEndpoint(path, None)), FakeNsm())
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    yield ["--endpoint", f"unix:{path}", "--root", str(root)]
+    server.stop()
+    thread.join(30)
+
+
+def test_fetch_verifies_and_saves(
+    served: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "document"
+    arguments = ["--pcr", f"0={PCR0.hex()}", "--save", str(saved), "--json"]
+    assert run(["fetch", *served, *arguments]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["verified"] is True
+    assert answer["source"] == served[1]
+    assert saved.stat().st_size > 1000
+
+
+def test_fetch_refuses_another_image_and_saves_nothing(served: list[str], tmp_path: Path) -> None:
+    saved = tmp_path / "document"
+    assert run(["fetch", *served, "--pcr", "0=" + "01" * 48, "--save", str(saved)]) == 6
+    assert not saved.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--cid", "16"],
+        ["--any-enclave"],
+        ["--any-enclave", "--cid", "16", "--enclave-name", "x"],
+        ["--any-enclave", "--endpoint", "vsock:16:1", "--port", "2"],
+        ["--any-enclave", "--endpoint", "nowhere"],
+        ["--any-enclave", "--cid", "0"],
+        ["--any-enclave", "--cid", "16", "--nonce", "00"],
+    ],
+)
+def test_fetch_refuses_wrong_usage(arguments: list[str]) -> None:
+    assert run(["fetch", *arguments]) == 2
+
+
+def test_fetch_without_an_enclave_exits_7(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint = f"unix:{tmp_path}/absent:1300"
+    assert run(["fetch", "--any-enclave", "--endpoint", endpoint, "--json"]) == 7
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "transport.refused"
+
+
+DESCRIBED = [
+    {"EnclaveName": "mine", "EnclaveCID": 17, "State": "RUNNING"},
+    {"EnclaveName": "mine", "EnclaveCID": 16, "State": "TERMINATING"},
+    {"EnclaveName": "twice", "EnclaveCID": 18, "State": "RUNNING"},
+    {"EnclaveName": "twice", "EnclaveCID": 19, "State": "RUNNING"},
+]
+
+
+@pytest.mark.parametrize(
+    ("output", "name", "expected"),
+    [
+        (json.dumps(DESCRIBED), "mine", "vsock:17:1300"),
+        (json.dumps(DESCRIBED), "twice", "transport.no_cid"),
+        (json.dumps(DESCRIBED), "absent", "transport.no_cid"),
+        ("[]", "mine", "transport.no_cid"),
+        ("{}", "mine", "transport.no_cid"),
+        ("[1]", "mine", "transport.nitro_cli"),
+        ("nonsense", "mine", "transport.nitro_cli"),
+    ],
+)
+def test_the_name_of_an_enclave_is_looked_up(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    output: str,
+    name: str,
+    expected: str,
+) -> None:
+    program = tmp_path / "nitro-cli"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    asked: list[str] = []
+
+    def no_document(endpoint: str, nonce: bytes | None, **_: float) -> Fetched:
+        asked.append(endpoint)
+        return Fetched(b"x", bytes(32))
+
+    monkeypatch.setattr(fetch_verb, "fetch", no_document)
+    code = run(["fetch", "--any-enclave", "--enclave-name", name])
+    if expected.startswith("vsock"):
+        assert (code, asked) == (3, [expected])
+    else:
+        assert (code, asked) == (7, [])
+        assert expected in capsys.readouterr().err
+
+
+def test_the_enclave_verb_is_the_enclaves_own_program(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["enclave", "serve", "--listen", "nowhere"]) == 2
+    assert "input.endpoint" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        run(["enclave", "--help"])
+    assert caught.value.code == 0
+    assert "{request,serve}" in capsys.readouterr().out

@@ -1,0 +1,255 @@
+"""The parent's challenge, against a scripted peer on a unix socket and against our own server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nitro_attest import ANY_ENCLAVE, ChainError, PolicyError, TrustedRoots
+from nitro_attest.enclave import client
+from nitro_attest.enclave.client import attest, fetch
+from nitro_attest.enclave.server import AttestationServer
+from nitro_attest.enclave.transport import UnixEndpoint, listen
+from nitro_attest.errors import EnclaveError, InputError
+from nitro_attest.testing import FakeNitro
+
+NONCE = bytes(range(32))
+PATIENT = 30.0
+Peer = Callable[..., str]
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Iterator[Callable[..., tuple[str, list[bytes]]]]:
+    """Answers each connection with the next of the given bytes, then closes it."""
+    path = str(tmp_path / "peer.sock")
+    threads: list[threading.Thread] = []
+
+    def start(*answers: bytes, close: bool = True) -> tuple[str, list[bytes]]:
+        requests: list[bytes] = []
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen(8)
+
+        def run() -> None:
+            with listener:
+                for answer in answers:
+                    with listener.accept()[0] as connection:
+                        connection.settimeout(PATIENT)
+                        requests.append(connection.recv(4096))
+                        connection.sendall(answer)
+                        if not close:
+                            connection.recv(1)  # until the client leaves
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        return f"unix:{path}", requests
+
+    yield start
+    for thread in threads:
+        thread.join(PATIENT)
+        assert not thread.is_alive()
+
+
+def answer(body: bytes, head: bytes = b"", length: int | None = None) -> bytes:
+    size = len(body) if length is None else length
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (size, head, body)
+
+
+def test_a_document_is_fetched_for_the_given_nonce(peer: Peer) -> None:
+    endpoint, requests = peer(answer(b"document"))
+    fetched = fetch(endpoint, NONCE)
+    assert (fetched.document, fetched.nonce) == (b"document", NONCE)
+    assert requests == [
+        b"GET /attestation/raw?nonce=%s HTTP/1.1\r\nHost: enclave\r\n"
+        b"Accept: application/octet-stream\r\nConnection: close\r\n\r\n" % NONCE.hex().encode()
+    ]
+
+
+def test_each_challenge_has_its_own_32_random_bytes(peer: Peer) -> None:
+    endpoint, requests = peer(answer(b"1"), answer(b"2"))
+    first, second = fetch(endpoint), fetch(endpoint)
+    assert len(first.nonce) == len(second.nonce) == 32
+    assert first.nonce != second.nonce
+    assert first.nonce.hex().encode() in requests[0]
+
+
+def test_the_answers_end_is_its_length_not_the_close(peer: Peer) -> None:
+    endpoint, _ = peer(answer(b"document"), close=False)
+    assert fetch(endpoint).document == b"document"
+
+
+def test_a_chunked_answer_is_read(peer: Peer) -> None:
+    endpoint, _ = peer(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ndocu\r\n4\r\nment\r\n0\r\n\r\n"
+    )
+    assert fetch(endpoint).document == b"document"
+
+
+def test_the_largest_document_is_read(peer: Peer) -> None:
+    endpoint, _ = peer(answer(bytes(16384)))
+    assert fetch(endpoint).document == bytes(16384)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        pytest.param(b"", "transport.no_answer", id="nothing"),
+        pytest.param(b"HTTP/1.1 200 O", "transport.http", id="head_cut"),
+        pytest.param(b"SSH-2.0-x\r\n", "transport.http", id="not_http"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\nbody", "transport.http", id="no_length"),
+        pytest.param(answer(b""), "transport.http", id="empty"),
+        pytest.param(answer(b"doc", length=8), "transport.truncated", id="truncated"),
+        pytest.param(CHUNKED + b"8\r\ndoc", "transport.truncated", id="chunk_truncated"),
+        pytest.param(CHUNKED + b"zz\r\n", "transport.truncated", id="chunk_size"),
+        pytest.param(answer(b"", length=16385), "transport.too_large", id="declared_too_large"),
+        pytest.param(
+            CHUNKED + b"4001\r\n" + bytes(16385) + b"\r\n0\r\n\r\n",
+            "transport.too_large",
+            id="chunked_too_large",
+        ),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 4000, "transport.too_large", id="endless"),
+        pytest.param(
+            b"HTTP/1.1 302 Found\r\nLocation: http://example/\r\nContent-Length: 0\r\n\r\n",
+            "transport.redirect",
+            id="redirect",
+        ),
+        pytest.param(
+            b"HTTP/1.1 503 Busy\r\nContent-Length: 1\r\n\r\n.", "transport.busy", id="busy"
+        ),
+        pytest.param(
+            b"HTTP/1.1 504 Late\r\nContent-Length: 1\r\n\r\n.",
+            "transport.nsm_stalled",
+            id="stalled",
+        ),
+        pytest.param(
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\n\x1b[2J",
+            "transport.status",
+            id="other_status",
+        ),
+    ],
+)
+def test_each_wrong_answer_has_its_code(peer: Peer, reply: bytes, code: str) -> None:
+    endpoint, _ = peer(reply)
+    with pytest.raises(EnclaveError) as caught:
+        fetch(endpoint, NONCE)
+    assert caught.value.code == code
+    assert "\x1b" not in str(caught.value)
+
+
+def test_one_deadline_covers_the_whole_answer(peer: Peer) -> None:
+    endpoint, _ = peer(answer(b"doc", length=8), close=False)
+    with pytest.raises(EnclaveError) as caught:
+        fetch(endpoint, NONCE, timeout=0.05)
+    assert caught.value.code == "transport.timeout"
+
+
+@pytest.fixture
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    naps: list[float] = []
+    monkeypatch.setattr(client.time, "sleep", naps.append)
+    return naps
+
+
+def test_a_booting_enclave_is_waited_for(peer: Peer, naps: list[float]) -> None:
+    endpoint, requests = peer(b"", b"", answer(b"document"))
+    assert fetch(endpoint, NONCE, wait=PATIENT).document == b"document"
+    assert len(requests) == 3
+    assert naps == [0.25, 0.25]
+
+
+def test_nothing_is_retried_without_wait(peer: Peer, naps: list[float]) -> None:
+    endpoint, _ = peer(b"")
+    with pytest.raises(EnclaveError):
+        fetch(endpoint, NONCE)
+    assert naps == []
+
+
+@pytest.mark.parametrize("reply", [b"H", answer(b"d", length=2), b"HTTP/1.1 503 Busy\r\n\r\n"])
+def test_nothing_is_retried_once_a_byte_was_received(
+    peer: Peer, naps: list[float], reply: bytes
+) -> None:
+    endpoint, _ = peer(reply)
+    with pytest.raises(EnclaveError):
+        fetch(endpoint, NONCE, wait=PATIENT)
+    assert naps == []
+
+
+@pytest.mark.parametrize("nonce", [b"", bytes(15), bytes(65), "00" * 16, bytearray(16)])
+def test_a_wrong_nonce_costs_no_connection(nonce: object) -> None:
+    with pytest.raises(InputError) as caught:
+        fetch("unix:/nowhere", nonce)
+    assert caught.value.code == "input.nonce"
+
+
+@pytest.mark.parametrize(
+    ("timeout", "wait"), [(0, 0), (-1, 0), (float("nan"), 0), (float("inf"), 0), (1, -1), ("1", 0)]
+)
+def test_a_wrong_time_costs_no_connection(timeout: object, wait: object) -> None:
+    with pytest.raises(InputError) as caught:
+        fetch("unix:/nowhere", NONCE, timeout=timeout, wait=wait)
+    assert caught.value.code == "input.time"
+
+
+def test_no_proxy_variable_is_followed(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    endpoint, _ = peer(answer(b"document"))
+    assert fetch(endpoint).document == b"document"
+
+
+@pytest.fixture
+def served(tmp_path: Path, fake: FakeNitro) -> Iterator[str]:
+    """Our own server, with a fake hypervisor for its NSM."""
+    path = str(tmp_path / "server.sock")
+
+    class FakeNsm:
+        def attest(self, **fields: bytes | None) -> bytes:
+            return fake.document(**fields)
+
+    server = AttestationServer(listen(UnixEndpoint(path, None)), FakeNsm(), public_key=b"key")
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    yield f"unix:{path}"
+    server.stop()
+    thread.join(PATIENT)
+    assert not thread.is_alive()
+
+
+def test_attest_returns_evidence_for_its_own_nonce(served: str, fake: FakeNitro) -> None:
+    roots = TrustedRoots.from_pem(fake.root_pem)
+    attestation = attest(served, policy=ANY_ENCLAVE, roots=roots, nonce=NONCE)
+    assert (attestation.nonce, attestation.public_key) == (NONCE, b"key")
+    assert len(attest(served, policy=ANY_ENCLAVE, roots=roots).nonce) == 32
+
+
+def test_attest_trusts_the_aws_root_unless_told_otherwise(served: str) -> None:
+    with pytest.raises(ChainError):
+        attest(served, policy=ANY_ENCLAVE)
+
+
+def test_attest_refuses_another_image(served: str, fake: FakeNitro) -> None:
+    roots = TrustedRoots.from_pem(fake.root_pem)
+    with pytest.raises(PolicyError) as caught:
+        attest(served, policy={0: b"\1" * 48}, roots=roots)
+    assert caught.value.code == "policy.pcr_mismatch"
+
+
+def test_attest_refuses_the_answer_to_another_challenge(peer: Peer, fake: FakeNitro) -> None:
+    replayed = fake.document(nonce=NONCE)
+    endpoint, _ = peer(answer(replayed))
+    roots = TrustedRoots.from_pem(fake.root_pem)
+    with pytest.raises(PolicyError) as caught:
+        attest(endpoint, policy=ANY_ENCLAVE, roots=roots)
+    assert caught.value.code == "policy.nonce"
+
+
+def test_attest_has_no_default_policy(served: str) -> None:
+    with pytest.raises(TypeError):
+        attest(served)

@@ -1,0 +1,278 @@
+"""Endpoints and connections. AF_VSOCK is never opened here: a stand-in takes its place."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nitro_attest.enclave import transport
+from nitro_attest.enclave.transport import (
+    Deadline,
+    HttpEndpoint,
+    UnixEndpoint,
+    VsockEndpoint,
+    connect,
+    listen,
+    parse_endpoint,
+)
+from nitro_attest.errors import EnclaveError, InputError
+
+PATIENT = 30.0
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("vsock:16:1300", VsockEndpoint(16, 1300)),
+        ("vsock:any:1300", VsockEndpoint(None, 1300)),
+        ("vsock:4294967294:4294967294", VsockEndpoint(0xFFFFFFFE, 0xFFFFFFFE)),
+        ("unix:/run/vm.sock:1300", UnixEndpoint("/run/vm.sock", 1300)),
+        ("unix:/run/server.sock", UnixEndpoint("/run/server.sock", None)),
+        ("unix:/run/a:b", UnixEndpoint("/run/a:b", None)),
+        ("unix:/run/a:1:2", UnixEndpoint("/run/a:1", 2)),
+        ("http://127.0.0.1:8080", HttpEndpoint("127.0.0.1", 8080)),
+        ("http://[::1]:8080", HttpEndpoint("::1", 8080)),
+        ("http://proxy.internal:80", HttpEndpoint("proxy.internal", 80)),
+    ],
+)
+def test_an_endpoint_is_read_and_written(text: str, endpoint: object) -> None:
+    assert parse_endpoint(text) == endpoint
+    assert str(endpoint) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "vsock", "vsock:16", "vsock:-1:1300", "vsock:16:4294967295", "vsock:4294967295:1"),
+        *("vsock:16:1300 ", "vsock:\u0661:1300", "vsock:16:1300\n", "VSOCK:16:1300"),
+        *("unix:", "unix:relative", "unix:/a\0b", "unix:/run/vm.sock:99999999999"),
+        *("http://host", "http://host:65536", "https://host:443", "http://u:p@host:80"),
+        *("http://host:80/path", "http://host:80?x", "http://a\r\nb:80", "http://[::1:80"),
+        *("ftp://host:21", "16:1300"),
+    ],
+)
+def test_no_endpoint_is_refused(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_endpoint(text)
+    assert caught.value.code == "input.endpoint"
+
+
+@given(st.text() | st.from_regex(r"(vsock|unix|http)://?[^ ]*:[0-9]+"))
+def test_any_text_is_an_endpoint_or_an_input_error(text: str) -> None:
+    try:
+        code = str(parse_endpoint(text)) and "input.read"
+    except InputError as error:
+        code = error.code
+    assert code in ("input.read", "input.endpoint")
+
+
+def test_no_vsock_socket_is_made_for_any() -> None:
+    with pytest.raises(InputError, match="give a CID"):
+        connect(VsockEndpoint(None, 1300), Deadline(PATIENT))
+
+
+def test_hybrid_vsock_cannot_be_listened_on() -> None:
+    with pytest.raises(InputError, match="vsock:any:1300"):
+        listen(UnixEndpoint("/run/vm.sock", 1300))
+
+
+class NoVsock:
+    """Stands for ``socket.socket``: connecting fails as the kernel does."""
+
+    def __init__(self, number: int, *, at_once: bool = False) -> None:
+        self.error = OSError(number, os.strerror(number))
+        self.at_once = at_once
+        self.closed = False
+
+    def __call__(self, *_: object) -> NoVsock:
+        if self.at_once:
+            raise self.error
+        return self
+
+    def settimeout(self, seconds: float) -> None:
+        assert seconds > 0
+
+    def connect(self, address: tuple[int, int]) -> None:
+        assert address == (16, 1300)
+        raise self.error
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ECONNRESET, "transport.refused"),
+        (errno.ECONNREFUSED, "transport.refused"),
+        (errno.ETIMEDOUT, "transport.no_cid"),
+        (errno.EHOSTUNREACH, "transport.no_cid"),
+        (errno.ENODEV, "transport.unsupported"),
+        (errno.EACCES, "transport.unreachable"),
+    ],
+)
+def test_each_vsock_failure_has_its_code(
+    monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    stand_in = NoVsock(number)
+    monkeypatch.setattr(transport.socket, "socket", stand_in)
+    with pytest.raises(EnclaveError) as caught:
+        connect(VsockEndpoint(16, 1300), Deadline(PATIENT))
+    assert caught.value.code == code
+    assert stand_in.closed
+
+
+def test_a_machine_without_vsock_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport.socket, "socket", NoVsock(errno.EAFNOSUPPORT, at_once=True))
+    for use in (lambda end: connect(end, Deadline(PATIENT)), listen):
+        with pytest.raises(EnclaveError) as caught:
+            use(VsockEndpoint(16, 1300))
+        assert caught.value.code == "transport.unsupported"
+
+
+def test_a_python_without_vsock_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(transport.socket, "AF_VSOCK", raising=False)
+    with pytest.raises(EnclaveError) as caught:
+        connect(VsockEndpoint(16, 1300), Deadline(PATIENT))
+    assert caught.value.code == "transport.unsupported"
+
+
+@pytest.fixture
+def monitor(tmp_path: Path) -> Iterator[Any]:
+    """Stands for a virtual machine monitor: one connection, one answer to CONNECT."""
+    path = str(tmp_path / "vm.sock")
+    threads = []
+
+    def start(answer: bytes) -> tuple[str, list[bytes]]:
+        received: list[bytes] = []
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen(1)
+
+        def run() -> None:
+            with listener, listener.accept()[0] as connection:
+                connection.settimeout(PATIENT)
+                received.append(connection.recv(100))
+                connection.sendall(answer)
+                if answer.startswith(b"OK"):
+                    received.append(connection.recv(100))
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        return path, received
+
+    yield start
+    for thread in threads:
+        thread.join(PATIENT)
+        assert not thread.is_alive()
+
+
+def test_hybrid_waits_for_ok_and_takes_no_byte_more(monitor: Any) -> None:
+    path, received = monitor(b"OK 1073741824\nHTTP")
+    with connect(UnixEndpoint(path, 1300), Deadline(PATIENT)) as connection:
+        assert received == [b"CONNECT 1300\n"]
+        assert connection.recv(4, socket.MSG_WAITALL) == b"HTTP"
+        connection.sendall(b"GET")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"", "transport.refused"),
+        (b"NO\n", "transport.hybrid"),
+        (b"OK", "transport.hybrid"),
+        (b"OK \n", "transport.hybrid"),
+        (b"OK " + b"1" * 100, "transport.hybrid"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "transport.hybrid"),
+    ],
+)
+def test_hybrid_without_ok_is_refused(tmp_path: Path, answer: bytes, code: str) -> None:
+    path = str(tmp_path / "vm.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(1)
+
+        def answer_once() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(100)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=answer_once)
+        thread.start()
+        with pytest.raises(EnclaveError) as caught:
+            connect(UnixEndpoint(path, 1300), Deadline(PATIENT))
+        thread.join(PATIENT)
+    assert caught.value.code == code
+
+
+def test_a_silent_monitor_is_left_at_the_deadline(tmp_path: Path) -> None:
+    path = str(tmp_path / "vm.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(1)
+        with pytest.raises(EnclaveError) as caught:
+            connect(UnixEndpoint(path, 1300), Deadline(0.05))
+    assert caught.value.code == "transport.timeout"
+
+
+def test_nobody_on_a_unix_or_tcp_endpoint_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    for endpoint in (
+        UnixEndpoint(str(tmp_path / "absent"), None),
+        UnixEndpoint(str(tmp_path / "absent"), 1300),
+        HttpEndpoint("127.0.0.1", port),
+    ):
+        with pytest.raises(EnclaveError) as caught:
+            connect(endpoint, Deadline(PATIENT))
+        assert caught.value.code == "transport.refused"
+
+
+def test_a_path_longer_than_a_socket_address_is_an_error_of_ours(tmp_path: Path) -> None:
+    endpoint = UnixEndpoint(str(tmp_path / ("a" * 200)), None)
+    with pytest.raises(EnclaveError) as caught:
+        connect(endpoint, Deadline(PATIENT))
+    assert caught.value.code == "transport.unreachable"
+    with pytest.raises(EnclaveError) as caught:
+        listen(endpoint)
+    assert caught.value.code == "transport.listen"
+
+
+def test_an_unknown_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    monkeypatch.setattr(transport.socket, "getaddrinfo", unknown)
+    with pytest.raises(EnclaveError, match=r"proxy\.internal") as caught:
+        connect(HttpEndpoint("proxy.internal", 80), Deadline(PATIENT))
+    assert caught.value.code == "transport.resolve"
+
+
+def test_a_resolver_that_hangs_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    resume = threading.Event()
+
+    def hang(*_: object, **__: object) -> list[tuple[object, ...]]:
+        resume.wait(PATIENT)
+        return [(socket.AF_INET, 0, 0, "", ("127.0.0.1", 80))]
+
+    monkeypatch.setattr(transport.socket, "getaddrinfo", hang)
+    with pytest.raises(EnclaveError) as caught:
+        connect(HttpEndpoint("proxy.internal", 80), Deadline(0.05))
+    resume.set()
+    assert caught.value.code == "transport.timeout"
+
+
+def test_a_busy_address_is_not_listened_on(tmp_path: Path) -> None:
+    endpoint = UnixEndpoint(str(tmp_path / "server.sock"), None)
+    with listen(endpoint), pytest.raises(EnclaveError) as caught:
+        listen(endpoint)
+    assert caught.value.code == "transport.listen"
