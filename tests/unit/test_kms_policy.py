@@ -331,6 +331,8 @@ def test_k3_a_sound_deny_to_everybody_covers_what_is_allowed():
     [
         deny(GUARD, Principal={"AWS": ROLE}),
         deny(GUARD, Action="kms:Encrypt"),
+        deny(GUARD, NotResource="arn:aws:kms:us-east-1:111122223333:key/other"),
+        deny({"StringNotEqualsIgnoreCase": {IMAGE: []}}),
         deny(GUARD, Resource="arn:aws:kms:us-east-1:111122223333:key/other"),
         deny(GUARD | {"StringEquals": {"aws:PrincipalTag/x": "y"}}),
         deny({"StringNotEqualsIgnoreCase": {IMAGE: [A, ZERO]}}),
@@ -395,7 +397,7 @@ def test_every_finding_of_the_table_is_found_by_a_case_above():
         '{"Statement": {"Effect": "Allow"}}',
         '{"Statement": {"Effect": "Allow", "Action": "x", "NotAction": "y"}}',
         '{"Statement": {"Effect": "Allow", "Action": 1}}',
-        '{"Statement": []} x',
+        '{"Statement": {"Effect": "Allow", "Action": "x"}} x',
         b"\xff",
         '{"Statement": {"Effect": "Allow", "Action": "x", "Condition": []}}',
         '{"Statement": {"Effect": "Allow", "Action": "x", "Condition": {"a": 1}}}',
@@ -406,6 +408,11 @@ def test_every_finding_of_the_table_is_found_by_a_case_above():
 )
 def test_what_is_no_key_policy_is_refused(content):
     assert refusal(lint, content) == "policyfile.format"
+
+
+@pytest.mark.parametrize("value", [None, 7, {"Statement": []}])
+def test_an_object_in_place_of_its_json_is_refused(value):
+    assert refusal(lint, value) == "input.expected"
 
 
 def test_l3_a_key_given_twice_is_refused():

@@ -390,3 +390,10 @@ def test_a_file_beyond_the_cap_is_refused_and_not_read_whole(tmp_path):
     with pytest.raises(InputError) as caught:
         load_policy(path)
     assert caught.value.code == "policyfile.format"
+
+
+@pytest.mark.parametrize("value", [None, 7, FILES / "policy.json", OURS])
+def test_a_path_or_object_in_place_of_content_is_refused(value):
+    with pytest.raises(InputError) as caught:
+        parse_policy(value)
+    assert caught.value.code == "input.expected"

@@ -92,8 +92,14 @@ def read_key_policy(key_policy: str | bytes) -> tuple[dict[str, Any], list[State
     """The JSON of a key policy, whole and by its statements.
 
     Raises:
-        InputError: ``policyfile.format`` or ``policyfile.duplicate``.
+        InputError: ``policyfile.format``, ``policyfile.duplicate``, or ``input.expected`` for what
+            is neither text nor bytes.
     """
+    if not isinstance(key_policy, (str, bytes)):
+        raise InputError(
+            "input.expected",
+            f"the key policy is {type(key_policy).__name__}; JSON text or bytes were expected",
+        )
     if len(key_policy) > MAX_KEY_POLICY_BYTES:
         raise _malformed("", f"at most {MAX_KEY_POLICY_BYTES} bytes were expected")
     try:

@@ -60,7 +60,7 @@ def lint(key_policy: str | bytes) -> list[Finding]:
 
     Raises:
         InputError: ``policyfile.format`` or ``policyfile.duplicate``: it is not a key policy, or
-            could be read in two ways.
+            could be read in two ways. ``input.expected``: it is neither text nor bytes.
     """
     policy, statements = read_key_policy(key_policy)
     guarded = {action for statement in statements for action in _guarded_by(statement)}

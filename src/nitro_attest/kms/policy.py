@@ -101,21 +101,25 @@ def _key(index: int) -> str:
 
 
 def _check(principals: object, actions: object, sid: object) -> None:
-    for what, values in (("principals", principals), ("actions", actions)):
-        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-            raise InputError("input.expected", f"{what} is not a list of at least one")
-        for value in values:
-            if what == "actions" and value not in PLAINTEXT_ACTIONS:
-                raise InputError(
-                    "input.expected",
-                    f"action {reprlib.repr(value)} takes no attestation document; "
-                    f"{', '.join(PLAINTEXT_ACTIONS)} do",
-                )
-            if what == "principals" and not (isinstance(value, str) and value.startswith("arn:")):
-                raise InputError(
-                    "input.expected",
-                    f"principal {reprlib.repr(value)} is not an ARN; with '*' whoever runs the "
-                    "same image in another account could use the key",
-                )
+    for principal in _listed("principals", principals):
+        if not isinstance(principal, str) or not principal.startswith("arn:"):
+            raise InputError(
+                "input.expected",
+                f"principal {reprlib.repr(principal)} is not an ARN; with '*' whoever runs the "
+                "same image in another account could use the key",
+            )
+    for action in _listed("actions", actions):
+        if action not in PLAINTEXT_ACTIONS:
+            raise InputError(
+                "input.expected",
+                f"action {reprlib.repr(action)} takes no attestation document; "
+                f"{', '.join(PLAINTEXT_ACTIONS)} do",
+            )
     if not isinstance(sid, str) or not re.fullmatch(r"[A-Za-z0-9]{1,64}", sid):
         raise InputError("input.expected", f"sid {reprlib.repr(sid)} is not letters and digits")
+
+
+def _listed(what: str, values: object) -> Sequence[object]:
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise InputError("input.expected", f"{what} is not a list of at least one")
+    return values

@@ -109,7 +109,8 @@ def parse_policy(
         pcr_index: The register that ``nitro-cli pcr --input`` output is for (L-6).
 
     Raises:
-        InputError: ``policyfile.*``, with the line or the key.
+        InputError: ``policyfile.*``, with the line or the key; ``input.expected``: the content is
+            neither text nor bytes.
     """
     text = _decode(content)
     value = _only_json_value(text)
@@ -164,6 +165,12 @@ def policy_of_document(
 
 
 def _decode(content: str | bytes) -> str:
+    if not isinstance(content, (str, bytes)):
+        raise InputError(
+            "input.expected",
+            f"the content is {type(content).__name__}; text or bytes were expected (load_policy "
+            "reads a file)",
+        )
     if len(content) > MAX_POLICY_FILE_BYTES:
         raise InputError(
             "policyfile.format", f"the policy file is longer than {MAX_POLICY_FILE_BYTES} bytes"
