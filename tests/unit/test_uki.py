@@ -188,11 +188,9 @@ def test_t7_after_a_gap_the_rest_starts_where_the_sum_of_sizes_says() -> None:
 @pytest.mark.parametrize(
     ("version", "secure_boot", "kernel_is_measured"),
     [
-        (251, None, True),
         (252, None, True),
         (257, None, True),
         (258, None, False),
-        (251, VARIABLES, True),
         (252, VARIABLES, False),
         (258, VARIABLES, False),
     ],
@@ -227,8 +225,9 @@ def test_t7_a_kernel_that_is_not_measured_need_not_be_a_pe_image() -> None:
 
 
 def test_t7_kernel_that_is_no_pe_image_is_refused_at_its_place() -> None:
-    image = build_uki(kernel=b"raw")
-    refused(image, "pe.truncated", image.index(b"raw\0") + 3)
+    for short in (b"raw", KERNEL[:63]):
+        image = build_uki(kernel=short)
+        refused(image, "pe.truncated", image.rindex(short + b"\0") + len(short))
     image = build_uki(kernel=b"Z" * 64)
     refused(image, "pe.magic", image.index(b"ZZZZ"))
 
@@ -277,7 +276,7 @@ def test_t7_version_in_the_image(stub: str, version: int) -> None:
         "systemd-stub 258~rc1",
         "systemd-stub 258-rc1",
         "systemd-stub 257\n",
-        "systemd-stub 257 " + "x" * 256,
+        "systemd-stub 257" + "x" * 256,
     ],
 )
 def test_t7_version_that_is_not_certain_has_to_be_given(stub: str) -> None:
@@ -286,14 +285,27 @@ def test_t7_version_that_is_not_certain_has_to_be_given(stub: str) -> None:
     assert measured(image, systemd_stub_version=252).systemd_stub_version == 252
 
 
+def test_t7_version_whose_measuring_is_not_established_is_refused() -> None:
+    image = build_uki(stub="systemd-stub 251")
+    refused(image, "pe.stub_version", image.index(b"#### "))
+    refused(image, "pe.stub_version", image.index(b"#### "), systemd_stub_version=252)
+
+
 def test_t7_no_version_in_the_image_has_to_be_given() -> None:
     refused(build_uki(stub=None), "pe.stub_version", None)
     assert measured(build_uki(stub=None), systemd_stub_version=252).systemd_stub_version == 252
 
 
-@pytest.mark.parametrize("version", [256, 258, 0, -1, True, "257", 257.0])
-def test_t7_version_that_contradicts_the_image_or_is_none_is_refused(version: Any) -> None:
+@pytest.mark.parametrize("version", [251, 0, -1, True, "257", 257.0])
+def test_t7_version_that_is_none_is_refused(version: Any) -> None:
     with pytest.raises(InputError) as error:
+        measured(build_uki(stub=None), systemd_stub_version=version)
+    assert error.value.code == "input.expected"
+
+
+@pytest.mark.parametrize("version", [256, 258])
+def test_t7_version_that_contradicts_the_image_is_refused(version: int) -> None:
+    with pytest.raises(InputError, match="systemd-stub 257") as error:
         measured(UKI, systemd_stub_version=version)
     assert error.value.code == "input.expected"
 
@@ -366,6 +378,7 @@ def test_t7_db_that_leaves_the_authority_open_is_refused(db: bytes) -> None:
         patched(DB, "<I", 24, 0),
         patched(DB, "<I", 24, 16),
         patched(DB, "<I", 24, 20),
+        signature_list(b""),
         "text",
         None,
     ],

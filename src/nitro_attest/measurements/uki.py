@@ -26,8 +26,11 @@ _MAX_STUB_MAGIC_BYTES: Final = 256
 _STUB_VERSION: Final = re.compile(
     rb"#### LoaderInfo: systemd-stub ([1-9][0-9]{0,3})(?![0-9~]|-rc)[!-~]* ####\0*"
 )
-_FIRST_STUB_THAT_BYPASSES_SECURE_BOOT: Final = 252
+_FIRST_STUB_VERSION: Final = 252
+"""The first that has the firmware load the kernel, and past Secure Boot (systemd pull request
+24777). On whether the kernel of an older one is measured, the sources differ."""
 _FIRST_STUB_THAT_STARTS_THE_KERNEL_ITSELF: Final = 258
+"""systemd pull request 37372."""
 
 
 @dataclass(frozen=True)
@@ -80,25 +83,26 @@ def uki_measurements(
             byte whatever its position, and left at an unspecified one.
         secure_boot: The variables of an instance with Secure Boot on; None: it is off and none of
             them exists. Any other state is not computed.
-        systemd_stub_version: Major version of the stub, for an image that does not say. Amazon
-            Linux 2023 has 252.
+        systemd_stub_version: Major version of the stub, 252 or later, for an image that does not
+            say. Amazon Linux 2023 has 252.
 
     Returns:
         The measurements.
 
     Raises:
         ImageError: ``pe.*``: not a PE image whose numbers agree; ``pe.not_uki``: no kernel in it;
-            ``pe.section_twice``; ``pe.stub_version``: the image does not say the stub's version
-            and the caller neither; ``pe.unsigned``: Secure Boot would not start it.
+            ``pe.section_twice``; ``pe.stub_version``: neither the image nor the caller says the
+            stub's version, or it is below 252; ``pe.unsigned``: Secure Boot would not start it.
         InputError: ``input.expected`` if the file cannot be opened, positioned or read, or the
-            version is not a number of 1 or more or contradicts the image.
+            version given is not a number of 252 or more or contradicts the image.
     """
     if systemd_stub_version is not None and (
-        type(systemd_stub_version) is not int or systemd_stub_version < 1
+        type(systemd_stub_version) is not int or systemd_stub_version < _FIRST_STUB_VERSION
     ):
         raise InputError(
             "input.expected",
-            f"systemd_stub_version is {systemd_stub_version!r}; a number such as 252 was expected",
+            f"systemd_stub_version is {systemd_stub_version!r}; a number of "
+            f"{_FIRST_STUB_VERSION} or more was expected",
         )
     with opened(source, "pe") as file:
         uki = read_pe(file, 0, file.size)
@@ -116,7 +120,7 @@ def uki_measurements(
         version = _stub_version(file, uki, systemd_stub_version)
         authenticode = authenticode_sha384(file, uki)
         kernel_authenticode = None
-        if _kernel_is_measured(version, secure_boot is not None):
+        if secure_boot is None and version < _FIRST_STUB_THAT_STARTS_THE_KERNEL_ITSELF:
             kernel_authenticode = _kernel_authenticode(file, kernel)
     images = [authenticode] if kernel_authenticode is None else [authenticode, kernel_authenticode]
     return UkiMeasurements(
@@ -128,13 +132,6 @@ def uki_measurements(
         systemd_stub_version=version,
         secure_boot=secure_boot is not None,
     )
-
-
-def _kernel_is_measured(version: int, secure_boot: bool) -> bool:
-    """T-7: whether the stub has the firmware load the kernel, by a way that measures it."""
-    if secure_boot:
-        return version < _FIRST_STUB_THAT_BYPASSES_SECURE_BOOT
-    return version < _FIRST_STUB_THAT_STARTS_THE_KERNEL_ITSELF
 
 
 def _kernel_authenticode(file: ImageFile, kernel: PeSection) -> bytes:
@@ -153,22 +150,28 @@ def _kernel_authenticode(file: ImageFile, kernel: PeSection) -> bytes:
 def _stub_version(file: ImageFile, uki: PeImage, expected: int | None) -> int:
     """What the image says, which has to agree with what the caller says; or the latter alone."""
     section = uki.section(_STUB_MAGIC)
-    said = _said_version(file, section) if section else None
-    if said is None:
-        if expected is None:
-            raise ImageError(
-                "pe.stub_version",
-                "the image does not say which release of systemd-stub it was built with; pass "
-                "systemd_stub_version (Amazon Linux 2023 has 252)",
-                None if section is None else section.offset,
-            )
-        return expected
-    if expected not in (None, said):
+    place = None if section is None else section.offset
+    version = (_said_version(file, section) if section else None) or expected
+    if version is None:
+        raise ImageError(
+            "pe.stub_version",
+            "the image does not say which release of systemd-stub it was built with; pass "
+            "systemd_stub_version (Amazon Linux 2023 has 252)",
+            place,
+        )
+    if version < _FIRST_STUB_VERSION:
+        raise ImageError(
+            "pe.stub_version",
+            f"the image was built with systemd-stub {version}; which images are measured with "
+            f"releases before {_FIRST_STUB_VERSION} is not established",
+            place,
+        )
+    if expected not in (None, version):
         raise InputError(
             "input.expected",
-            f"the image says that it was built with systemd-stub {said}, not {expected}",
+            f"the image says that it was built with systemd-stub {version}, not {expected}",
         )
-    return said
+    return version
 
 
 def _said_version(file: ImageFile, section: PeSection) -> int | None:
