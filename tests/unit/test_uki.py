@@ -335,6 +335,13 @@ def test_t7_pcr7_with_secure_boot_on() -> None:
     assert result.pcr7 != measured(SIGNED, secure_boot=VARIABLES).pcr7
 
 
+@pytest.mark.parametrize("secure_boot", [True, False, {}, {"pk": PK, "kek": KEK, "db": DB}, DB])
+def test_t7_secure_boot_of_another_type_is_refused(secure_boot: Any) -> None:
+    with pytest.raises(InputError) as error:
+        measured(SIGNED, secure_boot=secure_boot)
+    assert error.value.code == "input.expected"
+
+
 def test_t7_kek_and_dbx_may_be_absent() -> None:
     variables = SecureBootVariables(pk=PK, kek=b"", db=DB)
     assert measured(SIGNED, secure_boot=variables).secure_boot

@@ -96,10 +96,18 @@ def boot_pcr7(secure_boot: SecureBootVariables | None) -> bytes:
 
     Returns:
         The PCR, 48 bytes.
+
+    Raises:
+        InputError: ``input.expected`` if the variables are of another type.
     """
+    if not isinstance(secure_boot, (SecureBootVariables, type(None))):
+        raise InputError(
+            "input.expected",
+            f"secure_boot has to be SecureBootVariables or None, not {type(secure_boot).__name__}",
+        )
     pk, kek, db, dbx = (
         (secure_boot.pk, secure_boot.kek, secure_boot.db, secure_boot.dbx)
-        if secure_boot
+        if secure_boot is not None
         else (b"", b"", b"", b"")
     )
     events = [
@@ -110,7 +118,7 @@ def boot_pcr7(secure_boot: SecureBootVariables | None) -> bytes:
         _variable(_IMAGE_SECURITY_DATABASE, "dbx", dbx),
         _SEPARATOR,
     ]
-    if secure_boot:
+    if secure_boot is not None:
         events.append(_variable(_IMAGE_SECURITY_DATABASE, "db", secure_boot.authority))
     return replay(map(_sha384, events))
 

@@ -75,8 +75,7 @@ def uki_measurements(
     """Computes PCR4, PCR7 and PCR12 of an instance whose firmware starts a UKI.
 
     The UKI has to be what the firmware itself starts: a boot manager or shim before it is measured
-    too, and the values are then others. Signatures are not verified; with Secure Boot on, the
-    firmware does that before it measures.
+    too, and the values are then others. Signatures are not verified: that is for Secure Boot.
 
     Args:
         source: Path of a regular file, or a seekable binary file, which is read from its first
@@ -94,7 +93,8 @@ def uki_measurements(
             ``pe.section_twice``; ``pe.stub_version``: neither the image nor the caller says the
             stub's version, or it is below 252; ``pe.unsigned``: Secure Boot would not start it.
         InputError: ``input.expected`` if the file cannot be opened, positioned or read, or the
-            version given is not a number of 252 or more or contradicts the image.
+            version given is not a number of 252 or more or contradicts the image, or
+            ``secure_boot`` is of another type.
     """
     if systemd_stub_version is not None and (
         type(systemd_stub_version) is not int or systemd_stub_version < _FIRST_STUB_VERSION
@@ -104,6 +104,7 @@ def uki_measurements(
             f"systemd_stub_version is {systemd_stub_version!r}; a number of "
             f"{_FIRST_STUB_VERSION} or more was expected",
         )
+    pcr7 = boot_pcr7(secure_boot)
     with opened(source, "pe") as file:
         uki = read_pe(file, 0, file.size)
         kernel = uki.section(_KERNEL)
@@ -125,7 +126,7 @@ def uki_measurements(
     images = [authenticode] if kernel_authenticode is None else [authenticode, kernel_authenticode]
     return UkiMeasurements(
         pcr4=boot_pcr4(images),
-        pcr7=boot_pcr7(secure_boot),
+        pcr7=pcr7,
         pcr12=ZERO_PCR,
         authenticode=authenticode,
         kernel_authenticode=kernel_authenticode,
