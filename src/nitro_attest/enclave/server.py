@@ -51,8 +51,8 @@ LOG: Final = logging.getLogger("nitro_attest.enclave")
 Source = bytes | Callable[[bytes], bytes | None] | None
 """A field of the document: fixed, or called with the nonce in the NSM's thread, or absent."""
 
-# A vsock packet carries what one call sent, and a guest's receive buffers have 4 KiB: measured,
-# vhost-device-vsock ends the connection between two guests on a longer one.
+# A vsock packet carries what one call sent, and a guest's receive buffers have 4 KiB: measured
+# between two guests, a longer packet ends the connection where nothing on the way splits it.
 _PIECE_BYTES: Final = 2048
 
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) ([!-~]{1,4096}) HTTP/1\.[01]")
