@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from nitro_attest.cli import cli
+from nitro_attest.cli.output import escape
 from nitro_attest.errors import NitroAttestError
 
 EXIT_USAGE: Final = 2
@@ -39,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return EXIT_USAGE
     except NitroAttestError as error:
-        click.echo(f"nitro-attest: {error}", err=True)
+        click.echo(f"nitro-attest: {escape(str(error))}", err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED

@@ -360,7 +360,15 @@ class NitroTpmPolicy(_Conditions):
 
     def notices(self, document: NitroTpmDocument) -> list[Notice]:
         """What the measurement sets leave open."""
+        return self.weaknesses()
+
+    def weaknesses(self) -> list[Notice]:
+        """What the measurement sets leave open, whatever the document."""
         return [notice for candidate in self.measurements for notice in candidate.weaknesses()]
+
+    def with_pins(self, pins: Mapping[int, bytes | str]) -> NitroTpmPolicy:
+        """This policy with more expected PCRs in every one of its sets; errors as Policy's."""
+        return replace(self, measurements=tuple([s.with_pins(pins) for s in self.measurements]))
 
 
 def is_debug(document: AttestationDocument) -> bool:

@@ -11,9 +11,12 @@ _VERBS: Final = {
     "verify": "Verify documents and say what they prove.",
     "inspect": "Show what a document says, without verifying it.",
     "fetch": "Challenge an enclave and verify its answer.",
+    "eif": "Measure an enclave image file.",
+    "pcr": "Compute what a PCR should be.",
+    "kms-policy": "Make and judge KMS key policies.",
     "enclave": "Inside an enclave: request a document, or serve them.",
 }
-"""Verb and one line of help; the verb's command stands in the module of the same name."""
+"""Verb and one line of help; its command stands in the module of the same name."""
 
 
 class _Verbs(click.Group):
@@ -25,7 +28,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _VERBS:
             return None
-        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -6,15 +6,19 @@ import json
 import subprocess
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
-from nitro_attest.cli.options import duration, hex_bytes, pcr_pin
-from nitro_attest.cli.verify import policy_of, report, report_error, roots_of
+from nitro_attest.cli.expected import Expected, enclave_options
+from nitro_attest.cli.options import duration, hex_bytes, text
+from nitro_attest.cli.output import refuse
+from nitro_attest.cli.render import report
+from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.enclave.client import fetch
 from nitro_attest.enclave.transport import DEFAULT_PORT
 from nitro_attest.errors import EnclaveError, NitroAttestError
-from nitro_attest.roots import PINNED
+from nitro_attest.policy import AnyEnclave
 from nitro_attest.verifier import Verifier
 
 _NITRO_CLI_SECONDS = 10
@@ -22,19 +26,15 @@ _NITRO_CLI_SECONDS = 10
 
 @click.command("fetch")
 @click.option("--cid", type=click.IntRange(1, 0xFFFFFFFE), help="CID of the enclave, on this host.")
-@click.option("--enclave-name", help="Name of the enclave; nitro-cli is asked for its CID.")
-@click.option("--endpoint", help="unix:/path:PORT, unix:/path, http://host:port or vsock:CID:PORT.")
-@click.option("--port", type=click.IntRange(0, 0xFFFFFFFE), help=f"vsock port [{DEFAULT_PORT}].")
-@click.option("--root", type=click.Path(exists=True, dir_okay=False), help="PEM of your own root.")
-@click.option("--partition", type=click.Choice(list(PINNED)), help="AWS partition to trust [aws].")
 @click.option(
-    "--pcr",
-    "pins",
-    type=pcr_pin,
-    metavar="N=HEX",
-    multiple=True,
-    help="Expected PCR; repeat for more.",
+    "--enclave-name", type=text, help="Name of the enclave; nitro-cli is asked for its CID."
 )
+@click.option(
+    "--endpoint", type=text, help="unix:/path:PORT, unix:/path, http://host:port or vsock:CID:PORT."
+)
+@click.option("--port", type=click.IntRange(0, 0xFFFFFFFE), help=f"vsock port [{DEFAULT_PORT}].")
+@root_options
+@enclave_options
 @click.option("--any-enclave", is_flag=True, help="Require no measurements, and say so.")
 @click.option("--allow-debug", is_flag=True, help="Accept enclaves in debug mode.")
 @click.option("--nonce", type=hex_bytes, metavar="HEX", help="The challenge [32 random bytes].")
@@ -53,7 +53,6 @@ def command(
     port: int | None,
     root: str | None,
     partition: str | None,
-    pins: tuple[tuple[int, str], ...],
     any_enclave: bool,
     allow_debug: bool,
     nonce: bytes | None,
@@ -61,15 +60,20 @@ def command(
     wait: timedelta | None,
     save: Path | None,
     as_json: bool,
+    **options: Any,
 ) -> int:
     """Challenge an enclave and verify its answer.
 
     The answer says that some enclave as required made it just now; anyone may have relayed it.
     Speak on only under its public_key. Exit codes as for verify, and 7 when no document came.
     """
-    if not pins and not any_enclave:
-        raise click.UsageError("say what the enclave must be: --pcr N=HEX, or --any-enclave")
-    verifier = Verifier(roots_of(root, partition), policy=policy_of(pins, any_enclave, allow_debug))
+    expected = Expected(**options)
+    if expected.given == any_enclave:
+        raise click.UsageError(
+            "say what the enclave must be, with --policy, --pcr or --eif, or else --any-enclave"
+        )
+    policy = AnyEnclave(allow_debug) if any_enclave else expected.policy(allow_debug=allow_debug)
+    verifier = Verifier(trusted_roots(root, partition), policy=policy)
     source = _endpoint(cid, enclave_name, endpoint, port)
     try:
         fetched = fetch(
@@ -80,8 +84,7 @@ def command(
         )
         attestation = verifier.verify(fetched.document, nonce=fetched.nonce)
     except NitroAttestError as error:
-        report_error(source, error, as_json)
-        return error.exit_code
+        return refuse(source, error, as_json, verified=False)
     if save is not None:
         save.write_bytes(fetched.document)
     report(source, attestation, as_json)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from nitro_attest.cli.render import emit, error_lines, error_to_json, to_json, unverified_lines
+from nitro_attest.cli.output import emit, refuse, to_json
+from nitro_attest.cli.render import unverified_lines
 from nitro_attest.cli.source import Encoding, read_document
 from nitro_attest.document import parse_unverified
 from nitro_attest.errors import NitroAttestError
@@ -27,13 +28,9 @@ def command(document: str, encoding: Encoding | None, as_json: bool) -> int:
     try:
         parsed = parse_unverified(read_document(document, encoding or "auto"))
     except NitroAttestError as error:
-        if as_json:
-            emit([error_to_json(document, error)])
-        else:
-            emit(error_lines(document, error), to_stderr=True)
-        return error.exit_code
+        return refuse(document, error, as_json, verified=False)
     if as_json:
-        emit([to_json(document, verified=False, unverified=parsed.to_dict())])
+        emit([to_json(source=document, verified=False, unverified=parsed.to_dict())])
     else:
         emit(unverified_lines(document, parsed))
     return 0

@@ -1,4 +1,4 @@
-"""Option values: hex, PCR pins, durations, times. An empty value is refused, never ignored."""
+"""Option values: text, hex, PCR pins, durations, times. An empty one is refused, never ignored."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _WORDS: Final[dict[str, Literal["now", "document"]]] = {"now": "now", "document": "document"}
 
 
+def text(value: str) -> str:
+    """Text of at least one character."""
+    if not value:
+        raise click.BadParameter("the value is empty")
+    return value
+
+
 def hex_bytes(value: str) -> bytes:
     """Bytes as a positive, even number of hex digits."""
     if not re.fullmatch(r"(?:[0-9A-Fa-f]{2})+", value):
@@ -20,8 +27,11 @@ def hex_bytes(value: str) -> bytes:
 
 
 def pcr_pin(value: str) -> tuple[int, str]:
-    """A PCR index and its expected value, ``0=<96 hex digits>``; the digits are judged later."""
-    match = re.fullmatch(r"(0|[1-9][0-9]?)=(.+)", value)
+    """A PCR index and its expected value, ``0=<96 hex digits>``; the digits are judged later.
+
+    ``PCR0=`` is accepted too, as ``nitro-attest pcr`` prints it.
+    """
+    match = re.fullmatch(r"(?:PCR)?(0|[1-9][0-9]?)=(.+)", value)
     if not match:
         raise click.BadParameter(f"{value!r} is not of the form 0=<96 hex digits>")
     return int(match[1]), match[2]

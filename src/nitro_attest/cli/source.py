@@ -30,7 +30,7 @@ def read_document(name: str, encoding: Encoding) -> bytes:
         InputError: ``input.file``: the file cannot be read.
         FormatError: ``document.too_large`` or ``document.encoding``.
     """
-    data = read_file(name)
+    data = _read(name, _LARGEST_TEXT)
     if len(data) > _LARGEST_TEXT:
         raise FormatError(
             "document.too_large",
@@ -40,17 +40,25 @@ def read_document(name: str, encoding: Encoding) -> bytes:
     return decode(data, encoding)
 
 
-def read_file(name: str) -> bytes:
-    """Reads a small file, or stdin for ``-``: at most one byte more than any document's text.
+def read_file(name: str, largest: int = _LARGEST_TEXT) -> bytes:
+    """Reads a small file.
 
     Raises:
-        InputError: ``input.file``: the file cannot be read.
+        InputError: ``input.file``: it cannot be read, or has more than ``largest`` bytes.
     """
+    data = _read(name, largest)
+    if len(data) > largest:
+        raise InputError("input.file", f"{name!r} is larger than {largest} bytes")
+    return data
+
+
+def _read(name: str, largest: int) -> bytes:
+    """Reads a file, or stdin for ``-``: at most one byte more than the largest that is wanted."""
     try:
         if name == "-":
-            return sys.stdin.buffer.read(_LARGEST_TEXT + 1)
+            return sys.stdin.buffer.read(largest + 1)
         with Path(name).open("rb") as file:
-            return file.read(_LARGEST_TEXT + 1)
+            return file.read(largest + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError("input.file", f"cannot read {name!r}: {reason}") from error

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import click
 
-from nitro_attest.attestation import Attestation
-from nitro_attest.cli.options import duration, hex_bytes, moment, pcr_pin
-from nitro_attest.cli.render import (
-    attestation_lines,
-    emit,
-    error_lines,
-    error_to_json,
-    to_json,
-)
+from nitro_attest.cli.expected import Expected, expectation_options
+from nitro_attest.cli.options import duration, hex_bytes, moment
+from nitro_attest.cli.output import refuse, warn
+from nitro_attest.cli.render import report
 from nitro_attest.cli.source import Encoding, read_document, read_file
-from nitro_attest.errors import InputError, NitroAttestError, PolicyError
-from nitro_attest.policy import AnyEnclave, Policy
-from nitro_attest.roots import PINNED, TrustedRoots
+from nitro_attest.cli.trust import root_options, trusted_roots
+from nitro_attest.errors import NitroAttestError, PolicyError
+from nitro_attest.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
 from nitro_attest.verifier import Verifier
 
 
 @click.command("verify")
 @click.argument("documents", metavar="DOC...", nargs=-1, required=True)
-@click.option("--root", type=click.Path(exists=True, dir_okay=False), help="PEM of your own root.")
-@click.option("--partition", type=click.Choice(list(PINNED)), help="AWS partition to trust [aws].")
-@click.option(
-    "--pcr",
-    "pins",
-    type=pcr_pin,
-    metavar="N=HEX",
-    multiple=True,
-    help="Expected PCR; repeat for more.",
-)
+@root_options
+@expectation_options
 @click.option("--any-enclave", is_flag=True, help="Require no measurements, and say so.")
+@click.option("--any-instance", is_flag=True, help="The same for --kind nitrotpm.")
 @click.option("--nonce", type=hex_bytes, metavar="HEX", help="Expected nonce.")
 @click.option("--user-data", type=hex_bytes, metavar="HEX", help="Expected user_data.")
 @click.option(
@@ -61,8 +48,8 @@ def command(
     documents: tuple[str, ...],
     root: str | None,
     partition: str | None,
-    pins: tuple[tuple[int, str], ...],
     any_enclave: bool,
+    any_instance: bool,
     nonce: bytes | None,
     user_data: bytes | None,
     public_key: str | None,
@@ -72,6 +59,7 @@ def command(
     fail_on_warning: bool,
     encoding: Encoding | None,
     as_json: bool,
+    **expected: Any,
 ) -> int:
     """Verify documents and say what they prove.
 
@@ -79,64 +67,44 @@ def command(
     every document was verified; else that of the first that was not: 2 usage, 3 format, 4 chain,
     5 signature, 6 policy.
     """
-    expected = {
+    values = {
         "nonce": nonce,
         "user_data": user_data,
         "public_key": read_file(public_key) if public_key else None,
     }
-    options: dict[str, Any] = {name: value for name, value in expected.items() if value is not None}
-    verifier = Verifier(roots_of(root, partition), policy=policy_of(pins, any_enclave, allow_debug))
+    options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    policy = _policy(Expected(**expected), any_enclave, any_instance, allow_debug)
+    verifier = Verifier(trusted_roots(root, partition), policy=policy)
+    of_instances = isinstance(policy, (NitroTpmPolicy, AnyInstance))
+    verify = verifier.verify_nitrotpm if of_instances else verifier.verify
     codes = []
     for name in documents:
         try:
-            attestation = verifier.verify(
-                read_document(name, encoding or "auto"), at=at, max_age=max_age, **options
-            )
+            document = read_document(name, encoding or "auto")
+            attestation = verify(document, at=at, max_age=max_age, **options)
         except NitroAttestError as error:
-            report_error(name, error, as_json)
-            codes.append(error.exit_code)
-        else:
-            report(name, attestation, as_json)
-            codes.append(PolicyError.exit_code if fail_on_warning and attestation.warnings else 0)
+            codes.append(refuse(name, error, as_json, verified=False))
+            if isinstance(error, PolicyError) and isinstance(policy, (Policy, NitroTpmPolicy)):
+                warn(policy.weaknesses())
+            continue
+        report(name, attestation, as_json)
+        codes.append(PolicyError.exit_code if fail_on_warning and attestation.warnings else 0)
     return next(filter(None, codes), 0)
 
 
-def policy_of(
-    pins: Iterable[tuple[int, str]], any_enclave: bool, allow_debug: bool
-) -> Policy | AnyEnclave:
-    """The policy that the options stand for."""
-    values: dict[int, str] = {}
-    for index, value in pins:
-        if index in values:
-            raise InputError("policyfile.duplicate", f"--pcr {index} was given twice")
-        values[index] = value
-    if values and any_enclave:
-        raise click.UsageError("--any-enclave and --pcr contradict each other")
-    if values:
-        return Policy([values], allow_debug=allow_debug)
+def _policy(
+    expected: Expected, any_enclave: bool, any_instance: bool, allow_debug: bool
+) -> Policy | NitroTpmPolicy | AnyEnclave | AnyInstance:
+    """What the options require; no measurements where they name none."""
+    of_instances = expected.kind == "nitrotpm"
+    if (any_enclave or allow_debug) and of_instances:
+        raise click.UsageError("--any-enclave and --allow-debug are not about --kind nitrotpm")
+    if any_instance and not of_instances:
+        raise click.UsageError("--any-instance is about --kind nitrotpm")
+    if expected.given:
+        if any_enclave or any_instance:
+            raise click.UsageError("required measurements and accepting any contradict each other")
+        return expected.policy(allow_debug=allow_debug)
+    if of_instances:
+        return AnyInstance(spelled_out=any_instance)
     return AnyEnclave(allow_debug=allow_debug, spelled_out=any_enclave)
-
-
-def roots_of(root: str | None, partition: str | None) -> TrustedRoots:
-    """The trust anchors that the options stand for."""
-    if root and partition:
-        raise click.UsageError("--root and --partition contradict each other")
-    if root:
-        return TrustedRoots.from_pem(read_file(root))
-    return TrustedRoots.from_partition(partition or "aws")
-
-
-def report(name: str, attestation: Attestation, as_json: bool) -> None:
-    """Prints the evidence."""
-    if as_json:
-        emit([to_json(name, verified=True, attestation=attestation.to_dict())])
-    else:
-        emit(attestation_lines(name, attestation))
-
-
-def report_error(name: str, error: NitroAttestError, as_json: bool) -> None:
-    """Prints the refusal."""
-    if as_json:
-        emit([error_to_json(name, error)])
-    else:
-        emit(error_lines(name, error), to_stderr=True)

@@ -1,7 +1,10 @@
-"""Key policy statements that let KMS give plaintext to the expected enclaves only (K-1, K-4).
+"""Key policy statements that let KMS give plaintext to what is expected only (K-1, K-4).
 
-KMS compares PCRs and nothing else: ``unenforced`` names what of a Policy it cannot check. What
+KMS compares PCRs and nothing else: ``unenforced`` names what of a policy it cannot check. What
 these statements do not close, ``kms.lint`` finds: a key policy is as open as its widest statement.
+
+Enclaves and EC2 instances have condition keys of their own, and functions of their own here, so
+that what is expected of the one kind cannot become a condition on the other (T-2).
 """
 
 from __future__ import annotations
@@ -12,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from nitro_attest.errors import InputError
-from nitro_attest.measurement_set import MeasurementSet
-from nitro_attest.policy import Policy
+from nitro_attest.measurement_set import MeasurementSet, NitroTpmMeasurementSet
+from nitro_attest.policy import NitroTpmPolicy, Policy
 
 KEY_PREFIX: Final = "kms:RecipientAttestation:"
 """What the names of all condition keys on attestation documents begin with."""
@@ -36,7 +39,7 @@ GenerateRandom takes an attestation document too, but uses no key, so no key pol
 def condition_block(
     measurements: MeasurementSet | Mapping[int, bytes | str],
 ) -> dict[str, dict[str, str]]:
-    """The ``Condition`` that one measurement set becomes.
+    """The ``Condition`` that one measurement set of an enclave becomes.
 
     Args:
         measurements: Expected PCRs; all of them must match.
@@ -45,12 +48,25 @@ def condition_block(
         96 lower-case hex digits for each, compared without regard to case (K-1).
 
     Raises:
-        InputError: ``policyfile.*``, as MeasurementSet.
+        InputError: ``policyfile.*``, as MeasurementSet; ``input.expected``: this is none.
     """
-    if not isinstance(measurements, MeasurementSet):
+    if isinstance(measurements, Mapping):
         measurements = MeasurementSet(measurements)
-    values = {_key(index): value.hex() for index, value in measurements.pcrs.items()}
-    return {"StringEqualsIgnoreCase": values}
+    if not isinstance(measurements, MeasurementSet):
+        raise _wrong_kind(measurements, "MeasurementSet")
+    return _equals({_key(index): value for index, value in measurements.pcrs.items()})
+
+
+def nitrotpm_condition_block(measurements: NitroTpmMeasurementSet) -> dict[str, dict[str, str]]:
+    """The ``Condition`` that one measurement set of an EC2 instance becomes; else as the above.
+
+    Raises:
+        InputError: ``input.expected``: this is not a NitroTpmMeasurementSet.
+    """
+    if not isinstance(measurements, NitroTpmMeasurementSet):
+        raise _wrong_kind(measurements, "NitroTpmMeasurementSet")
+    prefix = f"{KEY_PREFIX}NitroTPMPCR"
+    return _equals({f"{prefix}{index}": value for index, value in measurements.pcrs.items()})
 
 
 def statements(
@@ -73,31 +89,69 @@ def statements(
         InputError: ``policyfile.*``, as MeasurementSet; ``input.expected`` for principals, actions
             or a sid of another form.
     """
-    if isinstance(policy, Mapping):
-        policy = MeasurementSet(policy)
     sets = policy.measurements if isinstance(policy, Policy) else (policy,)
-    _check(principals, actions, sid)
-    return [
-        {
-            "Sid": sid if len(sets) == 1 else f"{sid}{number}",
-            "Effect": "Allow",
-            "Principal": {"AWS": list(principals)},
-            "Action": list(actions),
-            "Resource": "*",
-            "Condition": condition_block(item),
-        }
-        for number, item in enumerate(sets, 1)
-    ]
+    return _allow([condition_block(item) for item in sets], principals, actions, sid)
 
 
-def unenforced(policy: Policy) -> list[str]:
-    """The names of the policy's demands that KMS does not check; the enclave's peers must."""
+def nitrotpm_statements(
+    policy: NitroTpmPolicy,
+    *,
+    principals: Sequence[str],
+    actions: Sequence[str] = ("kms:Decrypt",),
+    sid: str = "NitroInstance",
+) -> list[dict[str, Any]]:
+    """The same for EC2 instances: ``principals`` are the roles that the instances themselves use.
+
+    Raises:
+        InputError: ``input.expected``: this is not a NitroTpmPolicy; or as ``statements``.
+    """
+    if not isinstance(policy, NitroTpmPolicy):
+        raise _wrong_kind(policy, "NitroTpmPolicy")
+    blocks = [nitrotpm_condition_block(item) for item in policy.measurements]
+    return _allow(blocks, principals, actions, sid)
+
+
+def unenforced(policy: Policy | NitroTpmPolicy) -> list[str]:
+    """The names of the policy's demands that KMS does not check; whoever is served must."""
     demands = ("max_age", "require_nonce", "module_ids", "instance_ids", "regions")
     return [name for name in demands if getattr(policy, name)]
 
 
 def _key(index: int) -> str:
     return KEY_PREFIX + (IMAGE_KEY if index == 0 else f"PCR{index}")
+
+
+def _equals(values: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
+    """K-1."""
+    return {"StringEqualsIgnoreCase": {key: value.hex() for key, value in values.items()}}
+
+
+def _allow(
+    blocks: Sequence[dict[str, dict[str, str]]],
+    principals: Sequence[str],
+    actions: Sequence[str],
+    sid: str,
+) -> list[dict[str, Any]]:
+    _check(principals, actions, sid)
+    return [
+        {
+            "Sid": sid if len(blocks) == 1 else f"{sid}{number}",
+            "Effect": "Allow",
+            "Principal": {"AWS": list(principals)},
+            "Action": list(actions),
+            "Resource": "*",
+            "Condition": block,
+        }
+        for number, block in enumerate(blocks, 1)
+    ]
+
+
+def _wrong_kind(found: object, expected: str) -> InputError:
+    return InputError(
+        "input.expected",
+        f"this is of type {type(found).__name__}, not {expected}: the registers of an enclave and "
+        "of an instance are different things",
+    )
 
 
 def _check(principals: object, actions: object, sid: object) -> None:

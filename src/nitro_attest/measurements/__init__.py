@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from nitro_attest.measurements.eif_signature import SignatureInfo
     from nitro_attest.measurements.files import (
         LoadedPolicy,
+        load_nitrotpm_policy,
         load_policy,
+        parse_nitrotpm_policy,
         parse_policy,
         policy_of_document,
     )
@@ -43,7 +45,9 @@ _HOMES = {
     "SectionKind": "eif_layout",
     "SignatureInfo": "eif_signature",
     "LoadedPolicy": "files",
+    "load_nitrotpm_policy": "files",
     "load_policy": "files",
+    "parse_nitrotpm_policy": "files",
     "parse_policy": "files",
     "policy_of_document": "files",
     "extend": "pcr",
@@ -68,8 +72,10 @@ __all__ = [
     "UkiMeasurements",
     "extend",
     "image_measurement",
+    "load_nitrotpm_policy",
     "load_policy",
     "measure",
+    "parse_nitrotpm_policy",
     "parse_policy",
     "pcr3_from_role_arn",
     "pcr4_from_instance_id",

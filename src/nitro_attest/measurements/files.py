@@ -16,8 +16,8 @@ from typing import Any, Final, Literal
 
 from nitro_attest.document import AttestationDocument
 from nitro_attest.errors import InputError, Notice
-from nitro_attest.measurement_set import IMAGE_PCRS, MeasurementSet
-from nitro_attest.policy import Policy
+from nitro_attest.measurement_set import IMAGE_PCRS, MeasurementSet, NitroTpmMeasurementSet
+from nitro_attest.policy import NitroTpmPolicy, Policy
 from nitro_attest.strict_json import check_keys, line_of, read_json
 
 MAX_POLICY_FILE_BYTES: Final = 1 << 20
@@ -39,6 +39,9 @@ _ENCLAVE_KEYS: Final = frozenset(
         *("CPUIDs", "MemoryMiB", "State", "Flags", "ImageName", "ImageVersion", "Metadata"),
     }
 )
+_INSTANCE_PCRS: Final = frozenset({4, 7, 12})
+"""T-6. What nitro-tpm-pcr-compute prints, always all three; nitro-cli prints PCR0, PCR1, PCR2."""
+
 _EXAMPLE: Final = (
     'expected was one JSON value that starts a line, such as {"Measurements": {"PCR0": "<96 hex '
     'digits>"}}, or lines such as PCR0=<96 hex digits>'
@@ -86,13 +89,7 @@ def load_policy(
     Raises:
         InputError: ``input.file``: the file cannot be read. Otherwise as parse_policy.
     """
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAX_POLICY_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError("input.file", f"cannot read {os.fspath(path)!r}: {reason}") from error
-    return parse_policy(content, enclave_name=enclave_name, pcr_index=pcr_index)
+    return parse_policy(_read(path), enclave_name=enclave_name, pcr_index=pcr_index)
 
 
 def parse_policy(
@@ -137,6 +134,35 @@ def parse_policy(
     return LoadedPolicy(Policy([MeasurementSet.from_named(item) for item in elements]), form)
 
 
+def load_nitrotpm_policy(path: str | os.PathLike[str]) -> NitroTpmPolicy:
+    """Reads a file with expected PCRs of an EC2 instance, of at most MAX_POLICY_FILE_BYTES.
+
+    Raises:
+        InputError: ``input.file``: the file cannot be read. Otherwise as parse_nitrotpm_policy.
+    """
+    return parse_nitrotpm_policy(_read(path))
+
+
+def parse_nitrotpm_policy(content: str | bytes) -> NitroTpmPolicy:
+    """Reads the content of a file with expected PCRs of an EC2 instance.
+
+    That is the output of ``nitro-tpm-pcr-compute`` (T-6), an array of several, which are
+    alternatives (L-8), or lines such as ``PCR4=<96 hex digits>``.
+
+    Args:
+        content: The text, or its UTF-8.
+
+    Raises:
+        InputError: ``policyfile.*``, with the line or the key. What can be told to be about an
+            enclave is refused: its registers have other meanings (T-2).
+    """
+    text = _decode(content)
+    value = _only_json_value(text)
+    if value is None:
+        return NitroTpmPolicy([NitroTpmMeasurementSet.from_named(_pcr_lines(text))])
+    return NitroTpmPolicy([_instance_set(element) for element in _elements(value)])
+
+
 def policy_of_document(
     document: AttestationDocument, indices: Collection[int] = IMAGE_PCRS
 ) -> LoadedPolicy:
@@ -162,6 +188,15 @@ def policy_of_document(
             raise InputError("policyfile.pcr_index", f"PCR{index} is not in the document")
     expected = {index: document.pcrs[index] for index in indices}
     return LoadedPolicy(Policy([expected], caveats=["policy.source_unattested"]), "document")
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(MAX_POLICY_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError("input.file", f"cannot read {os.fspath(path)!r}: {reason}") from error
 
 
 def _decode(content: str | bytes) -> str:
@@ -268,7 +303,29 @@ def _image_set(element: Mapping[str, Any], known: Collection[str]) -> Measuremen
             "there is no object Measurements; an older nitro-cli does not print it for a running "
             "enclave: use the output of build-enclave or describe-eif",
         )
-    return MeasurementSet.from_named(measurements)
+    found = MeasurementSet.from_named(measurements)
+    if found.pcrs.keys() == _INSTANCE_PCRS:
+        raise InputError(
+            "policyfile.format",
+            "these are PCRs of an EC2 instance (nitro-tpm-pcr-compute); an enclave has others",
+        )
+    return found
+
+
+def _instance_set(element: Mapping[str, Any]) -> NitroTpmMeasurementSet:
+    measurements = element.get("Measurements")
+    found = (
+        NitroTpmMeasurementSet.from_named(measurements)
+        if element.keys() == {"Measurements"} and isinstance(measurements, dict)
+        else None
+    )
+    if found is None or found.pcrs.keys() != _INSTANCE_PCRS:
+        raise InputError(
+            "policyfile.format",
+            "this is not what nitro-tpm-pcr-compute prints for an EC2 instance: an object "
+            "Measurements of PCR4, PCR7 and PCR12; the measurements of an enclave do not apply",
+        )
+    return found
 
 
 def _register_set(element: Mapping[str, Any], index: int | None) -> MeasurementSet:
