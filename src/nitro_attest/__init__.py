@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nitro_attest._core import Limits
     from nitro_attest.attestation import Attestation, NitroTpmAttestation
+    from nitro_attest.challenge import Challenge, Challenger, ReplayGuard
     from nitro_attest.document import (
         AttestationDocument,
         NitroTpmDocument,
@@ -45,12 +46,16 @@ if TYPE_CHECKING:
     )
     from nitro_attest.requirements import UNCHECKED
     from nitro_attest.roots import TrustedRoots
+    from nitro_attest.stores import MemoryStore, SqliteStore, Store
     from nitro_attest.verifier import Verifier, verify, verify_nitrotpm
 
 _HOMES = {
     "Limits": "_core",
     "Attestation": "attestation",
     "NitroTpmAttestation": "attestation",
+    "Challenge": "challenge",
+    "Challenger": "challenge",
+    "ReplayGuard": "challenge",
     "AttestationDocument": "document",
     "NitroTpmDocument": "document",
     "UnverifiedDocument": "document",
@@ -76,6 +81,9 @@ _HOMES = {
     "Notice": "errors",
     "Policy": "policy",
     "TrustedRoots": "roots",
+    "MemoryStore": "stores",
+    "SqliteStore": "stores",
+    "Store": "stores",
     "Verifier": "verifier",
     "verify": "verifier",
     "verify_nitrotpm": "verifier",
@@ -90,6 +98,8 @@ __all__ = [
     "Attestation",
     "AttestationDocument",
     "ChainError",
+    "Challenge",
+    "Challenger",
     "EnclaveError",
     "FormatError",
     "ImageError",
@@ -97,6 +107,7 @@ __all__ = [
     "KmsError",
     "Limits",
     "MeasurementSet",
+    "MemoryStore",
     "NitroAttestError",
     "NitroTpmAttestation",
     "NitroTpmDocument",
@@ -106,7 +117,10 @@ __all__ = [
     "Policy",
     "PolicyError",
     "PolicyFailure",
+    "ReplayGuard",
     "SignatureError",
+    "SqliteStore",
+    "Store",
     "TrustedRoots",
     "UnverifiedDocument",
     "Verifier",

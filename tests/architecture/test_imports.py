@@ -32,6 +32,11 @@ MAY_IMPORT = {
         *("_core", "attestation", "chain", "consistency", "document", "errors", "limits"),
         *("measurement_set", "policy", "requirements", "roots", "signature"),
     },
+    "stores": {"errors"},
+    "challenge": {
+        *("attestation", "document", "errors", "limits", "policy", "requirements", "stores"),
+        "verifier",
+    },
     "measurements": {
         *("document", "errors", "limits", "measurement_set", "measurements", "policy"),
         "strict_json",
@@ -47,8 +52,8 @@ MAY_IMPORT = {
     },
     "__main__": {"cli", "errors"},
     "__init__": {
-        *("_core", "attestation", "document", "errors", "measurement_set", "policy"),
-        *("requirements", "roots", "verifier"),
+        *("_core", "attestation", "challenge", "document", "errors", "measurement_set", "policy"),
+        *("requirements", "roots", "stores", "verifier"),
     },
 }
 
