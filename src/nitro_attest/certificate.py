@@ -114,6 +114,8 @@ def check_authority(certificate: Certificate) -> None:
 def check_signer(certificate: Certificate) -> None:
     """Checks that a certificate may sign documents and nothing more (X-17).
 
+    That a certificate which is no CA has no path length, the library checks when it reads it.
+
     Raises:
         ChainError: ``cert.leaf_usage``.
     """
@@ -121,8 +123,6 @@ def check_signer(certificate: Certificate) -> None:
     usage = certificate.extension(x509.KeyUsage)
     if constraints is None or not constraints.critical or constraints.value.ca:
         fault = "a critical basicConstraints with cA false was expected"
-    elif constraints.value.path_length is not None:
-        fault = "its basicConstraints has a path length"
     elif usage is None or not usage.value.digital_signature:
         fault = "it lacks keyUsage digitalSignature"
     else:

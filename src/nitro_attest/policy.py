@@ -57,6 +57,14 @@ def check_max_age(max_age: timedelta | None) -> None:
         raise InputError("input.time", f"max_age is {max_age!r}; a positive timedelta was expected")
 
 
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(
+            "policyfile.format", f"{name} is {reprlib.repr(value)}; true or false was expected"
+        )
+    return value
+
+
 @dataclass(frozen=True)
 class AnyEnclave:
     """The policy that asks for no measurements: any enclave of any AWS customer will do.
@@ -74,6 +82,7 @@ class AnyEnclave:
     require_nonce: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        _flag("allow_debug", self.allow_debug)
         check_max_age(self.max_age)
 
     def judge(
@@ -470,14 +479,6 @@ def _max_age_of(seconds: object) -> timedelta:
             f"max_age_seconds is {reprlib.repr(seconds)}; a positive number was expected",
         ) from None
     return max_age
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InputError(
-            "policyfile.format", f"{name} is {reprlib.repr(value)}; true or false was expected"
-        )
-    return value
 
 
 def _allowed(name: str, values: object) -> tuple[str, ...] | None:

@@ -83,6 +83,8 @@ class Verifier:
                 "input.expected", f"consistency is {consistency!r}; 'refuse' or 'warn' was expected"
             )
         self._warn_on_names = consistency == "warn"
+        if not isinstance(limits, Limits):
+            raise InputError("input.limits", f"limits is {limits!r}; Limits(...) was expected")
         self._limits = limits
 
     def cache_info(self) -> dict[str, int]:
@@ -261,6 +263,8 @@ def verify(
         SignatureError: Its signature does not belong to it.
         PolicyError: It is authentic, but not what was asked for.
     """
+    if not isinstance(allow_debug, bool):
+        raise InputError("input.expected", f"allow_debug is {allow_debug!r}; a bool was expected")
     if policy is None:
         policy = AnyEnclave(allow_debug=allow_debug, spelled_out=False)
     elif isinstance(policy, Mapping):

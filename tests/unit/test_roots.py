@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from nitro_attest import InputError, TrustedRoots, verify
+from nitro_attest import InputError, TrustedRoots, roots, verify
 from nitro_attest.roots import PINNED
 
 
@@ -30,6 +30,15 @@ def test_a_shipped_root_is_the_one_that_is_pinned(partition):
     assert root.pinned
     subject = root.certificate.common_name
     assert subject == f"{partition}.nitro-enclaves"
+
+
+def test_an_installation_whose_root_was_altered_is_refused(monkeypatch):
+    roots._shipped_root.cache_clear()
+    roots._root_from_pem.cache_clear()
+    monkeypatch.setitem(PINNED, "aws", "00" * 32)
+    assert "altered" in refused(TrustedRoots.from_partition, "aws")
+    roots._shipped_root.cache_clear()
+    roots._root_from_pem.cache_clear()
 
 
 def test_x11_the_govcloud_root_with_a_generalized_time_is_read():

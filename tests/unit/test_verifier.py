@@ -7,6 +7,7 @@ import pytest
 
 from nitro_attest import (
     ANY_ENCLAVE,
+    UNCHECKED,
     AnyEnclave,
     Attestation,
     ChainError,
@@ -215,6 +216,17 @@ def test_a_policy_that_pins_nothing_or_nonsense_is_refused(fake_document, policy
     assert code_of(verify, fake_document, policy=policy).startswith("policyfile.")
 
 
+@pytest.mark.parametrize("value", [1, 0, "no", None])
+def test_m2_allow_debug_is_a_bool_and_nothing_that_is_merely_true(fake_document, value):
+    assert code_of(verify, fake_document, allow_debug=value) == "input.expected"
+    assert code_of(AnyEnclave, allow_debug=value) == "policyfile.format"
+    assert code_of(Policy, [{4: b"\1" * 48}], allow_debug=value) == "policyfile.format"
+
+
+def test_limits_that_are_none_of_ours_are_refused():
+    assert code_of(Verifier, policy=ANY_ENCLAVE, limits={"nonce": 9999}) == "input.limits"
+
+
 def test_a_verifier_needs_a_policy_and_a_root():
     with pytest.raises(TypeError):
         Verifier()
@@ -244,6 +256,12 @@ def test_an_attestation_is_made_by_verification_only(fake_document, fake, when):
         attestation.root = None
     with pytest.raises(TypeError):
         attestation.pcrs[0] = ZERO
+
+
+def test_an_attestation_has_a_short_repr(fake_document, fake, when):
+    attestation = verify(fake_document, fake.root_pem, at=when)
+    assert repr(attestation) == f"<Attestation of {fake.module_id} at {when.isoformat()}>"
+    assert repr(UNCHECKED) == "UNCHECKED"
 
 
 def test_an_attestation_names_its_chain_from_the_leaf_to_our_root(fake_document, fake, when):
