@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nitro_attest.__main__ import run
 from nitro_attest.testing import FakeNitro
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,3 +46,15 @@ def corpus():
         pytest.skip("NITRO_ATTEST_CORPUS is not set: genuine documents beyond fixtures/real unread")
     entries = json.loads((Path(folder) / "manifest.json").read_text())["documents"]
     return [(entry, (Path(folder) / entry["file"]).read_bytes()) for entry in entries]
+
+
+@pytest.fixture
+def tool(capsys):
+    """Runs the command line tool in this process: exit code, stdout, stderr."""
+
+    def call(*arguments):
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

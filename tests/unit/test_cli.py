@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from conftest import FIXTURES
-from nitro_attest.__main__ import run
 
 GENUINE = FIXTURES / "real/20250916_encl_us-east-1_tkhq_b1086cbb.bin"
 DEBUG = FIXTURES / "real/20241114_encl_us-east-1_mystenlabs_7d81da0d.bin"
@@ -21,18 +20,6 @@ PCR0 = (
     "16961f7dec715b3c8a36e5908e9551c20048719da134b207"
 )
 TOOL = [sys.executable, "-m", "nitro_attest"]
-
-
-@pytest.fixture
-def tool(capsys):
-    """Runs the tool in this process: exit code, stdout, stderr."""
-
-    def call(*arguments):
-        code = run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -83,9 +83,9 @@ def _extend(data: tuple[bytes, ...], start: bytes | None, as_json: bool) -> int:
     metavar="N",
     help="Version of the boot stub, for an image that does not say.",
 )
-@click.option("--pk", type=_variable, help="Secure Boot variable PK (.esl); all but dbx, or none.")
-@click.option("--kek", type=_variable, help="The same for KEK.")
-@click.option("--db", type=_variable, help="The same for db.")
+@click.option("--pk", type=_variable, help="Secure Boot variable PK (.esl), with --db.")
+@click.option("--kek", type=_variable, help="The same for KEK [absent].")
+@click.option("--db", type=_variable, help="The same for db, with --pk.")
 @click.option("--dbx", type=_variable, help="The same for dbx [absent].")
 @_as_json
 def _uki(
@@ -101,14 +101,13 @@ def _uki(
 
     Without Secure Boot variables, Secure Boot is off, and PCR7 is the same for every image.
     """
-    if len({pk is None, kek is None, db is None}) > 1 or (dbx is not None and db is None):
-        raise click.UsageError("--pk, --kek and --db belong together, and --dbx to them")
+    files = {"pk": pk, "kek": kek, "db": db, "dbx": dbx}
+    given = {name: file for name, file in files.items() if file is not None}
+    if given and not {"pk", "db"} <= given.keys():
+        raise click.UsageError("with Secure Boot on, --pk and --db are needed")
     try:
-        variables = None
-        if pk is not None and kek is not None and db is not None:
-            variables = SecureBootVariables(
-                read_file(pk), read_file(kek), read_file(db), b"" if dbx is None else read_file(dbx)
-            )
+        values = {name: read_file(file) for name, file in given.items()}
+        variables = SecureBootVariables(**{"kek": b"", **values}) if values else None
         found = uki_measurements(
             image_file, secure_boot=variables, systemd_stub_version=systemd_stub_version
         )

@@ -1,0 +1,151 @@
+"""``nitro-attest eif``: what is shown of an image, and that none of it steers a terminal."""
+
+import io
+import json
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from conftest import FIXTURES
+from nitro_attest.cli import image as image_module
+from nitro_attest.testing.eif import build_eif, self_signed_certificate, with_crc
+
+IMAGES = FIXTURES / "vectors/eif"
+VECTORS = json.loads((FIXTURES / "vectors/measurements.json").read_text())["eif"]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes an image built from keyword arguments, or changed by a function; gives its path."""
+
+    def write(change=lambda image: image, **options):
+        sections = {"kernel": b"k", "cmdline": b"c", "ramdisks": [b"r"], "metadata": {}}
+        path = tmp_path / "image.eif"
+        path.write_bytes(change(build_eif(**sections | options)))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
+def test_the_worked_images_are_measured_as_the_specification_says(tool, vector):
+    path = FIXTURES / "vectors" / vector["file"]
+    code, out, err = tool("eif", path)
+    assert (code, err) == (0, "")
+    assert out.startswith("MEASURED")
+    for index, value in vector["pcrs"].items():
+        assert f"  PCR{index}         {value}\n" in out
+    image = json.loads(tool("eif", path, "--json")[1])["image"]
+    assert image["pcrs"] == vector["pcrs"]
+    assert image["crc32_stored"] == vector["crc32"]
+    assert [section["size"] for section in image["sections"]] == [
+        len(section["data"]) // 2 for section in vector["sections"]
+    ]
+
+
+def test_metadata_are_shown_as_unattested(tool):
+    out = tool("eif", IMAGES / "synthetic.eif")[1]
+    assert '  unattested   ImageName: "synthetic"\n' in out
+    answer = json.loads(tool("eif", IMAGES / "synthetic.eif", "--json")[1])
+    assert (answer["schema"], answer["source"]) == (
+        "nitro-attest/1",
+        str(IMAGES / "synthetic.eif"),
+    )
+    assert answer["image"]["unattested_metadata"]["ImageVersion"] == "1.0"
+
+
+def test_metadata_cannot_steer_a_terminal_or_flood_it(tool, written):
+    path = written(metadata={"Image\x1b[2J": "\x1b]0;x\x07\n  PCR0 \u202e", "Long": "x" * 9999})
+    out = tool("eif", path)[1]
+    assert out.replace("\n", "").isprintable()
+    assert out.isascii()
+    assert out.count("\n  PCR0 ") == 1
+    assert max(map(len, out.splitlines())) < 300
+
+
+def test_s2_the_signature_is_shown_with_its_register(tool, written):
+    key = ec.derive_private_key(7, ec.SECP384R1())
+    path = written(signing_key=key, certificate_pem=self_signed_certificate(key))
+    code, out, _ = tool("eif", path)
+    assert code == 0
+    assert "\n  PCR8  " in out
+    assert "signature    holds, ES384" in out
+    assert "CN=EIF signer for tests" in out
+    image = json.loads(tool("eif", path, "--json")[1])["image"]
+    assert len(image["pcrs"]["8"]) == 96
+    assert image["judged_at"] is not None
+
+
+def test_an_unsigned_image_says_what_pcr8_will_be(tool, written):
+    assert "signature    none: PCR8 will be zero" in tool("eif", written())[1]
+
+
+def test_f4_an_image_without_metadata_is_warned_of(tool, written):
+    out = tool("eif", written(metadata=None))[1]
+    assert "unattested   no metadata" in out
+    assert "warning      eif.no_metadata" in out
+
+
+def test_f5_a_wrong_crc_is_an_error_or_by_request_a_warning(tool, written):
+    path = written(lambda image: image[:-1] + b"R")
+    code, out, err = tool("eif", path)
+    assert (code, out) == (8, "")
+    assert err.startswith("REFUSED eif.crc")
+    assert "--ignore-crc" in err
+    code, out, _ = tool("eif", path, "--ignore-crc")
+    assert code == 0
+    assert "warning      eif.crc" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda image: b"", "eif.magic"),
+        (lambda image: b"{}" + image, "eif.magic"),
+        (lambda image: image[:600], "eif.truncated"),
+        (lambda image: with_crc(image + b"x"), "eif.trailing"),
+    ],
+)
+def test_a_malformed_image_exits_8_and_says_where(tool, written, change, code):
+    path = written(change, ramdisks=[b"r" * 100])
+    found, out, err = tool("eif", path)
+    assert (found, out) == (8, "")
+    assert err.startswith(f"REFUSED {code}: ")
+    assert "at byte" in err
+    found, out, err = tool("eif", path, "--json")
+    assert (found, err) == (8, "")
+    assert json.loads(out)["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], [""], ["no-such-file"], ["."], ["/dev/null"], ["a", "b"]]
+)
+def test_misuse_exits_2_and_answers_nothing(tool, arguments):
+    code, out, err = tool("eif", *arguments)
+    assert (code, out) == (2, "")
+    assert err
+
+
+class Terminal(io.StringIO):
+    """A stderr that a person looks at."""
+
+    def isatty(self):
+        return True
+
+
+def test_f7_a_big_image_shows_its_progress_on_a_terminal_only(monkeypatch, tool, written):
+    monkeypatch.setattr(image_module, "_SLOW_BYTES", 1 << 21)
+    path = written(ramdisks=[b"r", bytes(3 << 20)])
+    assert tool("eif", path)[2] == ""
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert tool("eif", path)[0] == 0
+    assert "measuring" in terminal.getvalue()
+    assert "100%" in terminal.getvalue()
+
+
+def test_a_small_image_shows_no_progress(monkeypatch, tool, written):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert tool("eif", written())[0] == 0
+    assert terminal.getvalue() == ""

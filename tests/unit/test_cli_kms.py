@@ -1,0 +1,178 @@
+"""``nitro-attest kms-policy``: statements from every source, and the judgement of a key policy."""
+
+import json
+
+import pytest
+
+from conftest import FIXTURES
+
+IMAGE = FIXTURES / "vectors/eif/synthetic.eif"
+FILES = FIXTURES / "vectors/policy"
+ONES = "11" * 48
+PREFIX = "kms:RecipientAttestation:"
+ROLE = ["--principal", "arn:aws:iam::123456789012:role/parent"]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a key policy of these statements and gives its path."""
+
+    def write(*statements, **more):
+        path = tmp_path / "key-policy.json"
+        path.write_text(json.dumps({"Version": "2012-10-17", "Statement": statements} | more))
+        return path
+
+    return write
+
+
+def conditions(out):
+    return [item["Condition"]["StringEqualsIgnoreCase"] for item in json.loads(out)]
+
+
+def test_an_image_becomes_a_statement_without_holes(tool, written):
+    code, out, err = tool("kms-policy", "make", "--eif", IMAGE, *ROLE)
+    assert (code, err) == (0, "")
+    [statement] = json.loads(out)
+    assert statement["Principal"] == {"AWS": [ROLE[1]]}
+    assert statement["Action"] == ["kms:Decrypt"]
+    assert set(conditions(out)[0]) == {f"{PREFIX}ImageSha384", f"{PREFIX}PCR1", f"{PREFIX}PCR2"}
+    code, out, _ = tool("kms-policy", "lint", written(statement))
+    assert (code, out.startswith("NO HOLES FOUND (errors: 0, warnings: 0)")) == (0, True)
+
+
+def test_l8_each_set_becomes_a_statement_and_what_kms_cannot_check_is_said(tool):
+    code, out, err = tool("kms-policy", "make", "--policy", FILES / "policy.json", *ROLE)
+    assert code == 0
+    assert [item["Sid"] for item in json.loads(out)] == ["NitroEnclave1", "NitroEnclave2"]
+    assert "KMS does not check: max_age, require_nonce, regions" in err
+    options = ["--policy", FILES / "policy.json", "--condition-only"]
+    code, out, err = tool("kms-policy", "make", *options)
+    assert (code, out) == (2, "")
+    assert "mixtures" in err
+
+
+def test_l2_what_is_known_against_the_source_is_said(tool):
+    options = ["--policy", FILES / "describe-enclaves.json", "--enclave-name", "app_1"]
+    code, out, err = tool("kms-policy", "make", *options, "--condition-only")
+    assert code == 0
+    assert f"{PREFIX}ImageSha384" in json.loads(out)["StringEqualsIgnoreCase"]
+    assert err.startswith("warning: policy.source_unattested")
+    code, out, err = tool("kms-policy", "make", *options, "--condition-only", "--json")
+    answer = json.loads(out)
+    assert (code, err) == (0, "")
+    assert set(answer) == {"schema", "condition", "unenforced", "warnings"}
+    assert [notice["code"] for notice in answer["warnings"]] == ["policy.source_unattested"]
+
+
+def test_pins_and_actions_are_taken_up(tool):
+    options = ["--pcr", f"0={ONES}", "--pcr", f"3={ONES}", *ROLE]
+    actions = ["--action", "kms:GenerateDataKey", "--action", "kms:Decrypt"]
+    [statement] = json.loads(tool("kms-policy", "make", *options, *actions)[1])
+    assert statement["Action"] == ["kms:GenerateDataKey", "kms:Decrypt"]
+    assert set(statement["Condition"]["StringEqualsIgnoreCase"]) == {
+        f"{PREFIX}ImageSha384",
+        f"{PREFIX}PCR3",
+    }
+
+
+def test_a_document_is_verified_before_it_is_believed(tool, fake, when, tmp_path):
+    document, root = tmp_path / "doc.bin", tmp_path / "root.pem"
+    document.write_bytes(fake.document(at=when, pcrs={0: bytes.fromhex(ONES)}))
+    root.write_bytes(fake.root_pem)
+    source = ["--document", document, "--at", when.isoformat()]
+    code, out, err = tool("kms-policy", "make", *source, "--root", root, *ROLE)
+    assert code == 0
+    assert conditions(out)[0][f"{PREFIX}ImageSha384"] == ONES
+    assert "policy.source_unattested" in err
+    assert tool("kms-policy", "make", *source, *ROLE)[:2] == (4, "")
+    document.write_bytes(fake.document(at=when, debug=True))
+    assert tool("kms-policy", "make", *source, "--root", root, *ROLE)[:2] == (6, "")
+    document.write_bytes(fake.document(at=when, kind="nitrotpm"))
+    assert tool("kms-policy", "make", *source, "--root", root, *ROLE)[:2] == (3, "")
+
+
+def test_t2_instances_have_condition_keys_of_their_own(tool, written):
+    options = ["--kind", "nitrotpm", "--pcr", f"4={ONES}", *ROLE]
+    code, out, err = tool("kms-policy", "make", *options)
+    assert (code, err) == (0, "")
+    assert conditions(out) == [{f"{PREFIX}NitroTPMPCR4": ONES}]
+    assert tool("kms-policy", "lint", written(*json.loads(out)))[0] == 0
+    options = ["--kind", "nitrotpm", "--pcr", f"8={ONES}", "--condition-only"]
+    code, out, err = tool("kms-policy", "make", *options)
+    assert json.loads(out) == {"StringEqualsIgnoreCase": {f"{PREFIX}NitroTPMPCR8": ONES}}
+    assert err.startswith("warning: policy.weak")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ROLE,
+        ["--eif", IMAGE],
+        ["--eif", IMAGE, "--principal", ""],
+        ["--eif", IMAGE, "--principal", "*"],
+        ["--eif", IMAGE, *ROLE, "--action", ""],
+        ["--eif", IMAGE, *ROLE, "--action", "kms:*"],
+        ["--eif", IMAGE, *ROLE, "--condition-only"],
+        ["--eif", IMAGE, "--condition-only", "--action", "kms:Decrypt"],
+        ["--eif", IMAGE, "--at", "document", *ROLE],
+        ["--eif", IMAGE, "--partition", "aws", *ROLE],
+        ["--eif", IMAGE, "--document", IMAGE, *ROLE],
+        ["--document", "", *ROLE],
+        ["--document", IMAGE, "--kind", "nitrotpm", *ROLE],
+        ["--pcr", "0=" + "00" * 48, *ROLE],
+        ["--kind", "nitrotpm", "--eif", IMAGE, *ROLE],
+        ["--kind", "nitrotpm", "--policy", FILES / "policy.json", *ROLE],
+    ],
+)
+def test_misuse_of_make_exits_2_and_answers_nothing(tool, options):
+    code, out, err = tool("kms-policy", "make", *options)
+    assert (code, out) == (2, "")
+    assert err
+
+
+OPEN = {"Effect": "Allow", "Principal": {"AWS": ROLE[1]}, "Action": "kms:Decrypt", "Resource": "*"}
+CASE = {"Condition": {"StringEquals": {f"{PREFIX}ImageSha384": ONES}}}
+
+
+def test_k3_holes_are_named_and_exit_9(tool, written):
+    code, out, err = tool("kms-policy", "lint", written(OPEN))
+    assert (code, err) == (9, "")
+    assert out.startswith("HOLES FOUND (errors: 1, warnings: 0)")
+    assert "  error keypolicy.unattested at /Statement/0\n" in out
+    code, out, _ = tool("kms-policy", "lint", written(OPEN), "--json")
+    [finding] = json.loads(out)["findings"]
+    assert (code, finding["code"]) == (9, "keypolicy.unattested")
+
+
+def test_k1_warnings_alone_exit_0(tool, written):
+    code, out, _ = tool("kms-policy", "lint", written(OPEN | CASE))
+    assert code == 0
+    assert out.startswith("NO HOLES FOUND (errors: 0, warnings: 1)")
+    assert "warning keypolicy.case" in out
+
+
+def test_a_key_policy_cannot_steer_a_terminal(tool, written):
+    code, out, _ = tool("kms-policy", "lint", written(OPEN, **{"\x1b[2J\u202e": 1}))
+    assert code == 9
+    assert out.isascii()
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"Statement": []}', "x" * 70000])
+def test_what_is_no_key_policy_exits_2(tool, tmp_path, content):
+    path = tmp_path / "policy"
+    path.write_text(content)
+    code, out, err = tool("kms-policy", "lint", path)
+    assert (code, out) == (2, "")
+    assert err.startswith("REFUSED ")
+    code, out, err = tool("kms-policy", "lint", path, "--json")
+    assert (code, err) == (2, "")
+    assert json.loads(out)["error"]["code"] in ("policyfile.format", "input.file")
+
+
+@pytest.mark.parametrize("arguments", [[], ["lint"], ["lint", ""], ["lint", "absent"], ["judge"]])
+def test_misuse_exits_2_and_answers_nothing(tool, arguments):
+    code, out, err = tool("kms-policy", *arguments)
+    assert (code, out) == (2, "")
+    assert err
