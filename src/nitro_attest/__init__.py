@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
     from nitro_attest.requirements import UNCHECKED
     from nitro_attest.roots import TrustedRoots
+    from nitro_attest.seal import hpke_suite, seal_to
     from nitro_attest.stores import MemoryStore, SqliteStore, Store
     from nitro_attest.verifier import Verifier, verify, verify_nitrotpm
 
@@ -81,6 +82,8 @@ _HOMES = {
     "Notice": "errors",
     "Policy": "policy",
     "TrustedRoots": "roots",
+    "hpke_suite": "seal",
+    "seal_to": "seal",
     "MemoryStore": "stores",
     "SqliteStore": "stores",
     "Store": "stores",
@@ -124,7 +127,9 @@ __all__ = [
     "TrustedRoots",
     "UnverifiedDocument",
     "Verifier",
+    "hpke_suite",
     "parse_unverified",
+    "seal_to",
     "verify",
     "verify_nitrotpm",
 ]

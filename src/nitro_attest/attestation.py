@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
 from nitro_attest.document import AttestationDocument, NitroTpmDocument
-from nitro_attest.errors import InputError, Notice
+from nitro_attest.errors import Notice
 from nitro_attest.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
+from nitro_attest.public_key import RawKey, load_public_key
 from nitro_attest.roots import Root
 
 if TYPE_CHECKING:
@@ -84,25 +84,18 @@ class _Evidence:
         """The nonce that the attested code put into the document."""
         return self.document.nonce
 
-    def load_public_key(self) -> PublicKeyTypes:
-        """``public_key`` as a key object, where it is a DER or PEM SubjectPublicKeyInfo (P-22).
+    def load_public_key(self, kind: RawKey | None = None) -> PublicKeyTypes:
+        """``public_key`` as a key object (P-22).
+
+        Args:
+            kind: None for a DER or PEM SubjectPublicKeyInfo, which says what it is. Otherwise what
+                the enclave's code puts there: ``x25519`` or ``ed25519`` for 32 bare octets; or
+                ``p256``, ``p384``, ``p521``, ``secp256k1`` for an uncompressed point.
 
         Raises:
             InputError: ``input.expected``: it is absent or has another form.
         """
-        data = self.public_key
-        if not data:
-            raise InputError("input.expected", "the document holds no public_key")
-        try:
-            if data.startswith(b"-----BEGIN"):
-                return load_pem_public_key(data)
-            return load_der_public_key(data)
-        except Exception as error:
-            raise InputError(
-                "input.expected",
-                f"public_key ({len(data)} bytes) is not a DER or PEM SubjectPublicKeyInfo; load it "
-                "in the form that the enclave's code gives it",
-            ) from error
+        return load_public_key(self.public_key, kind)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values: bytes as lower-case hex, times as RFC 3339, absent fields as None."""
