@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "measurement_set": {"document", "errors", "limits"},
     "policy": {"document", "errors", "measurement_set", "strict_json"},
     "requirements": {"document", "errors", "limits", "measurement_set", "policy"},
+    "many": {"errors", "limits", "policy", "requirements"},
     "certificate": {"document", "errors", "limits"},
     "roots": {"certificate", "errors"},
     "chain": {"certificate", "document", "errors", "roots"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "attestation": {"document", "errors", "measurement_set", "policy", "roots"},
     "verifier": {
         *("_core", "attestation", "chain", "consistency", "document", "errors", "limits"),
-        *("measurement_set", "policy", "requirements", "roots", "signature"),
+        *("many", "measurement_set", "policy", "requirements", "roots", "signature"),
     },
     "stores": {"errors"},
     "challenge": {
@@ -52,8 +53,8 @@ MAY_IMPORT = {
     },
     "__main__": {"cli", "errors"},
     "__init__": {
-        *("_core", "attestation", "challenge", "document", "errors", "measurement_set", "policy"),
-        *("requirements", "roots", "stores", "verifier"),
+        *("_core", "attestation", "challenge", "document", "errors", "many", "measurement_set"),
+        *("policy", "requirements", "roots", "stores", "verifier"),
     },
 }
 
