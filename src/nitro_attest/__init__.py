@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         PolicyFailure,
         SignatureError,
     )
+    from nitro_attest.many import Outcome, Request
     from nitro_attest.measurement_set import MeasurementSet, NitroTpmMeasurementSet
     from nitro_attest.policy import (
         ANY_ENCLAVE,
@@ -71,6 +72,8 @@ _HOMES = {
     "PolicyError": "errors",
     "PolicyFailure": "errors",
     "SignatureError": "errors",
+    "Outcome": "many",
+    "Request": "many",
     "ANY_ENCLAVE": "policy",
     "ANY_INSTANCE": "policy",
     "NitroTpmPolicy": "policy",
@@ -117,10 +120,12 @@ __all__ = [
     "NitroTpmMeasurementSet",
     "NitroTpmPolicy",
     "Notice",
+    "Outcome",
     "Policy",
     "PolicyError",
     "PolicyFailure",
     "ReplayGuard",
+    "Request",
     "SignatureError",
     "SqliteStore",
     "Store",

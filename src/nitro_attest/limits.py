@@ -56,6 +56,9 @@ DEFAULT_CACHE_SIZE: Final = 1024
 MAX_CACHE_SIZE: Final = 65536
 """The most that a caller may choose."""
 
+MAX_WORKERS: Final = 64
+"""The most threads that ``verify_many`` uses."""
+
 MIN_NONCE_BYTES: Final = 16
 """A shorter expected nonce is reported as ``freshness.short_nonce``."""
 

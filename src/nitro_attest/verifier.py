@@ -13,7 +13,7 @@ A PolicyError therefore always means: authentic, but not wanted.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -34,12 +34,11 @@ from nitro_attest.limits import (
     MAX_CACHE_SIZE,
     MAX_CLOCK_SKEW_SECONDS,
 )
+from nitro_attest.many import At, Item, Outcome, verify_all
 from nitro_attest.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
 from nitro_attest.requirements import UNCHECKED, Requirements
 from nitro_attest.roots import TrustedRoots
 from nitro_attest.signature import check_signature
-
-At = datetime | Literal["now", "document"]
 
 _KINDS: Final[dict[Kind, str]] = {
     "enclave": "an enclave's",
@@ -163,6 +162,52 @@ class Verifier:
             raise _wrong_policy("instances", self._policy)
         demands = Requirements.of_call(self._policy, max_age, nonce, user_data, public_key)
         return NitroTpmAttestation._of_verified(**self._steps(document, "nitrotpm", demands, at))
+
+    def verify_many(
+        self,
+        items: Iterable[Item],
+        *,
+        workers: int | None = None,
+        at: At = "now",
+        max_age: timedelta | None = None,
+    ) -> Generator[Outcome[Attestation], None, None]:
+        """Verifies many documents of enclaves on a pool of threads.
+
+        Items are taken in the caller's thread, at most 16 a worker ahead of what was yielded. With
+        ``at="now"`` the clock is read when each verification begins.
+
+        Args:
+            items: Documents as bytes; or Requests, which say more of each; or a NitroAttestError
+                in the place of a document that could not be read, which becomes its outcome.
+            workers: How many threads, 1 to 64; by default one for each processor. With 1 all is
+                done in the caller's thread, and nothing is taken ahead.
+            at: The time to judge at, for every item that does not name its own.
+            max_age: The greatest age of each; the strictest of this, the item's and the policy's.
+
+        Returns:
+            A generator of one Outcome for each item, in order. Closing it ends the threads.
+
+        Raises:
+            InputError: An argument is wrong. What is wrong with an item becomes its outcome.
+        """
+        if not isinstance(self._policy, (Policy, AnyEnclave)):
+            raise _wrong_policy("enclaves", self._policy)
+        _moment(at, max_age)
+        return verify_all(self.verify, items, workers, at, max_age)
+
+    def verify_many_nitrotpm(
+        self,
+        items: Iterable[Item],
+        *,
+        workers: int | None = None,
+        at: At = "now",
+        max_age: timedelta | None = None,
+    ) -> Generator[Outcome[NitroTpmAttestation], None, None]:
+        """Verifies many documents of whole EC2 instances (NitroTPM); else as ``verify_many``."""
+        if not isinstance(self._policy, (NitroTpmPolicy, AnyInstance)):
+            raise _wrong_policy("instances", self._policy)
+        _moment(at, max_age)
+        return verify_all(self.verify_nitrotpm, items, workers, at, max_age)
 
     def _steps(
         self,

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "measurement_set": {"document", "errors", "limits"},
     "policy": {"document", "errors", "measurement_set", "strict_json"},
     "requirements": {"document", "errors", "limits", "measurement_set", "policy"},
+    "many": {"errors", "limits", "policy", "requirements"},
     "certificate": {"document", "errors", "limits"},
     "roots": {"certificate", "errors"},
     "chain": {"certificate", "document", "errors", "roots"},
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "attestation": {"document", "errors", "measurement_set", "policy", "public_key", "roots"},
     "verifier": {
         *("_core", "attestation", "chain", "consistency", "document", "errors", "limits"),
-        *("measurement_set", "policy", "requirements", "roots", "signature"),
+        *("many", "measurement_set", "policy", "requirements", "roots", "signature"),
     },
     "stores": {"errors"},
     "challenge": {
@@ -50,12 +51,12 @@ MAY_IMPORT = {
     "testing": {"errors", "limits", "testing"},
     "cli": {
         *("attestation", "certificate", "cli", "document", "enclave", "errors", "kms", "limits"),
-        *("measurement_set", "measurements", "policy", "roots", "verifier"),
+        *("many", "measurement_set", "measurements", "policy", "roots", "strict_json", "verifier"),
     },
     "__main__": {"cli", "errors"},
     "__init__": {
-        *("_core", "attestation", "challenge", "document", "errors", "measurement_set", "policy"),
-        *("requirements", "roots", "seal", "stores", "verifier"),
+        *("_core", "attestation", "challenge", "document", "errors", "many", "measurement_set"),
+        *("policy", "requirements", "roots", "seal", "stores", "verifier"),
     },
 }
 

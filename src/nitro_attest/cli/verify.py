@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 import click
 
+from nitro_attest.cli.batch import from_batch, from_files, judged, line_count
 from nitro_attest.cli.expected import Expected, expectation_options
 from nitro_attest.cli.options import duration, hex_bytes, moment
 from nitro_attest.cli.output import refuse, warn
-from nitro_attest.cli.render import report
-from nitro_attest.cli.source import Encoding, read_document, read_file
+from nitro_attest.cli.render import Result, report
+from nitro_attest.cli.source import Encoding, read_file
 from nitro_attest.cli.trust import root_options, trusted_roots
-from nitro_attest.errors import NitroAttestError, PolicyError
+from nitro_attest.errors import PolicyError
+from nitro_attest.many import Outcome
 from nitro_attest.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
 from nitro_attest.verifier import Verifier
 
 
 @click.command("verify")
-@click.argument("documents", metavar="DOC...", nargs=-1, required=True)
+@click.argument("documents", metavar="DOC...", nargs=-1)
+@click.option(
+    "--batch",
+    "batch_file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="File with one JSON object a line: document, nonce, ...",
+)
 @root_options
 @expectation_options
 @click.option("--any-enclave", is_flag=True, help="Require no measurements, and say so.")
@@ -46,6 +55,7 @@ from nitro_attest.verifier import Verifier
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each document.")
 def command(
     documents: tuple[str, ...],
+    batch_file: str | None,
     root: str | None,
     partition: str | None,
     any_enclave: bool,
@@ -63,10 +73,13 @@ def command(
 ) -> int:
     """Verify documents and say what they prove.
 
-    DOC is a file, or - for standard input: raw bytes, hex or base64. The exit code is 0 only if
-    every document was verified; else that of the first that was not: 2 usage, 3 format, 4 chain,
-    5 signature, 6 policy.
+    DOC is a file, or - for standard input: raw bytes, hex or base64. Several are verified at the
+    same time and answered in their order; so are the lines of a --batch file. The exit code is 0
+    only if every document was verified; else that of the first that was not: 2 usage, 3 format,
+    4 chain, 5 signature, 6 policy.
     """
+    if bool(documents) == bool(batch_file):
+        raise click.UsageError("name one or more DOC, or a --batch file")
     values = {
         "nonce": nonce,
         "user_data": user_data,
@@ -76,20 +89,33 @@ def command(
     policy = _policy(Expected(**expected), any_enclave, any_instance, allow_debug)
     verifier = Verifier(trusted_roots(root, partition), policy=policy)
     of_instances = isinstance(policy, (NitroTpmPolicy, AnyInstance))
-    verify = verifier.verify_nitrotpm if of_instances else verifier.verify
-    codes = []
-    for name in documents:
-        try:
-            document = read_document(name, encoding or "auto")
-            attestation = verify(document, at=at, max_age=max_age, **options)
-        except NitroAttestError as error:
-            codes.append(refuse(name, error, as_json, verified=False))
-            if isinstance(error, PolicyError) and isinstance(policy, (Policy, NitroTpmPolicy)):
-                warn(policy.weaknesses())
-            continue
-        report(name, attestation, as_json)
-        codes.append(PolicyError.exit_code if fail_on_warning and attestation.warnings else 0)
-    return next(filter(None, codes), 0)
+    verify = verifier.verify_many_nitrotpm if of_instances else verifier.verify_many
+    if batch_file:
+        total = line_count(batch_file)
+        jobs = from_batch(batch_file, encoding or "auto", options)
+    else:
+        total = len(documents)
+        jobs = from_files(documents, encoding or "auto", options)
+    judge = partial(verify, workers=1 if total == 1 else None, at=at, max_age=max_age)
+    exit_code = 0
+    for name, outcome in judged(judge, jobs, total):
+        code = _report(name, outcome, policy, fail_on_warning, as_json)
+        exit_code = exit_code or code
+    return exit_code
+
+
+def _report(
+    name: str, outcome: Outcome[Result], policy: object, fail_on_warning: bool, as_json: bool
+) -> int:
+    """Prints what became of one document and returns its exit code."""
+    if outcome.error is not None:
+        code = refuse(name, outcome.error, as_json, verified=False)
+        if isinstance(outcome.error, PolicyError) and isinstance(policy, (Policy, NitroTpmPolicy)):
+            warn(policy.weaknesses())
+        return code
+    attestation = outcome.unwrap()
+    report(name, attestation, as_json)
+    return PolicyError.exit_code if fail_on_warning and attestation.warnings else 0
 
 
 def _policy(

@@ -1,0 +1,199 @@
+"""Several documents in one call of the tool: files, and the lines of a batch file."""
+
+import base64
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections import deque
+
+import pytest
+
+from nitro_attest.__main__ import run
+from nitro_attest.cli import batch
+from nitro_attest.errors import InputError
+
+NONCE = b"\xab" * 16
+
+
+@pytest.fixture
+def options(fake, when, tmp_path):
+    root = tmp_path / "root.pem"
+    root.write_bytes(fake.root_pem)
+    return ["--root", str(root), "--at", when.isoformat(), "--json"]
+
+
+@pytest.fixture
+def document(fake, when):
+    return fake.document(at=when, nonce=NONCE, user_data=b"u", public_key=b"p")
+
+
+@pytest.fixture
+def verify_lines(options, tmp_path, capsys):
+    """Verifies a batch file of these lines: exit code, answers, stderr."""
+
+    def call(lines, *more):
+        path = tmp_path / "batch.jsonl"
+        path.write_bytes(b"".join(line if type(line) is bytes else write(line) for line in lines))
+        code = run(["verify", "--batch", str(path), *options, *more])
+        captured = capsys.readouterr()
+        return code, [json.loads(line) for line in captured.out.splitlines()], captured.err
+
+    return call
+
+
+def write(entry):
+    return json.dumps(entry).encode() + b"\n"
+
+
+def codes(answers):
+    return [None if answer["verified"] else answer["error"]["code"] for answer in answers]
+
+
+def test_several_files_are_answered_in_their_order_and_summed_up(
+    options, document, tmp_path, capsys
+):
+    paths = [tmp_path / f"{number}.bin" for number in range(30)]
+    for number, path in enumerate(paths):
+        path.write_bytes(document if number % 3 else b"\x84")
+    code = run(["verify", *map(str, paths), str(tmp_path / "none"), *options])
+    captured = capsys.readouterr()
+    answers = [json.loads(line) for line in captured.out.splitlines()]
+    assert code == 3
+    assert [answer["source"] for answer in answers] == [*map(str, paths), str(tmp_path / "none")]
+    assert codes(answers) == [*["cbor.truncated", None, None] * 10, "input.file"]
+    assert captured.err == "20 of 31 verified, 10 cbor.truncated, 1 input.file\n"
+
+
+def test_a_line_gives_its_document_as_hex_base64_or_file(verify_lines, document, tmp_path):
+    path = tmp_path / "doc.bin"
+    path.write_bytes(document)
+    forms = [document.hex(), base64.b64encode(document).decode(), {"file": str(path)}]
+    code, answers, err = verify_lines([{"document": form} for form in forms])
+    assert (code, codes(answers)) == (0, [None] * 3)
+    assert [answer["source"].rpartition(":")[2] for answer in answers] == ["1", "2", "3"]
+    assert err == "3 of 3 verified\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("nonce", NONCE.hex(), "cd" * 16),
+        ("user_data", b"u".hex(), "cd"),
+        ("public_key", b"p".hex(), "cd"),
+    ],
+)
+def test_a_line_says_what_is_expected_of_its_document(verify_lines, document, name, right, wrong):
+    entry = {"document": document.hex()}
+    code, answers, _ = verify_lines([entry | {name: right}, entry | {name: wrong}, entry])
+    assert (code, codes(answers)) == (6, [None, f"policy.{name}", None])
+
+
+def test_a_line_may_lower_the_maximum_age_and_not_raise_it(verify_lines, fake, when, document):
+    late = when.replace(minute=2).isoformat()
+    entry = {"document": document.hex()}
+    lines = [entry | {"max_age": "1m"}, entry | {"max_age": "1h"}]
+    assert codes(verify_lines(lines, "--at", late)[1]) == ["freshness.too_old", None]
+    found = verify_lines(lines, "--at", late, "--max-age", "90s")[1]
+    assert codes(found) == ["freshness.too_old"] * 2
+
+
+def test_a_value_given_by_the_line_and_by_an_option_is_a_conflict(verify_lines, document):
+    entry = {"document": document.hex()}
+    lines = [entry, entry | {"nonce": NONCE.hex()}]
+    code, answers, _ = verify_lines(lines, "--nonce", NONCE.hex())
+    assert (code, codes(answers)) == (2, [None, "input.batch"])
+
+
+MALFORMED = [
+    *(b"\n", b"  \n", b"[]\n", b'"text"\n', b"null\n", b"7\n", b"{\n", b"{}\n", b"{} {}\n"),
+    *(b'{"document": 1e999}\n', b'{"document": NaN}\n', b"\xff\n", b"\0\n", b"[" * 99 + b"\n"),
+    *(b'{"document": "84", "document": "84"}\n', b'{"document": "84", "at": "document"}\n'),
+    *(b'{"document": "\xc3\xa9"}\n', b'{"document": "\\ud800"}\n', b'{"document": null}\n'),
+    *(b'{"document": {"file": "-"}}\n', b'{"document": {"file": 7}}\n', b'{"document": {}}\n'),
+    b'{"document": {"file": "a", "format": "hex"}}\n',
+    *(b'{"document": "84", "nonce": %s}\n' % v for v in (b"null", b'""', b'"abc"', b"7", b"[]")),
+    *(b'{"document": "84", "max_age": %s}\n' % v for v in (b'"0m"', b'"10"', b"600", b"null")),
+    b'{"document": "' + b"84" * 70000 + b'"}\n',
+]
+
+
+@pytest.mark.parametrize("line", MALFORMED, ids=lambda line: line[:40].decode("latin-1").strip())
+def test_a_malformed_line_is_an_error_of_its_own_and_stops_nothing(verify_lines, document, line):
+    good = {"document": document.hex()}
+    code, answers, _ = verify_lines([good, line, good])
+    assert (code, codes(answers)) == (2, [None, "input.batch", None])
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        ({"document": ""}, "document.empty"),
+        ({"document": "hello, world!"}, "document.encoding"),
+        ({"document": "84" * 20000}, "document.too_large"),
+        ({"document": {"file": "no such file"}}, "input.file"),
+        ({"document": {"file": ""}}, "input.file"),
+        ({"document": {"file": "a\0b"}}, "input.file"),
+    ],
+)
+def test_a_line_with_a_bad_document_is_refused_for_that(verify_lines, document, entry, code):
+    assert codes(verify_lines([entry, {"document": document.hex()}])[1]) == [code, None]
+
+
+def test_a_last_line_needs_no_line_feed(verify_lines, document):
+    line = json.dumps({"document": document.hex()}).encode()
+    assert codes(verify_lines([line])[1]) == [None]
+
+
+def test_a_batch_without_lines_verifies_nothing_and_fails(verify_lines):
+    code, answers, err = verify_lines([])
+    assert (code, answers) == (2, [])
+    assert "has no lines" in err
+
+
+@pytest.mark.parametrize("arguments", [[], ["doc.bin", "--batch", os.devnull], ["--batch", ""]])
+def test_documents_come_from_one_place(arguments, capsys):
+    assert run(["verify", *arguments]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_batch_can_come_from_stdin(options, document):
+    done = subprocess.run(
+        [sys.executable, "-m", "nitro_attest", "verify", "--batch", "-", *options],
+        input=write({"document": document.hex()}) * 3 + b"{}\n",
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert codes(map(json.loads, done.stdout.splitlines())) == [None, None, None, "input.batch"]
+    assert done.stderr == b"3 of 4 verified, 1 input.batch\n"
+
+
+def test_a_terminal_sees_progress_and_a_file_does_not(options, document, tmp_path):
+    path = tmp_path / "batch.jsonl"
+    path.write_bytes(write({"document": document.hex()}) * 3)
+    terminal, end = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "nitro_attest", "verify", "--batch", str(path), *options],
+        stdout=subprocess.PIPE,
+        stderr=end,
+        check=False,
+    )
+    os.close(end)
+    text = os.read(terminal, 1 << 16)
+    os.close(terminal)
+    assert done.returncode == 0
+    assert done.stdout.count(b"\n") == 3
+    assert b"verifying" in text
+    assert b"3 of 3 verified" in text
+
+
+def test_lines_are_read_as_they_are_needed(tmp_path):
+    path = tmp_path / "batch.jsonl"
+    path.write_bytes(b"{}\n" * 5)
+    jobs = batch.from_batch(str(path), "auto", {})
+    name, error = next(jobs)
+    assert name == f"{path}:1"
+    assert isinstance(error, InputError)
+    assert len(deque(jobs)) == 4
