@@ -41,7 +41,7 @@ PATIENT = 30.0
         ("unix:/run/a:1:2", UnixEndpoint("/run/a:1", 2)),
         ("http://127.0.0.1:8080", HttpEndpoint("127.0.0.1", 8080)),
         ("http://[::1]:8080", HttpEndpoint("::1", 8080)),
-        ("http://proxy.internal:80", HttpEndpoint("proxy.internal", 80)),
+        ("http://gateway.test:80", HttpEndpoint("gateway.test", 80)),
     ],
 )
 def test_an_endpoint_is_read_and_written(text: str, endpoint: object) -> None:
@@ -253,7 +253,7 @@ def test_an_unknown_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(transport.socket, "getaddrinfo", unknown)
     with pytest.raises(EnclaveError, match=r"proxy\.internal") as caught:
-        connect(HttpEndpoint("proxy.internal", 80), Deadline(PATIENT))
+        connect(HttpEndpoint("gateway.test", 80), Deadline(PATIENT))
     assert caught.value.code == "transport.resolve"
 
 
@@ -266,7 +266,7 @@ def test_a_resolver_that_hangs_is_left_at_the_deadline(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(transport.socket, "getaddrinfo", hang)
     with pytest.raises(EnclaveError) as caught:
-        connect(HttpEndpoint("proxy.internal", 80), Deadline(0.05))
+        connect(HttpEndpoint("gateway.test", 80), Deadline(0.05))
     resume.set()
     assert caught.value.code == "transport.timeout"
 

@@ -6,6 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from conftest import FIXTURES
 from nitro_attest import InputError, TrustedRoots, roots, verify
 from nitro_attest.roots import PINNED
 
@@ -30,6 +31,12 @@ def test_a_shipped_root_is_the_one_that_is_pinned(partition):
     assert root.pinned
     subject = root.certificate.common_name
     assert subject == f"{partition}.nitro-enclaves"
+
+
+@pytest.mark.parametrize("partition", sorted(PINNED))
+def test_a_shipped_root_equals_the_independent_copy(partition):
+    copy = (FIXTURES / "roots" / f"{partition}.pem").read_bytes()
+    assert [root.name for root in TrustedRoots.from_pem(copy)] == [partition]
 
 
 def test_an_installation_whose_root_was_altered_is_refused(monkeypatch):
