@@ -252,7 +252,7 @@ def test_an_unknown_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "not known")
 
     monkeypatch.setattr(transport.socket, "getaddrinfo", unknown)
-    with pytest.raises(EnclaveError, match=r"proxy\.internal") as caught:
+    with pytest.raises(EnclaveError, match=r"gateway\.test") as caught:
         connect(HttpEndpoint("gateway.test", 80), Deadline(PATIENT))
     assert caught.value.code == "transport.resolve"
 
