@@ -144,6 +144,11 @@ def test_f7_a_big_image_shows_its_progress_on_a_terminal_only(monkeypatch, tool,
     assert "100%" in terminal.getvalue()
 
 
+def test_a_closed_stderr_is_no_terminal(monkeypatch, tool, written):
+    monkeypatch.setattr("sys.stderr", None)
+    assert tool("eif", written())[0] == 0
+
+
 def test_a_small_image_shows_no_progress(monkeypatch, tool, written):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)

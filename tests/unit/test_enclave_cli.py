@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import FIXTURES
 from nitro_attest.__main__ import run
 from nitro_attest.cli import fetch as fetch_verb
 from nitro_attest.enclave.client import Fetched
@@ -18,6 +19,7 @@ from nitro_attest.enclave.transport import UnixEndpoint, listen
 from nitro_attest.testing import FakeNitro
 
 PCR0 = b"\7" * 48
+IMAGE = FIXTURES / "vectors/eif/synthetic.eif"
 
 
 @pytest.fixture
@@ -66,10 +68,26 @@ def test_fetch_refuses_another_image_and_saves_nothing(served: list[str], tmp_pa
         ["--any-enclave", "--endpoint", "nowhere"],
         ["--any-enclave", "--cid", "0"],
         ["--any-enclave", "--cid", "16", "--nonce", "00"],
+        ["--any-enclave", "--enclave-name", ""],
+        ["--any-enclave", "--endpoint", ""],
+        ["--any-enclave", "--cid", "16", "--eif", str(IMAGE)],
+        ["--cid", "16", "--pcr-index", "0"],
+        ["--cid", "16", "--require-unsigned"],
     ],
 )
 def test_fetch_refuses_wrong_usage(arguments: list[str]) -> None:
     assert run(["fetch", *arguments]) == 2
+
+
+def test_fetch_takes_what_is_expected_as_verify_does(
+    served: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "pcrs.txt"
+    policy.write_text(f"PCR0={PCR0.hex()}\n")
+    assert run(["fetch", *served, "--policy", str(policy), "--require-unsigned"]) == 0
+    assert capsys.readouterr().out.startswith("VERIFIED (measurements match PCR0, PCR8)")
+    assert run(["fetch", *served, "--eif", str(IMAGE)]) == 6
+    assert run(["fetch", *served, "--policy", str(policy), "--eif", str(IMAGE)]) == 2
 
 
 def test_fetch_without_an_enclave_exits_7(

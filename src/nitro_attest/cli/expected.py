@@ -115,7 +115,7 @@ class Expected:
         """
         policy = self._of_instance() if self.kind == "nitrotpm" else self._of_enclave(allow_debug)
         if policy is None:
-            raise click.UsageError("say which image is expected, with --policy, --pcr or --eif")
+            raise click.UsageError("say what is expected, with --policy, --pcr or --eif")
         return policy
 
     def _of_enclave(self, allow_debug: bool) -> Policy | None:

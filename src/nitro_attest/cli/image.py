@@ -21,6 +21,7 @@ def measure_image(path: str, *, ignore_crc: bool = False) -> EnclaveImage:
     Raises:
         ImageError, InputError: As ``nitro_attest.measurements.measure``.
     """
+    watched = sys.stderr is not None and sys.stderr.isatty()
     bar: Any = None  # click's progress bar has no public type
     with ExitStack() as shown:
 
@@ -38,5 +39,5 @@ def measure_image(path: str, *, ignore_crc: bool = False) -> EnclaveImage:
             path,
             ignore_crc=ignore_crc,
             at=datetime.now(timezone.utc),
-            progress=progress if sys.stderr.isatty() else None,
+            progress=progress if watched else None,
         )
