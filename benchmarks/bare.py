@@ -18,7 +18,7 @@ ALGORITHM = ec.ECDSA(SHA384())
 
 
 class Pair(NamedTuple):
-    """One signature: the signer's SubjectPublicKeyInfo in DER, the signature in DER, the message."""
+    """One signature: its key (SubjectPublicKeyInfo) and itself in DER, and the message."""
 
     key: bytes
     signature: bytes

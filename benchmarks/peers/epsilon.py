@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import sys
 from functools import partial
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from importlib.metadata import version
 from bare import Pair, interleaved, microseconds, ratio, verify_pairs
 from epsilon_verifier import verify_attestation
 
+logging.disable()  # what it says about expiry on stderr is not what is measured
 task = json.load(sys.stdin)
 pairs = [Pair(*map(base64.b64decode, pair)) for pair in task["pairs"]]
 verify = partial(
