@@ -4,9 +4,10 @@ Measures in one run and interleaved: the bare curve, a first verification, one w
 known, one whose path is known, a short script, verify_many, the C core, and process starts. Thread
 CPU time unless it says wall-clock; medians; ratios are medians of the ratios of each round.
 
-    python benchmarks/run.py [--rounds 500] [--peers] [--json FILE]
+    python benchmarks/run.py [--rounds 500] [--peers] [--json FILE] [--document]
 
 ``--peers`` also installs other verifiers from PyPI, each into a virtual environment of its own.
+``--document`` writes the figures into docs/explanation/performance.md.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import core
 import processes
 from cryptography.hazmat.backends.openssl import backend
 from hostile import inputs
+
+DOCUMENT = Path(__file__).parents[1] / "docs/explanation/performance.md"
 
 
 def machine() -> dict[str, Any]:
@@ -74,12 +77,22 @@ def rows(report: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
             yield f"{'  ' * depth}{name:<{48 - 2 * depth}}{value:>12}"
 
 
+def write_document(report: Mapping[str, Any]) -> None:
+    """Puts the figures into the document, in the place of those that stand there."""
+    text = DOCUMENT.read_text()
+    start = text.index("\n", text.index("<!-- figures")) + 1
+    end = text.index("<!-- end of figures")
+    table = "\n".join(["```", *rows(report), "```", ""])
+    DOCUMENT.write_text(text[:start] + table + text[end:])
+
+
 def main() -> int:
     """Parse the arguments, run, print."""
     parser = argparse.ArgumentParser(description="What a verification costs.")
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--peers", action="store_true", help="also measure other verifiers")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--document", action="store_true", help="write them into the document")
     arguments = parser.parse_args()
     rounds = arguments.rounds
     report = {
@@ -95,6 +108,8 @@ def main() -> int:
     print("\n".join(rows(report)))
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    if arguments.document:
+        write_document(report)
     return 0
 
 
