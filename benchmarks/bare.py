@@ -1,0 +1,54 @@
+"""The yardstick: the curve operations of one document and nothing else; and the clock.
+
+Needs only ``cryptography``, so that it also runs where another verifier is installed.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+ALGORITHM = ec.ECDSA(SHA384())
+
+
+class Pair(NamedTuple):
+    """One signature: its key (SubjectPublicKeyInfo) and itself in DER, and the message."""
+
+    key: bytes
+    signature: bytes
+    message: bytes
+
+
+def verify_pairs(pairs: Iterable[Pair]) -> None:
+    """Loads each key anew and verifies its signature."""
+    for key, signature, message in pairs:
+        load_der_public_key(key).verify(signature, message, ALGORITHM)
+
+
+def interleaved(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[int]]:
+    """Thread CPU time of each case in nanoseconds, one after the other in every round."""
+    found: dict[str, list[int]] = {name: [] for name in cases}
+    for call in cases.values():
+        call()  # what is made on first use is not what is measured
+    for _ in range(rounds):
+        for name, call in cases.items():
+            start = time.thread_time_ns()
+            call()
+            found[name].append(time.thread_time_ns() - start)
+    return found
+
+
+def ratio(found: Mapping[str, list[int]], name: str, base: str) -> float:
+    """How many times the base a case takes: the median over the rounds."""
+    return statistics.median(x / y for x, y in zip(found[name], found[base], strict=True))
+
+
+def microseconds(times: list[int]) -> float:
+    """The median."""
+    return round(statistics.median(times) / 1000, 2)

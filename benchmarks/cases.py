@@ -1,0 +1,140 @@
+"""What is measured in this process: the steps of a verification, beside the bare curve."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Any
+
+import naive
+from bare import ALGORITHM, Pair, interleaved, microseconds, ratio, verify_pairs
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
+from hostile import GENUINE, WHEN
+
+from nitro_attest import ANY_ENCLAVE, TrustedRoots, Verifier, _core, parse_unverified
+from nitro_attest.signature import sig_structure
+from nitro_attest.testing import FakeNitro
+
+DOCUMENT = GENUINE.read_bytes()
+PARSED = parse_unverified(DOCUMENT)
+AT = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=PARSED.timestamp_ms)
+
+
+def pairs() -> list[Pair]:
+    """The five curve operations of the genuine document, in order; the last is COSE's."""
+    bundle = [*PARSED.cabundle, PARSED.certificate]
+    path = [x509.load_der_x509_certificate(der) for der in bundle]
+    keys = [
+        certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        for certificate in path
+    ]
+    r, s = (int.from_bytes(PARSED.signature[i : i + 48], "big") for i in (0, 48))
+    return [
+        *(
+            Pair(key, child.signature, child.tbs_certificate_bytes)
+            for key, child in zip(keys, path[1:], strict=False)
+        ),
+        Pair(
+            keys[-1],
+            encode_dss_signature(r, s),
+            sig_structure(PARSED.protected, PARSED.payload),
+        ),
+    ]
+
+
+def single(rounds: int) -> dict[str, Any]:
+    """One verification at a time, in one thread."""
+    five = pairs()
+    last = five[-1]
+    key = load_der_public_key(last.key)
+    cold = Verifier(policy=ANY_ENCLAVE, cache_size=0)
+    warm = Verifier(policy=ANY_ENCLAVE)
+    fake = FakeNitro(seed=b"benchmarks")
+    issuers = Verifier(TrustedRoots.from_pem(fake.root_pem), policy=ANY_ENCLAVE)
+    made = iter([fake.document(at=WHEN + timedelta(seconds=n)) for n in range(rounds + 1)])
+    later = WHEN + timedelta(minutes=30)
+    found = interleaved(
+        {
+            "bare_five": partial(verify_pairs, five),
+            "cold": partial(cold.verify, DOCUMENT, at=AT),
+            "naive": partial(naive.verify, DOCUMENT, PARSED.cabundle[0], AT),
+            "issuers_known": lambda: issuers.verify(next(made), at=later),
+            "bare_one": partial(key.verify, last.signature, last.message, ALGORITHM),
+            "warm": partial(warm.verify, DOCUMENT, at=AT),
+            "parse": partial(parse_unverified, DOCUMENT),
+            "c_core_through_ffi": partial(_core.parse, DOCUMENT),
+            "sha384": lambda: hashlib.sha384(last.message).digest(),
+        },
+        rounds,
+    )
+    if issuers.cache_info()["issuer_misses"] != 1:
+        raise SystemExit("the documents with new leaves did not share their issuers")
+    return {
+        "microseconds": {name: microseconds(times) for name, times in found.items()},
+        "ratios": {
+            "cold / bare_five": round(ratio(found, "cold", "bare_five"), 3),
+            "issuers_known / bare_one": round(ratio(found, "issuers_known", "bare_one"), 3),
+            "warm / bare_one": round(ratio(found, "warm", "bare_one"), 3),
+            "naive / bare_five": round(ratio(found, "naive", "bare_five"), 3),
+            "c_core_through_ffi / bare_one": round(
+                ratio(found, "c_core_through_ffi", "bare_one"), 4
+            ),
+        },
+    }
+
+
+def many(rounds: int, size: int = 64) -> dict[str, Any]:
+    """Wall-clock time of verify_many on a known path, beside the bare curve on as many threads."""
+    last = pairs()[-1]
+    key = load_der_public_key(last.key)
+    verifier = Verifier(policy=ANY_ENCLAVE)
+
+    def bare(count: int) -> None:
+        for _ in range(count):
+            key.verify(last.signature, last.message, ALGORITHM)
+
+    def bare_threads() -> None:
+        threads = [threading.Thread(target=bare, args=(size // 2,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def verify(workers: int) -> None:
+        deque(verifier.verify_many([DOCUMENT] * size, workers=workers, at=AT), 0)
+
+    cases: dict[str, Callable[[], None]] = {
+        "bare, 1 thread": partial(bare, size),
+        "bare, 2 threads": bare_threads,
+        "verify_many, 1 worker": partial(verify, 1),
+        "verify_many, 2 workers": partial(verify, 2),
+    }
+    found: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, call in cases.items():
+            start = time.perf_counter()
+            call()
+            found[name].append((time.perf_counter() - start) / size * 1e6)
+    each = {name: statistics.median(times) for name, times in found.items()}
+    bare_speedup = each["bare, 1 thread"] / each["bare, 2 threads"]
+    speedup = each["verify_many, 1 worker"] / each["verify_many, 2 workers"]
+    return {
+        "wall_microseconds_a_document": {name: round(t, 1) for name, t in each.items()},
+        "speed-up of 2 threads": {
+            "bare": round(bare_speedup, 3),
+            "verify_many": round(speedup, 3),
+            "verify_many / bare": round(speedup / bare_speedup, 3),
+        },
+    }

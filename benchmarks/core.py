@@ -1,0 +1,43 @@
+"""Builds the driver around the C core, and runs it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CSRC = HERE.parent / "csrc"
+
+
+def compiler() -> str:
+    """The compiler, its version and machine: what instruction counts depend on."""
+    name = os.environ.get("CC", "cc")
+    version = _run([*shlex.split(name), "-dumpfullversion"])
+    machine = _run([*shlex.split(name), "-dumpmachine"])
+    kind = "clang" if "clang" in _run([*shlex.split(name), "--version"]) else "gcc"
+    return f"{kind} {version} {machine} -O2"
+
+
+def build(folder: Path) -> Path:
+    """Compiles the driver with what the wheel is compiled with: the compiler's -O2."""
+    driver = folder / "core"
+    _run(
+        [
+            *shlex.split(os.environ.get("CC", "cc")),
+            *("-std=c99", "-D_POSIX_C_SOURCE=199309L", "-O2", "-g", f"-I{CSRC}"),
+            *(str(HERE / "core.c"), str(CSRC / "nitro_cose.c"), "-o", str(driver)),
+        ]
+    )
+    return driver
+
+
+def nanoseconds(driver: Path, document: Path, count: int) -> tuple[str, float]:
+    """The code that the document gets, and CPU time for judging it once."""
+    code, elapsed = _run([str(driver), str(document), str(count)]).split()
+    return code, float(elapsed)
+
+
+def _run(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

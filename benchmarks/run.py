@@ -1,0 +1,117 @@
+"""What a verification costs, beside the curve operations that it must do.
+
+Measures in one run and interleaved: the bare curve, a first verification, one whose issuers are
+known, one whose path is known, a short script, verify_many, the C core, and process starts. Thread
+CPU time unless it says wall-clock; medians; ratios are medians of the ratios of each round.
+
+    python benchmarks/run.py [--rounds 500] [--peers] [--json FILE] [--document]
+
+``--peers`` also installs other verifiers from PyPI, each into a virtual environment of its own.
+``--document`` writes the figures into docs/explanation/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cases
+import core
+import processes
+from cryptography.hazmat.backends.openssl import backend
+from hostile import inputs
+
+DOCUMENT = Path(__file__).parents[1] / "docs/explanation/performance.md"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on."""
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "processor": _processor(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "cryptography": version("cryptography"),
+        "openssl": backend.openssl_version_text(),
+        "nitro-attest": version("nitro-attest"),
+        "compiler": core.compiler(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.partition(": ")[2] for x in lines if x.startswith("model name")), "unknown")
+
+
+def core_nanoseconds(count: int) -> dict[str, float]:
+    """CPU time of the C core for each document, without the call from Python."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        driver = core.build(folder)
+        path = folder / "document"
+        found = {}
+        for what, content in inputs().items():
+            path.write_bytes(content)
+            _, found[what] = core.nanoseconds(driver, path, count)
+    return found
+
+
+def rows(report: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
+    """The report as lines."""
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            yield f"{'  ' * depth}{name}"
+            yield from rows(value, depth + 1)
+        else:
+            yield f"{'  ' * depth}{name:<{48 - 2 * depth}}{value:>12}"
+
+
+def write_document(report: Mapping[str, Any]) -> None:
+    """Puts the figures into the document, in the place of those that stand there."""
+    text = DOCUMENT.read_text()
+    start = text.index("\n", text.index("<!-- figures")) + 1
+    end = text.index("<!-- end of figures")
+    table = "\n".join(["```", *rows(report), "```", ""])
+    DOCUMENT.write_text(text[:start] + table + text[end:])
+
+
+def main() -> int:
+    """Parse the arguments, run, print."""
+    parser = argparse.ArgumentParser(description="What a verification costs.")
+    parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("--peers", action="store_true", help="also measure other verifiers")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--document", action="store_true", help="write them into the document")
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
+    report = {
+        "machine": machine(),
+        "one at a time": cases.single(rounds),
+        "the same once more": cases.single(rounds),
+        "many": cases.many(max(5, rounds // 20)),
+        "C core, ns a document": core_nanoseconds(200 * rounds),
+        "process, ms of CPU": processes.starts(max(5, rounds // 25)),
+    }
+    if arguments.peers:
+        report["peers"] = processes.peers(cases.pairs(), rounds)
+    print("\n".join(rows(report)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    if arguments.document:
+        write_document(report)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
