@@ -6,9 +6,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from nitro_attest.__main__ import run
 from nitro_attest.testing import FakeNitro
+
+# How long an example takes says nothing here: other work may share the machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "fixtures"

@@ -233,7 +233,7 @@ def test_slow_clients_do_not_keep_others_waiting(serving: Serving) -> None:
 
 
 def test_a_stalled_nsm_is_reported_and_recovers(serving: Serving, attester: Attester) -> None:
-    running = serving(ServerLimits(nsm_seconds=0.05, queued=1))
+    running = serving(ServerLimits(nsm_seconds=0.75, queued=1))
     target = f"/attestation/raw?nonce={NONCE.hex()}"
     attester.resume.clear()
     assert running.get(target)[0] == 504  # in the NSM

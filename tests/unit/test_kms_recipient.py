@@ -52,11 +52,12 @@ def cbc(content_key, iv, padded):
 
 @pytest.fixture(scope="module")
 def blobs():
-    """Answers that KMS made, from the file that NITRO_ATTEST_VECTORS names; skips without it."""
+    """Answers that KMS made, from the folder NITRO_ATTEST_VECTORS; skips without it."""
     path = os.environ.get("NITRO_ATTEST_VECTORS")
     if not path:
         pytest.skip("NITRO_ATTEST_VECTORS is not set: kms_recipient_blobs.json unread")
-    entries = json.loads(Path(path).read_text())["blobs"]
+    text = (Path(path) / "kms_recipient_blobs.json").read_text()
+    entries = json.loads(text)["blobs"]
     return {entry["name"]: bytes.fromhex(entry["hex"]) for entry in entries}
 
 
