@@ -144,8 +144,8 @@ def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Ext
     try:
         with _quiet_library():
             certificate = x509.load_der_x509_certificate(der)
-            # Both are parsed on access; the rest of this module relies on their being sound.
-            _ = certificate.subject, certificate.issuer, certificate.signature_algorithm_oid
+            # Decoded on access; what comes later relies on its being sound.
+            _ = certificate.subject, certificate.signature_algorithm_oid
             extensions = certificate.extensions
             version, serial = certificate.version, certificate.serial_number
     except Exception as error:

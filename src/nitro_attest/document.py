@@ -178,7 +178,7 @@ def parse_unverified(
 
 
 def _own_copy(document: bytes | bytearray | memoryview) -> bytes:
-    """One copy, after the size check: the caller's buffer may change while we work (C-2)."""
+    """One copy, after the size check: a buffer of the caller's may change while we work (C-2)."""
     if isinstance(document, str):
         raise FormatError(
             "document.encoding",
@@ -196,4 +196,4 @@ def _own_copy(document: bytes | bytearray | memoryview) -> bytes:
             "document.too_large",
             f"the document is {view.nbytes} bytes; the limit is {MAX_DOCUMENT_BYTES}",
         )
-    return bytes(view)
+    return document if type(document) is bytes else bytes(view)
