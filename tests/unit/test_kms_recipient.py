@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -291,7 +292,12 @@ def test_every_single_bit_matters_or_is_unauthenticated_data(constructed):
 
 # An oracle of another make.
 
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="the openssl command is not installed"
+)
 
+
+@needs_openssl
 @pytest.mark.parametrize("options", [[], ["-stream"]], ids=["definite", "indefinite"])
 @pytest.mark.parametrize("key_id", [KEY_ID, hashlib.sha1(KEY_ID).digest()], ids=["ours", "sha1"])
 @pytest.mark.parametrize("size", [1, 32, 3000])
@@ -324,6 +330,7 @@ def test_answers_made_by_openssl_open(tmp_path, options, key_id, size):
     assert KEY.decrypt(blob) == plaintext[:size]
 
 
+@needs_openssl
 @pytest.mark.parametrize("constructed", SHAPES)
 def test_openssl_opens_what_the_fake_writes(tmp_path, constructed):
     blob = envelope(SECRET, PRIVATE_KEY.public_key(), constructed=constructed)
