@@ -278,7 +278,6 @@ class Answering:
     [
         {},
         {"Plaintext": b"in the clear"},
-        {"Plaintext": b"in the clear", "CiphertextForRecipient": b"x"},
         {"CiphertextForRecipient": b""},
         {"CiphertextForRecipient": None},
     ],
@@ -296,6 +295,10 @@ def test_an_empty_plaintext_beside_the_answer_is_what_kms_sends(client, fake, wh
         answering = Answering(Plaintext=plaintext, CiphertextForRecipient=sealed)
         answer = AttestedKms(answering, Nsm(fake, when), KEY).decrypt(CiphertextBlob=blob)
         assert answer == {"Plaintext": b"secret"}
+    both = Answering(Plaintext=b"in the clear", CiphertextForRecipient=sealed)
+    with pytest.raises(KmsError) as caught:
+        AttestedKms(both, Nsm(fake, when), KEY).decrypt(CiphertextBlob=blob)
+    assert caught.value.code == "kms.format"
 
 
 def test_the_answer_to_another_key_is_refused(client, fake, when, blob):
