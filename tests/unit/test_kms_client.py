@@ -238,6 +238,22 @@ def test_a_document_without_an_rsa_key_gets_nothing(client, fake, when, blob):
         assert code == "ValidationException"
 
 
+def test_a_request_that_kms_would_not_take_is_refused(client, fake, when, blob):
+    recipient = KEY.recipient(KEY.attest(Nsm(fake, when)))
+    other = recipient | {"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_1"}
+    code = refusal(client, client.decrypt, CiphertextBlob=blob, Recipient=other)
+    assert code == "ValidationException"
+    code = refusal(
+        client,
+        client.derive_shared_secret,
+        KeyId=AGREEMENT_KEY_ARN,
+        KeyAgreementAlgorithm="ECDH",
+        PublicKey=KEY.public_key_der,
+        Recipient=recipient,
+    )
+    assert code == "ValidationException"
+
+
 def test_generate_random_asks_for_a_genuine_enclave_of_any_image(client, fake, when):
     assert AttestedKms(client, Nsm(fake, when, pcrs={}), KEY).generate_random(NumberOfBytes=8)
     forged = AttestedKms(client, Nsm(FakeNitro(), when), KEY)
@@ -262,7 +278,6 @@ class Answering:
     [
         {},
         {"Plaintext": b"in the clear"},
-        {"Plaintext": b"in the clear", "CiphertextForRecipient": b"x"},
         {"CiphertextForRecipient": b""},
         {"CiphertextForRecipient": None},
     ],
@@ -280,6 +295,10 @@ def test_an_empty_plaintext_beside_the_answer_is_what_kms_sends(client, fake, wh
         answering = Answering(Plaintext=plaintext, CiphertextForRecipient=sealed)
         answer = AttestedKms(answering, Nsm(fake, when), KEY).decrypt(CiphertextBlob=blob)
         assert answer == {"Plaintext": b"secret"}
+    both = Answering(Plaintext=b"in the clear", CiphertextForRecipient=sealed)
+    with pytest.raises(KmsError) as caught:
+        AttestedKms(both, Nsm(fake, when), KEY).decrypt(CiphertextBlob=blob)
+    assert caught.value.code == "kms.format"
 
 
 def test_the_answer_to_another_key_is_refused(client, fake, when, blob):
@@ -378,3 +397,13 @@ def post(url, operation, body):
 def test_malformed_requests_are_answered(kms, operation, body, name):
     status, answer = post(kms[1], operation, body)
     assert (status, answer["__type"]) == (400, name)
+
+
+def test_a_request_without_end_is_not_read(kms):
+    address = urlsplit(kms[1])
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    connection.putrequest("POST", "/")
+    connection.putheader("Content-Length", str(1 << 30))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()

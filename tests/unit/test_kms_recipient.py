@@ -205,6 +205,17 @@ def test_k5_an_iv_of_another_size_is_refused():
         assert "IV" in error_of(enclose(KEY_ID, bytes(256), iv, bytes(16))).message
 
 
+def test_k6_a_constructed_ciphertext_has_one_part_or_more():
+    whole = enclose(KEY_ID, encrypted(bytes(32)), bytes(16), bytes(16))
+    part = b"\x04\x10" + bytes(16)
+    head, found, tail = whole.rpartition(part)
+    assert found
+    assert "no encrypted content" in error_of(head + tail).message
+    halves = b"\x04\x08" + bytes(8) + b"\x04\x08" + bytes(8)
+    assert read_envelope(head + halves + tail).ciphertext == bytes(16)
+    assert error_of(head + b"\x24\x80" + halves + b"\x00\x00" + tail).code == "kms.format"
+
+
 def test_k7_an_identifier_of_another_form_leaves_it_to_decryption():
     content_key, iv = bytes(32), bytes(16)
     ciphertext = cbc(content_key, iv, b"secret" + b"\x0a" * 10)
