@@ -175,15 +175,15 @@ def _exchange(endpoint: Endpoint, nonce: bytes, deadline: Deadline) -> bytes:
 
 
 def _read_answer(stream: _AnswerStream) -> bytes:
-    response = http.client.HTTPResponse(cast(socket.socket, stream))
-    response.begin()
-    if response.status != 200:
-        raise _status_error(response)
-    if response.length is None and not response.chunked:
-        raise EnclaveError("transport.http", "the answer does not say how long it is")
-    if response.length is not None and response.length > MAX_DOCUMENT_BYTES:
-        raise _too_large()
-    document = response.read()
+    with http.client.HTTPResponse(cast(socket.socket, stream)) as response:
+        response.begin()
+        if response.status != 200:
+            raise _status_error(response)
+        if response.length is None and not response.chunked:
+            raise EnclaveError("transport.http", "the answer does not say how long it is")
+        if response.length is not None and response.length > MAX_DOCUMENT_BYTES:
+            raise _too_large()
+        document = response.read()
     if len(document) > MAX_DOCUMENT_BYTES:
         raise _too_large()
     if not document:
