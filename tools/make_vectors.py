@@ -28,28 +28,34 @@ FOLDER: Final = REPOSITORY / "fixtures" / "vectors" / "conformance"
 def main() -> int:
     """Writes or compares; the exit code."""
     parser = argparse.ArgumentParser(description="Writes the conformance vectors.")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files are")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     parser.add_argument("--ask", action="store_true", help="ask the oracles again")
     options = parser.parse_args()
     different = []
-    for path, content in made(ask=options.ask):
-        if options.check:
-            if not path.exists() or path.read_bytes() != content:
-                different.append(path)
-        else:
+    for name, content in made(options.folder, ask=options.ask):
+        path = options.folder / name
+        if not options.check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    for path in different:
-        print(f"{path.relative_to(REPOSITORY)} is not as it would be made", file=sys.stderr)
+        elif not path.exists() or path.read_bytes() != content:
+            different.append(name)
+    for name in different:
+        print(f"{name} is not as it would be made", file=sys.stderr)
     return 1 if different else 0
 
 
-def made(*, ask: bool) -> Iterator[tuple[Path, bytes]]:
-    """Every file of the suite but the schema, which is written by hand."""
+def made(folder: Path, *, ask: bool) -> Iterator[tuple[str, bytes]]:
+    """Every file of the suite but the schema, which is written by hand.
+
+    Args:
+        folder: Where to find what the oracles said.
+        ask: Ask them again instead.
+    """
     for name, pem in roots().items():
-        yield FOLDER / "roots" / f"{name}.pem", pem
+        yield f"roots/{name}.pem", pem
     cases = all_cases()
-    answers, asked = _recorded()
+    answers, asked = _recorded(folder)
     if ask:
         answers, asked = _ask(cases)
     for group, about in ABOUT.items():
@@ -61,18 +67,18 @@ def made(*, ask: bool) -> Iterator[tuple[Path, bytes]]:
             "cases": [_with_oracles(case, answers) for case in cases if case.group == group],
         }
         text = json.dumps(content, indent=1, ensure_ascii=False)
-        yield FOLDER / f"{group}.json", f"{text}\n".encode()
+        yield f"{group}.json", f"{text}\n".encode()
 
 
 def _question(case: dict[str, Any]) -> tuple[str, ...]:
     return case["id"], case["root"], case["time"], case["document"]["sha256"]
 
 
-def _recorded() -> tuple[dict[tuple[str, ...], list[Any]], dict[str, str]]:
+def _recorded(folder: Path) -> tuple[dict[tuple[str, ...], list[Any]], dict[str, str]]:
     """What the oracles said when they were last asked, and who they were."""
     answers, asked = {}, {}
     for group in ABOUT:
-        path = FOLDER / f"{group}.json"
+        path = folder / f"{group}.json"
         if path.exists():
             content = json.loads(path.read_text())
             asked = content["asked"]

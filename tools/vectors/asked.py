@@ -141,16 +141,14 @@ def instances() -> Iterator[Case]:
         NITRO.document(at=WHEN, kind="nitrotpm", pcrs=zeros),
         Policy(),
     )
-    for age, code in ((AGE, None), (AGE + MILLISECOND, "freshness.too_old")):
-        yield _instance(
-            "X-23.just-in-time" if code is None else "X-23.one-millisecond",
-            "As old as the limit allows." if code is None else "One millisecond too old.",
-            document,
-            Policy(max_age=AGE),
-            time=WHEN + age,
-            code=code,
-            warnings=BOUND,
-        )
+    yield _instance(
+        "X-23.one-millisecond",
+        "One millisecond older than the limit.",
+        document,
+        Policy(max_age=AGE),
+        time=WHEN + AGE + MILLISECOND,
+        code="freshness.too_old",
+    )
     for name in ("nonce", "user_data", "public_key"):
         said = NITRO.document(at=WHEN, kind="nitrotpm", **{name: WANTED})
         asked = Policy(**{name: WANTED})

@@ -103,7 +103,7 @@ class Case:
 
     @property
     def question(self) -> tuple[object, ...]:
-        """What is asked; two cases with equal questions are one."""
+        """What is asked; two cases with equal questions have equal answers."""
         return self.document, self.root, self.time, str(self.policy)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
 from vectors import asked, genuine, tables, windows
@@ -20,20 +19,21 @@ ABOUT: Final = {
 
 
 def all_cases() -> list[Case]:
-    """Every case of the suite, each question once."""
-    cases: list[Case] = []
-    seen: dict[tuple[object, ...], Case] = {}
+    """Every case of the suite.
+
+    Raises:
+        ValueError: Two cases have one name, or contradict each other.
+    """
+    cases: dict[str, Case] = {}
+    answers: dict[tuple[object, ...], str | None] = {}
     for table in (
         *(tables.faults(), tables.variants(), tables.counted(), windows.cases()),
         *(asked.enclaves(), tables.instances(), asked.instances(), asked.confused()),
         genuine.cases(),
     ):
         for case in table:
-            if case.question not in seen:
-                cases.append(seen.setdefault(case.question, case))
-            elif seen[case.question].code != case.code:
-                raise ValueError(f"{case.id} contradicts {seen[case.question].id}")
-    names = Counter(case.id for case in cases)
-    if len(names) != len(cases):
-        raise ValueError(f"two cases are named {names.most_common(1)[0][0]}")
-    return cases
+            if cases.setdefault(case.id, case) is not case:
+                raise ValueError(f"two cases are named {case.id}")
+            if answers.setdefault(case.question, case.code) != case.code:
+                raise ValueError(f"{case.id} contradicts another case")
+    return list(cases.values())
