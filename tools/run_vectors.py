@@ -44,22 +44,37 @@ class VerifierError(Exception):
     """The verifier under test cannot be run, or does not keep to the protocol."""
 
 
-def load(folder: Path) -> Iterator[Case]:
-    """Every case, with its document and its root in place of references to them."""
+class SuiteError(Exception):
+    """The case files are not what they should be."""
+
+
+def load(folder: Path, groups: list[str] | None, rules: list[str] | None) -> Iterator[Case]:
+    """The cases of these groups and about these rules (None: all), with document and root."""
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content.get("schema") != SCHEMA:
+        if content.get("schema") != SCHEMA or (groups and content["group"] not in groups):
             continue
         for case in content["cases"]:
-            stored = case["document"]
-            if "file" in stored:
-                raw = (folder / stored["file"]).read_bytes()
-            else:
-                raw = base64.b64decode(stored["base64"], validate=True)
-            if hashlib.sha256(raw).hexdigest() != stored["sha256"]:
-                raise VerifierError(f"the document of {case['id']} is not the one that was stored")
-            root = (folder / "roots" / f"{case['root']}.pem").read_text()
-            yield case | {"group": content["group"], "raw": raw, "pem": root}
+            if not rules or case["rules"][0] in rules:
+                root = (folder / "roots" / f"{case['root']}.pem").read_text()
+                raw = document(folder, case)
+                yield case | {"group": content["group"], "raw": raw, "pem": root}
+
+
+def document(folder: Path, case: Case) -> bytes:
+    """The raw document of a case.
+
+    Raises:
+        SuiteError: It is not the one that the case was made with.
+    """
+    stored: dict[str, str] = case["document"]
+    if "file" in stored:
+        raw = (folder / stored["file"]).read_bytes()
+    else:
+        raw = base64.b64decode(stored["base64"], validate=True)
+    if hashlib.sha256(raw).hexdigest() != stored["sha256"]:
+        raise SuiteError(f"the document of {case['id']} is not the one that was stored")
+    return raw
 
 
 def question(case: Case) -> dict[str, Any]:
@@ -299,19 +314,16 @@ def _options() -> argparse.Namespace:
 def main() -> int:
     """Runs the cases; the exit code."""
     options = _options()
-    cases = [
-        case
-        for case in load(options.vectors)
-        if (not options.group or case["group"] in options.group)
-        and (not options.rule or case["rules"][0] in options.rule)
-    ]
-    if not cases:
-        print("no case is selected", file=sys.stderr)
-        return 2
-    template = options.cmd or options.adapter
     start = command if options.cmd else adapter
     try:
-        with start(template, options.timeout) as judge:
+        cases = list(load(options.vectors, options.group, options.rule))
+        if not cases:
+            raise SuiteError("no case is selected")
+    except (SuiteError, OSError, ValueError, KeyError) as error:
+        print(f"cannot read the vectors: {error}", file=sys.stderr)
+        return 2
+    try:
+        with start(options.cmd or options.adapter, options.timeout) as judge:
             report = run(cases, judge, understood(options), codes=options.codes)
     except VerifierError as error:
         print(f"cannot run the verifier: {error}", file=sys.stderr)

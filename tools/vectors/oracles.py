@@ -127,9 +127,9 @@ def _difference(case: Case, saying: Saying) -> tuple[str, str]:
         why = tables[saying.oracle]["X-10" if rule == "X-11" else rule]
         return rule, f"accepts this: {why}"
     if case.needs_skew:
-        return "X-20", "knows no tolerance for slow clocks"
+        return "X-20", "has no tolerance for slow clocks"
     if EXPIRED in {text.split()[0] for text in saying.errors}:
-        return "X-10", "ends each validity one second early"
+        return "X-10", "counts the instant of notAfter itself as past"
     return rule, {("path-engine", "X-11"): "refuses dates before 2050 in the long form"}[
         saying.oracle, rule
     ]
