@@ -18,12 +18,12 @@ from cryptography.x509.verification import (
 
 # What another engine accepts although the named rule refuses it, and why it may.
 ENGINE_DOES_NOT_CHECK = {
-    "X-2": "any serial number",
+    "X-2": "any serial number will do",
     "X-3": "the bundle is a bag",
     "X-4": "a root is its name and key, not its bytes",
     "X-5": "the root need not be sent",
     "X-6": "the bundle is a bag",
-    "X-9": "weaker algorithms and other forms of keys",
+    "X-9": "other algorithms and forms of keys are known",
     "X-10": "fractions of a second are dropped",
     "X-12": "further critical extensions are understood",
     "X-18": "the bundle is a bag",
@@ -32,12 +32,12 @@ ENGINE_DOES_NOT_CHECK = {
 OPENSSL_DOES_NOT_CHECK = {
     rule: why for rule, why in ENGINE_DOES_NOT_CHECK.items() if rule not in ("X-10", "X-19")
 } | {
-    "X-1": "version 2, and names it cannot print",
-    "X-13": "an extension twice",
-    "X-14": "criticality",
-    "X-7": "names that differ in case or string type",
-    "X-15": "missing keyUsage",
-    "X-17": "what a signing certificate may do",
+    "X-1": "versions, trailing bytes and names of no use here are not looked at",
+    "X-13": "an unknown extension may stand twice",
+    "X-14": "basicConstraints need not be critical",
+    "X-7": "names are compared without case and string type, and may be empty",
+    "X-15": "keyUsage may be missing",
+    "X-17": "no purpose of the last certificate was asked for",
 }
 
 

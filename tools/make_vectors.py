@@ -103,7 +103,8 @@ def _with_oracles(case: Case, answers: dict[tuple[str, ...], list[Any]]) -> dict
     said = answers.get(_question(content))
     if said is None:
         raise SystemExit(f"the oracles have not been asked about {case.id}: run with --ask")
-    judges = [saying["oracle"] for saying in said if saying["agrees"]]
+    agreeing = [saying["oracle"] for saying in said if saying["agrees"]]
+    judges = [oracle for oracle in agreeing if oracle in case.judged_by]
     if case.genuine and case.code is None:
         judges.insert(0, "aws")
     document = content.pop("document")

@@ -13,6 +13,9 @@ from vectors.reasons import why
 
 MILLISECOND: Final = timedelta(milliseconds=1)
 
+CHAIN_ORACLES: Final = ("path-engine", "openssl", "openssl-strict")
+SIGNATURE_ORACLES: Final = ("openssl-dgst",)
+
 CLASSES: Final = {
     family: error.__name__
     for error in vars(errors).values()
@@ -122,6 +125,16 @@ class Case:
             "user-data": asked.user_data is not None,
         }
         return [feature for feature, needed in wanted.items() if needed]
+
+    @property
+    def judged_by(self) -> tuple[str, ...]:
+        """The oracles that can judge what this case is about; none for the form of a document."""
+        rule, family = self.rules[0], (self.code or "").partition(".")[0]
+        about_chain = self.code is None and rule[:2] == "X-" and int(rule[2:]) < 20
+        if about_chain or family in ("cert", "chain"):
+            return CHAIN_ORACLES
+        about_signature = self.code is None and rule in ("C-14", "C-15", "C-16")
+        return SIGNATURE_ORACLES if about_signature or family == "signature" else ()
 
     def to_json(self) -> dict[str, Any]:
         """The case as the files hold it, but for what the oracles said."""

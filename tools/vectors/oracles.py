@@ -29,10 +29,9 @@ from chain_oracles import (
     engine_accepts,
     openssl_errors,
 )
-from vectors.case import Case
+from vectors.case import CHAIN_ORACLES, SIGNATURE_ORACLES, Case
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-CHAIN_FAMILIES: Final = ("cert", "chain")
 EXPIRED: Final = "10"
 KEY_IDENTIFIERS: Final = {"85", "86"}
 """OpenSSL's numbers for missing authority and subject key identifiers."""
@@ -64,8 +63,7 @@ def ask(case: Case, roots: Mapping[str, bytes]) -> list[dict[str, Any]]:
     Raises:
         KeyError: One differs from what is expected, and nothing here explains it.
     """
-    family = "" if case.code is None else case.code.partition(".")[0]
-    if family and family not in (*CHAIN_FAMILIES, "signature"):
+    if case.code is not None and not case.judged_by:
         return []
     message = cbor2.loads(case.document)
     items = message.value if isinstance(message, cbor2.CBORTag) else message
@@ -73,9 +71,9 @@ def ask(case: Case, roots: Mapping[str, bytes]) -> list[dict[str, Any]]:
     sayings = []
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if family != "signature":
+        if case.code is None or case.judged_by == CHAIN_ORACLES:
             sayings += _of_chain(case, payload, roots, Path(folder))
-        if family not in CHAIN_FAMILIES:
+        if case.code is None or case.judged_by == SIGNATURE_ORACLES:
             sayings.append(_of_signature(items, payload, Path(folder)))
     return [_record(case, saying) for saying in sayings]
 
