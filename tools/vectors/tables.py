@@ -28,7 +28,7 @@ ENCLAVE_ONLY: Final = {
 }
 
 
-def group_of(rule: str, code: str | None = None) -> str:
+def group_of(rule: str) -> str:
     """The file for cases about this rule."""
     family, _, number = rule.partition("-")
     if family == "C":
