@@ -285,7 +285,7 @@ def table(report: Case) -> str:
     """The report for people."""
     lines = [f"{report['run']} of {report['cases']} cases run, {report['right']} right"]
     for reason, count in report["not_run"].items():
-        lines.append(f"  not run: {count} that need {reason}")
+        lines.append(f"  not run: {count} ({reason})")
     for key, heading in HEADINGS.items():
         if report[key]:
             alone = sum(not entry["judges"] for entry in report[key])
