@@ -5,101 +5,19 @@ Neither is used by the package. Where they differ from us, the difference names 
 
 import functools
 import shutil
-import subprocess
 from datetime import timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.verification import (
-    Criticality,
-    ExtensionPolicy,
-    PolicyBuilder,
-    Store,
-)
 
+from chain_oracles import (
+    ENGINE_DOES_NOT_CHECK,
+    OPENSSL_DOES_NOT_CHECK,
+    engine_accepts,
+    openssl_accepts,
+)
 from nitro_attest import ChainError, NitroAttestError, TrustedRoots, parse_unverified, verify
 from nitro_attest.testing import FAULTS
-
-# What another engine accepts although the named rule refuses it, and why it may.
-ENGINE_DOES_NOT_CHECK = {
-    "X-2": "any serial number",
-    "X-3": "the bundle is a bag",
-    "X-4": "a root is its name and key, not its bytes",
-    "X-5": "the root need not be sent",
-    "X-6": "the bundle is a bag",
-    "X-9": "weaker algorithms and other forms of keys",
-    "X-10": "fractions of a second are dropped",
-    "X-12": "further critical extensions are understood",
-    "X-18": "the bundle is a bag",
-    "X-19": "key identifiers are hints",
-}
-OPENSSL_DOES_NOT_CHECK = {
-    rule: why for rule, why in ENGINE_DOES_NOT_CHECK.items() if rule not in ("X-10", "X-19")
-} | {
-    "X-1": "version 2, and names it cannot print",
-    "X-13": "an extension twice",
-    "X-14": "criticality",
-    "X-7": "names that differ in case or string type",
-    "X-15": "missing keyUsage",
-    "X-17": "what a signing certificate may do",
-}
-
-
-def engine_accepts(cabundle, leaf, root, at):
-    """CA and leaf policies as AWS makes them; the bundle is a bag to the engine."""
-
-    def needs(extension, attribute):
-        def check(_policy, _certificate, value):
-            if not getattr(value, attribute):
-                raise ValueError(f"{extension} without {attribute}")
-
-        return check
-
-    def not_ca(_policy, _certificate, value):
-        if value.ca:
-            raise ValueError("a CA")
-
-    anything = ExtensionPolicy.permit_all()
-    authorities = anything.require_present(
-        x509.BasicConstraints, Criticality.CRITICAL, needs("basicConstraints", "ca")
-    ).require_present(x509.KeyUsage, Criticality.AGNOSTIC, needs("keyUsage", "key_cert_sign"))
-    leaves = anything.require_present(
-        x509.BasicConstraints, Criticality.CRITICAL, not_ca
-    ).require_present(x509.KeyUsage, Criticality.AGNOSTIC, needs("keyUsage", "digital_signature"))
-    try:
-        verifier = (
-            PolicyBuilder()
-            .store(Store([root]))
-            .time(at.replace(tzinfo=None))
-            .max_chain_depth(8)
-            .extension_policies(ca_policy=authorities, ee_policy=leaves)
-            .build_client_verifier()
-        )
-        verifier.verify(
-            x509.load_der_x509_certificate(leaf),
-            [x509.load_der_x509_certificate(der) for der in cabundle],
-        )
-    except Exception:  # hostile certificates make the library raise more than it documents
-        return False
-    return True
-
-
-def openssl_accepts(folder, cabundle, leaf, root, at):
-    try:
-        pems = [
-            x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
-            for der in (*cabundle, leaf)
-        ]
-    except Exception:
-        return False
-    (folder / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
-    (folder / "bundle.pem").write_bytes(b"".join(pems[:-1]))
-    (folder / "leaf.pem").write_bytes(pems[-1])
-    command = ["openssl", "verify", "-attime", str(int(at.timestamp()))]
-    command += ["-no-CAfile", "-no-CApath", "-no-CAstore", "-trusted", folder / "root.pem"]
-    command += ["-untrusted", folder / "bundle.pem", folder / "leaf.pem"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def we_accept(document, root_pem, at):

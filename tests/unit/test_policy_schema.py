@@ -1,16 +1,13 @@
-"""docs/reference/policy.schema.json and the code say the same of a policy.
-
-The validator knows exactly the keywords that the schema uses and refuses any other.
-"""
+"""docs/reference/policy.schema.json and the code say the same of a policy."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from json_schema import valid
 from nitro_attest import InputError, Policy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,50 +23,6 @@ FULL = {
     "regions": ["us-east-1"],
     "caveats": ["policy.debug_flag"],
 }
-TYPES = {
-    "object": lambda v: isinstance(v, dict),
-    "array": lambda v: isinstance(v, list),
-    "string": lambda v: isinstance(v, str),
-    "boolean": lambda v: isinstance(v, bool),
-    "number": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
-}
-# Each keyword judges only values of the type that it is about, as JSON Schema has it.
-KEYWORDS = {
-    "type": lambda v, arg: TYPES[arg](v),
-    "const": lambda v, arg: v == arg,
-    "enum": lambda v, arg: v in arg,
-    "required": lambda v, arg: not isinstance(v, dict) or set(arg) <= set(v),
-    "minItems": lambda v, arg: not isinstance(v, list) or len(v) >= arg,
-    "minProperties": lambda v, arg: not isinstance(v, dict) or len(v) >= arg,
-    "minLength": lambda v, arg: not isinstance(v, str) or len(v) >= arg,
-    "maxLength": lambda v, arg: not isinstance(v, str) or len(v) <= arg,
-    "pattern": lambda v, arg: not isinstance(v, str) or re.search(arg, v) is not None,
-    "exclusiveMinimum": lambda v, arg: not TYPES["number"](v) or v > arg,
-    "items": lambda v, arg: not isinstance(v, list) or all(valid(item, arg) for item in v),
-    "$ref": lambda v, arg: valid(v, SCHEMA["$defs"][arg.removeprefix("#/$defs/")]),
-}
-MEMBERS = {"properties", "patternProperties", "additionalProperties"}
-SILENT = {"$schema", "$defs", "title", "description"}
-
-
-def valid(value, schema):
-    judged = [
-        KEYWORDS[name](value, arg) for name, arg in schema.items() if name not in MEMBERS | SILENT
-    ]
-    return all(judged) and (not isinstance(value, dict) or members_valid(value, schema))
-
-
-def members_valid(value, schema):
-    for key, member in value.items():
-        found = [sub for name, sub in schema.get("properties", {}).items() if name == key]
-        found += [
-            sub for name, sub in schema.get("patternProperties", {}).items() if re.search(name, key)
-        ]
-        if not found and schema.get("additionalProperties") is False:
-            return False
-        if not all(valid(member, sub) for sub in found):
-            return False
-    return True
 
 
 def accepted(value):

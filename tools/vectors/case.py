@@ -1,0 +1,175 @@
+"""One case: a document, how it is judged, and what must come out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from nitro_attest import errors
+from vectors.reasons import why
+
+MILLISECOND: Final = timedelta(milliseconds=1)
+
+CHAIN_ORACLES: Final = ("path-engine", "openssl", "openssl-strict")
+SIGNATURE_ORACLES: Final = ("openssl-dgst",)
+
+CLASSES: Final = {
+    family: error.__name__
+    for error in vars(errors).values()
+    if isinstance(error, type) and issubclass(error, errors.NitroAttestError)
+    for family in error.families
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What the caller asks for.
+
+    Attributes:
+        kind: Of what a document is expected.
+        pcrs: Allowed sets of PCR values; none where no measurements are demanded.
+        nonce: Expected field; None where it is not looked at. The next two alike.
+        user_data: As nonce.
+        public_key: As nonce.
+        max_age: The greatest age; None for no limit.
+        allow_debug: Whether debug mode is accepted.
+        clock_skew: How far the verifier's clock may be behind.
+    """
+
+    kind: Literal["enclave", "nitrotpm"] = "enclave"
+    pcrs: tuple[dict[int, bytes], ...] = ()
+    nonce: bytes | None = None
+    user_data: bytes | None = None
+    public_key: bytes | None = None
+    max_age: timedelta | None = None
+    allow_debug: bool = False
+    clock_skew: timedelta = timedelta(0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every member, also those that ask for nothing."""
+
+        def text(octets: bytes | None) -> str | None:
+            return None if octets is None else octets.hex()
+
+        return {
+            "kind": self.kind,
+            "pcrs": [{str(index): one[index].hex() for index in one} for one in self.pcrs],
+            "nonce": text(self.nonce),
+            "user_data": text(self.user_data),
+            "public_key": text(self.public_key),
+            "max_age_ms": None if self.max_age is None else self.max_age // MILLISECOND,
+            "allow_debug": self.allow_debug,
+            "clock_skew_ms": self.clock_skew // MILLISECOND,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One case of the suite.
+
+    Attributes:
+        id: Unique in the suite, and stable.
+        group: The file that holds it.
+        rules: Identifiers of docs/reference/rules.md; the first one is what the case is about.
+        title: What is broken, or unusual.
+        document: The raw document.
+        file: Where it is stored, relative to the case files; None to write it into the case.
+        root: Name of the only trusted root.
+        time: When it is judged; ``document`` for its own signed time.
+        policy: What is asked for.
+        code: The code of the refusal; None where the document must be accepted.
+        warnings: Codes of the warnings of an acceptance.
+        needs_skew: The answer depends on the clock skew.
+        genuine: The signature is one that AWS hardware made.
+    """
+
+    id: str
+    group: str
+    rules: tuple[str, ...]
+    title: str
+    document: bytes = field(repr=False)
+    file: str | None = None
+    root: str = "fake"
+    time: datetime | Literal["document"]
+    policy: Policy = Policy()
+    code: str | None = None
+    warnings: tuple[str, ...] = ("policy.none", "freshness.unbound", "root.custom")
+    needs_skew: bool = False
+    genuine: bool = False
+
+    def but(self, suffix: str, **changes: Any) -> Case:
+        """The same case with changes, under a name that says so."""
+        return replace(self, id=f"{self.id}@{suffix}", **changes)
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        """What is asked; two cases with equal questions have equal answers."""
+        return self.document, self.root, self.time, str(self.policy)
+
+    @property
+    def features(self) -> list[str]:
+        """What a verifier must be able to be told, beyond document, root and time."""
+        asked = self.policy
+        wanted = {
+            "allow-debug": asked.allow_debug,
+            "clock-skew": self.needs_skew,
+            "document-time": self.time == "document",
+            "max-age": asked.max_age is not None,
+            "nitrotpm": asked.kind == "nitrotpm",
+            "nonce": asked.nonce is not None,
+            "pcrs": bool(asked.pcrs),
+            "public-key": asked.public_key is not None,
+            "user-data": asked.user_data is not None,
+        }
+        return [feature for feature, needed in wanted.items() if needed]
+
+    @property
+    def judged_by(self) -> tuple[str, ...]:
+        """The oracles that can judge what this case is about; none for the form of a document."""
+        rule, family = self.rules[0], (self.code or "").partition(".")[0]
+        about_chain = self.code is None and rule[:2] == "X-" and int(rule[2:]) < 20
+        if about_chain or family in ("cert", "chain"):
+            return CHAIN_ORACLES
+        about_signature = self.code is None and rule in ("C-14", "C-15", "C-16")
+        return SIGNATURE_ORACLES if about_signature or family == "signature" else ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The case as the files hold it, but for what the oracles said."""
+        stored = (
+            {"base64": base64.b64encode(self.document).decode()}
+            if self.file is None
+            else {"file": self.file}
+        )
+        return {
+            "id": self.id,
+            "rules": list(self.rules),
+            "title": self.title,
+            "why": why(self.rules[0], accepted=self.code is None),
+            "features": self.features,
+            "root": self.root,
+            "time": self.time if self.time == "document" else rfc3339(self.time),
+            "policy": self.policy.to_json(),
+            "expected": self._expected(),
+            "document": stored | {"sha256": hashlib.sha256(self.document).hexdigest()},
+        }
+
+    def _expected(self) -> dict[str, Any]:
+        if self.code is None:
+            return {
+                "result": "accept",
+                "code": None,
+                "class": None,
+                "warnings": list(self.warnings),
+            }
+        family = CLASSES[self.code.partition(".")[0]]
+        return {"result": "reject", "code": self.code, "class": family, "warnings": []}
+
+
+def rfc3339(moment: datetime) -> str:
+    """A UTC time to the millisecond; a finer one would not be what is judged."""
+    if moment.microsecond % 1000 or moment.utcoffset() != timedelta(0):
+        raise ValueError(f"{moment} is not a UTC time of whole milliseconds")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"

@@ -1,0 +1,133 @@
+"""What judges that we did not write say of a case, and why they may differ from the rules.
+
+``path-engine`` is cryptography.x509.verification with policies that fit the certificates of AWS,
+``openssl`` is ``openssl verify -attime``, ``openssl-strict`` the same with ``-x509_strict``: all
+three judge the chain. ``openssl-dgst`` is ``openssl dgst -verify`` and judges the document's own
+signature. cbor2 takes the document apart for them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import cbor2
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from chain_oracles import (
+    ENGINE_DOES_NOT_CHECK,
+    OPENSSL_DOES_NOT_CHECK,
+    engine_accepts,
+    openssl_errors,
+)
+from vectors.case import CHAIN_ORACLES, SIGNATURE_ORACLES, Case
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EXPIRED: Final = "10"
+KEY_IDENTIFIERS: Final = {"85", "86"}
+"""OpenSSL's numbers for missing authority and subject key identifiers."""
+
+
+@dataclass(frozen=True)
+class Saying:
+    """What one oracle says of one case; errors are OpenSSL's numbers and the depths of them."""
+
+    oracle: str
+    accepts: bool
+    errors: tuple[str, ...] = ()
+
+    @property
+    def only_key_identifiers(self) -> bool:
+        """Whether nothing but missing key identifiers was objected to."""
+        return bool(self.errors) and {text.split()[0] for text in self.errors} <= KEY_IDENTIFIERS
+
+
+def versions() -> dict[str, str]:
+    """Who is asked."""
+    run = subprocess.run(["openssl", "version"], capture_output=True, check=True, text=True)
+    return {"cryptography": version("cryptography"), "openssl": run.stdout.split()[1]}
+
+
+def ask(case: Case, roots: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """What every oracle that can judge this case says, as the case files hold it.
+
+    Raises:
+        KeyError: One differs from what is expected, and nothing here explains it.
+    """
+    if case.code is not None and not case.judged_by:
+        return []
+    message = cbor2.loads(case.document)
+    items = message.value if isinstance(message, cbor2.CBORTag) else message
+    payload = cbor2.loads(items[2])
+    sayings = []
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if case.code is None or case.judged_by == CHAIN_ORACLES:
+            sayings += _of_chain(case, payload, roots, Path(folder))
+        if case.code is None or case.judged_by == SIGNATURE_ORACLES:
+            sayings.append(_of_signature(items, payload, Path(folder)))
+    return [_record(case, saying) for saying in sayings]
+
+
+def _of_chain(
+    case: Case, payload: Mapping[str, Any], roots: Mapping[str, bytes], folder: Path
+) -> list[Saying]:
+    at = case.time
+    if not isinstance(at, datetime):
+        at = EPOCH + timedelta(milliseconds=payload["timestamp"])
+    root = x509.load_pem_x509_certificate(roots[case.root])
+    asked = (payload["cabundle"], payload["certificate"], root, at)
+    sayings = [Saying("path-engine", engine_accepts(*asked))]
+    for oracle, strict in (("openssl", False), ("openssl-strict", True)):
+        errors = openssl_errors(folder, *asked, strict=strict)
+        sayings.append(Saying(oracle, not errors, tuple(errors)))
+    return sayings
+
+
+def _of_signature(items: list[Any], payload: Mapping[str, Any], folder: Path) -> Saying:
+    leaf = x509.load_der_x509_certificate(payload["certificate"])
+    public = leaf.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    r, s = (int.from_bytes(items[3][start : start + 48], "big") for start in (0, 48))
+    (folder / "key.pem").write_bytes(public)
+    (folder / "signature").write_bytes(encode_dss_signature(r, s))
+    (folder / "message").write_bytes(cbor2.dumps(["Signature1", items[0], b"", items[2]]))
+    command = ["openssl", "dgst", "-sha384", "-verify", folder / "key.pem"]
+    command += ["-signature", folder / "signature", folder / "message"]
+    run = subprocess.run(command, capture_output=True, check=False)
+    return Saying("openssl-dgst", run.returncode == 0)
+
+
+def _record(case: Case, saying: Saying) -> dict[str, Any]:
+    expected = case.code is None
+    says = {"oracle": saying.oracle, "result": "accept" if saying.accepts else "reject"}
+    if saying.accepts == expected and not saying.only_key_identifiers:
+        return says | {"agrees": True}
+    rule, why = _difference(case, saying)
+    return says | {"agrees": False, "rule": rule, "why": why}
+
+
+def _difference(case: Case, saying: Saying) -> tuple[str, str]:
+    """The rule that sets us apart, and how."""
+    rule = case.rules[0]
+    if saying.only_key_identifiers:
+        return "X-19", "refuses every chain without key identifiers, which is every genuine one"
+    if saying.accepts:
+        tables = {"path-engine": ENGINE_DOES_NOT_CHECK, "openssl": OPENSSL_DOES_NOT_CHECK}
+        why = tables[saying.oracle]["X-10" if rule == "X-11" else rule]
+        return rule, f"accepts this: {why}"
+    if case.needs_skew:
+        return "X-20", "has no tolerance for slow clocks"
+    if EXPIRED in {text.split()[0] for text in saying.errors}:
+        return "X-10", "counts the instant of notAfter itself as past"
+    return rule, {("path-engine", "X-11"): "refuses dates before 2050 in the long form"}[
+        saying.oracle, rule
+    ]

@@ -1,0 +1,39 @@
+"""All cases, in the order of the files."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vectors import asked, genuine, tables, windows
+from vectors.case import Case
+
+ABOUT: Final = {
+    "envelope": "The outer COSE_Sign1, which nothing signs but its payload.",
+    "payload": "The signed map, in both of its forms.",
+    "chain": "The certificates, their order, and both ends of each one's validity.",
+    "signature": "The document's own signature.",
+    "policy": "Authentic documents of enclaves: time, names, debug mode, and what was asked for.",
+    "instance": "Documents of EC2 instances (NitroTPM), and the two kinds taken for each other.",
+    "genuine": "Documents that AWS hardware signed, as they are and with one thing changed.",
+}
+
+
+def all_cases() -> list[Case]:
+    """Every case of the suite.
+
+    Raises:
+        ValueError: Two cases have one name, or contradict each other.
+    """
+    cases: dict[str, Case] = {}
+    answers: dict[tuple[object, ...], str | None] = {}
+    for table in (
+        *(tables.faults(), tables.variants(), tables.counted(), windows.cases()),
+        *(asked.enclaves(), tables.instances(), asked.instances(), asked.confused()),
+        genuine.cases(),
+    ):
+        for case in table:
+            if cases.setdefault(case.id, case) is not case:
+                raise ValueError(f"two cases are named {case.id}")
+            if answers.setdefault(case.question, case.code) != case.code:
+                raise ValueError(f"{case.id} contradicts another case")
+    return list(cases.values())

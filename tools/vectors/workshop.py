@@ -1,0 +1,52 @@
+"""The fake Nitro systems that the suite's documents come from, all of them reproducible."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from importlib.resources import files
+from typing import Final
+
+from nitro_attest.testing import FakeNitro
+from nitro_attest.testing.draft import Edit, Kind, Options, finish
+
+SEED: Final = b"nitro-attest conformance vectors 1"
+WHEN: Final = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
+"""When the documents are made, and judged unless a case says otherwise."""
+
+
+class Workshop(FakeNitro):
+    """A FakeNitro that also makes documents for which no fault or variant stands in a table."""
+
+    def edited(self, edit: Edit, *, at: datetime = WHEN, kind: Kind = "enclave") -> bytes:
+        """A document with one change to it."""
+        options = Options(
+            at=at,
+            pcrs={},
+            debug=False,
+            kind=kind,
+            nonce=None,
+            user_data=None,
+            public_key=None,
+            absent=(),
+            indefinite=True,
+            tagged=False,
+            high_s=None,
+        )
+        return finish(self._draft(options), edit)
+
+
+NITRO: Final = Workshop(seed=SEED)
+GOVCLOUD: Final = Workshop(seed=SEED + b" govcloud", govcloud_dates=True)
+OTHER: Final = Workshop(seed=SEED + b" other")
+
+
+def roots() -> dict[str, bytes]:
+    """Every trusted root of the suite as PEM, by name."""
+    shipped = files("nitro_attest") / "roots"
+    return {
+        "aws": (shipped / "aws.pem").read_bytes(),
+        "aws-us-gov": (shipped / "aws-us-gov.pem").read_bytes(),
+        "fake": NITRO.root_pem,
+        "fake-govcloud": GOVCLOUD.root_pem,
+        "fake-other": OTHER.root_pem,
+    }
