@@ -11,7 +11,6 @@ from typing import Final, TypeVar, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from nitro_attest.document import to_milliseconds
@@ -146,6 +145,7 @@ def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Ext
             certificate = x509.load_der_x509_certificate(der)
             # Decoded on access; what comes later relies on its being sound.
             _ = certificate.subject, certificate.signature_algorithm_oid
+            _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
             extensions = certificate.extensions
             version, serial = certificate.version, certificate.serial_number
     except Exception as error:
@@ -162,10 +162,11 @@ _filters_lock: Final = threading.Lock()
 def _quiet_library() -> Iterator[None]:
     """Keeps what a hostile certificate makes the library warn of off the caller's stderr.
 
-    The warning filters belong to the process, so only one thread of ours touches them at a time.
+    The warning filters belong to the process, so only one thread of ours touches them at a time;
+    what the application's own threads do to them meanwhile, nobody can order.
     """
     with _filters_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        warnings.simplefilter("ignore")
         yield
 
 

@@ -1,0 +1,58 @@
+"""What a hostile certificate makes the library say or raise stays inside (X-1)."""
+
+import contextlib
+import warnings
+
+import pytest
+
+from conftest import ROOT
+from nitro_attest import NitroAttestError, verify
+from nitro_attest.__main__ import run
+from nitro_attest.certificate import load_certificate
+from nitro_attest.errors import ChainError
+
+DOCUMENT = (ROOT / "fixtures/real/20250916_encl_us-east-1_tkhq_b1086cbb.bin").read_bytes()
+
+
+def refused(call, *args, **options):
+    with pytest.raises(NitroAttestError) as caught:
+        call(*args, **options)
+    return caught.value.code
+
+
+@pytest.fixture
+def year_zero(fake, when):
+    """A document whose certificates name a year that no datetime can hold."""
+    document = fake.document(at=when, variant="X-11.generalized-time")
+    changed = document.replace(b"\x18\x0f2026", b"\x18\x0f0000")
+    assert changed != document
+    return changed
+
+
+def test_x1_a_date_in_the_year_zero_is_a_malformed_certificate(year_zero, fake, when, tmp_path):
+    assert refused(verify, year_zero, fake.root_pem, at=when) == "cert.malformed"
+    path = tmp_path / "doc"
+    path.write_bytes(year_zero)
+    assert run(["verify", str(path)]) == 4
+    assert run(["inspect", str(path)]) == 0
+
+
+def test_x1_no_warning_of_the_library_reaches_the_caller():
+    """A country of six letters, for one, makes the library warn."""
+    hostile = DOCUMENT.replace(b"\x06\x03\x55\x04\x06\x13\x02US", b"\x06\x03\x55\x04\x06\x0c\x02U ")
+    assert hostile != DOCUMENT
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        refused(verify, hostile, at="document")
+    assert not seen
+
+
+def test_x1_whatever_der_is_given_a_certificate_or_a_chain_error():
+    start = DOCUMENT.index(b"\x30\x82\x02")
+    certificate = DOCUMENT[start : start + 644]
+    for at in range(len(certificate)):
+        for value in (0x00, 0xFF):
+            changed = bytearray(certificate)
+            changed[at] = value
+            with contextlib.suppress(ChainError):  # and nothing else
+                load_certificate(bytes(changed), "it")
