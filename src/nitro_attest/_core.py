@@ -120,7 +120,7 @@ def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Fields:
     envelope = ffi.new("nitro_sign1 *")
     status = lib.nitro_sign1_parse(start, len(document), envelope)
     if status != _OK:
-        raise _format_error(status, envelope, document, base=0)
+        raise _format_error(status, envelope, document, 0, limits)
     protected, protected_size, base, size, signature, signature_size = _SIGN1.unpack(
         ffi.buffer(envelope)
     )
@@ -128,7 +128,7 @@ def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Fields:
     caps = ffi.new("nitro_limits *", (limits.public_key, limits.user_data, limits.nonce))
     status = lib.nitro_payload_parse(start + base, size, caps, out)
     if status != _OK:
-        raise _format_error(status, out, document, base)
+        raise _format_error(status, out, document, base, limits)
     payload = document[base : base + size]
     numbers = _PAYLOAD.unpack(ffi.buffer(out))
     # Offset 0 means that the field is absent: nitro_span in the header.
@@ -196,9 +196,9 @@ _SENTENCES: Final = {
     f"1 to {MAX_CABUNDLE_CERTIFICATES} were expected",
     "payload.cabundle_entry": "certificate {index} in cabundle is {found} bytes; "
     f"1 to {MAX_CERTIFICATE_BYTES} were expected",
-    "payload.public_key": "public_key is {found} bytes, more than the limit",
-    "payload.user_data": "user_data is {found} bytes, more than the limit",
-    "payload.nonce": "nonce is {found} bytes, more than the limit",
+    "payload.public_key": "public_key is {found} bytes; the limit is {limit}",
+    "payload.user_data": "user_data is {found} bytes; the limit is {limit}",
+    "payload.nonce": "nonce is {found} bytes; the limit is {limit}",
     "payload.type": "{field} has the wrong CBOR type (major type {found})",
 }
 
@@ -211,7 +211,7 @@ _KNOWN_PROTECTED: Final = {
 _EMULATOR_PROTECTED: Final = bytes.fromhex("43a10120")
 
 
-def _format_error(status: int, out: Any, document: bytes, base: int) -> FormatError:
+def _format_error(status: int, out: Any, document: bytes, base: int, limits: Limits) -> FormatError:
     found, offset, field, index, text_at, text_size = _ERROR.unpack_from(ffi.buffer(out))
     code = ffi.string(lib.nitro_status_code(status)).decode("ascii")
     offset += base
@@ -233,7 +233,11 @@ def _format_error(status: int, out: Any, document: bytes, base: int) -> FormatEr
         )
     else:
         sentence = _SENTENCES[code].format(
-            found=found, field=_field_phrase(name, index), index=index, text=_quote(text)
+            found=found,
+            field=_field_phrase(name, index),
+            index=index,
+            text=_quote(text),
+            limit=getattr(limits, name, None),
         )
     return FormatError(code, sentence, offset)
 

@@ -12,7 +12,7 @@ from nitro_attest.chain import Path
 from nitro_attest.document import UnverifiedDocument, from_milliseconds
 from nitro_attest.errors import PolicyFailure
 
-_REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z0-9]+)+")
+_REGION: Final = re.compile(r"[a-z]{2,4}(?:-[a-z0-9]+)+")
 _SIGNER_SUFFIX: Final = ".aws"
 _AUTHORITY_SUFFIX: Final = ".aws.nitro-enclaves"
 _KIND_MARKS: Final = {"enclave": "-enc", "nitrotpm": "-tpm"}

@@ -51,7 +51,7 @@ MAX_CLOCK_SKEW_SECONDS: Final = 300
 """X-20."""
 
 DEFAULT_CACHE_SIZE: Final = 1024
-"""Verified certificate paths that a Verifier remembers: about 20 MB when all are distinct."""
+"""Verified certificate paths that a Verifier remembers: about 45 KiB each."""
 
 MAX_CACHE_SIZE: Final = 65536
 """The most that a caller may choose."""

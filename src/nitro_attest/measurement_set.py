@@ -50,12 +50,16 @@ class _PcrSet:
     name: str | None = None
 
     def __init__(self, pcrs: Mapping[int, bytes | str], name: str | None = None) -> None:
-        if not isinstance(pcrs, Mapping) or not pcrs:
+        values = (
+            {_pcr_index(index): _pcr_value(index, value) for index, value in pcrs.items()}
+            if isinstance(pcrs, Mapping)
+            else {}
+        )
+        if not values:  # our own copy: the caller's mapping may change
             raise InputError(
                 "policyfile.empty",
                 "a measurement set must hold at least one PCR; an empty one would accept anything",
             )
-        values = {_pcr_index(index): _pcr_value(index, value) for index, value in pcrs.items()}
         object.__setattr__(self, "pcrs", MappingProxyType(dict(sorted(values.items()))))
         object.__setattr__(self, "name", _set_name(name))
 

@@ -82,8 +82,9 @@ class AnyEnclave:
     require_nonce: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _flag("allow_debug", self.allow_debug)
         check_max_age(self.max_age)
+        _flag("allow_debug", self.allow_debug)
+        _flag("spelled_out", self.spelled_out)
 
     def judge(
         self, document: AttestationDocument, instance_id: str, region: str | None
@@ -119,6 +120,7 @@ class AnyInstance:
 
     def __post_init__(self) -> None:
         check_max_age(self.max_age)
+        _flag("spelled_out", self.spelled_out)
 
     def judge(
         self, document: NitroTpmDocument, instance_id: str, region: str | None
@@ -428,13 +430,14 @@ def _first_match(
 
 def _measurement_sets(items: object, kind: type[_SetT]) -> tuple[_SetT, ...]:
     """L-7, L-8: at least one, all of one kind, and no two of one name."""
-    if not isinstance(items, Sequence) or isinstance(items, str) or not items:
+    given = tuple(items) if isinstance(items, Sequence) and not isinstance(items, str) else ()
+    if not given:  # our own copy: the caller's list may change
         raise InputError(
             "policyfile.empty",
             "a policy needs a list of at least one measurement set; to accept anything, say "
             "ANY_ENCLAVE or ANY_INSTANCE",
         )
-    sets = [item if isinstance(item, kind) else kind(item) for item in items]
+    sets = [item if isinstance(item, kind) else kind(item) for item in given]
     if len(sets) > 1:
         sets = [
             kind(item.pcrs, f"#{place}") if item.name is None else item

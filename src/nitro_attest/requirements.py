@@ -13,6 +13,8 @@ from nitro_attest.limits import MIN_NONCE_BYTES
 from nitro_attest.measurement_set import MeasurementSet, NitroTpmMeasurementSet
 from nitro_attest.policy import check_max_age
 
+_BYTES: Final = (bytes, bytearray, memoryview)
+
 
 class _Unchecked(bytes):
     """The type of UNCHECKED: an argument that was not given, as opposed to None or empty."""
@@ -130,8 +132,9 @@ class Requirements(Generic[_DocumentT]):
             notices.append(
                 Notice(
                     "freshness.unbound",
-                    "neither a nonce nor a maximum age was required; the document is "
-                    f"{age} old at the verification time",
+                    "neither a nonce nor a maximum age was required; the document was made "
+                    f"{abs(age)} {'after' if age < timedelta(0) else 'before'} the time of "
+                    "verification",
                 )
             )
         if self.nonce is not UNCHECKED and len(self.nonce) < MIN_NONCE_BYTES:
@@ -161,14 +164,19 @@ def _expected(name: str, code: str, value: object) -> bytes:
     """An expected value as the caller gave it; None and empty would otherwise fail open."""
     if value is UNCHECKED:
         return UNCHECKED
-    if not isinstance(value, (bytes, bytearray, memoryview)) or not bytes(value):
-        found = "empty" if isinstance(value, (bytes, bytearray, memoryview)) else repr(value)
+    # One copy, then the check: a bytearray may change in between.
+    try:
+        expected = bytes(memoryview(value)) if isinstance(value, _BYTES) else None
+    except ValueError:  # a released memoryview
+        expected = None
+    if not expected:
+        found = "empty" if expected == b"" else repr(value)
         raise InputError(
             code,
             f"the expected {name} is {found}; bytes were expected (leave the argument out to "
             "require none)",
         )
-    return bytes(value)
+    return expected
 
 
 def _value_failures(name: str, expected: bytes, found: bytes | None) -> list[PolicyFailure]:

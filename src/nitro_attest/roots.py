@@ -86,7 +86,11 @@ class TrustedRoots:
         Raises:
             InputError: ``input.root``: not that.
         """
-        return cls(_root_from_pem(pem.encode() if isinstance(pem, str) else pem))
+        if isinstance(pem, str):
+            pem = pem.encode(errors="replace")  # what is not ASCII is no PEM
+        if not isinstance(pem, bytes):
+            raise InputError("input.root", f"the root is {type(pem).__name__}; PEM was expected")
+        return cls(_root_from_pem(pem))
 
     @classmethod
     def from_partition(cls, partition: str) -> TrustedRoots:

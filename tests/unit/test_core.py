@@ -116,7 +116,7 @@ def test_every_code_has_a_whole_sentence_for_every_field(name):
     for field in FIELDS:
         out = ffi.new("nitro_sign1 *")
         out.error = {"field": getattr(lib, field), "index": 7, "found": 2**64 - 1, "offset": 5}
-        error = _core._format_error(getattr(lib, name), out, DOCUMENT, base=0)
+        error = _core._format_error(getattr(lib, name), out, DOCUMENT, 0, _core.DEFAULT_LIMITS)
         assert error.code == code_of(getattr(lib, name))
         assert error.code.partition(".")[0] in error.families
         assert error.offset == 5
@@ -129,7 +129,7 @@ def test_no_sentence_is_left_over_and_none_asks_for_what_is_not_given():
     assert _core._SENTENCES.keys() <= codes
     for sentence in _core._SENTENCES.values():
         asked = {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
-        assert asked <= {"found", "field", "index", "text"}
+        assert asked <= {"found", "field", "index", "text", "limit"}
 
 
 @pytest.mark.parametrize(

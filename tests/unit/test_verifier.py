@@ -9,17 +9,20 @@ from nitro_attest import (
     ANY_ENCLAVE,
     UNCHECKED,
     AnyEnclave,
+    AnyInstance,
     Attestation,
     ChainError,
     InputError,
     Limits,
     NitroAttestError,
+    NitroTpmPolicy,
     Policy,
     PolicyError,
     TrustedRoots,
     Verifier,
     verify,
 )
+from nitro_attest.testing import FAULTS
 
 ZERO = bytes(48)
 
@@ -316,3 +319,71 @@ def test_load_public_key_reads_subject_public_key_info_and_refuses_the_rest(fake
 def test_a_chain_error_is_not_a_policy_error(fake_document, fake, when):
     with pytest.raises(ChainError):
         verify(fake_document, fake.root_pem, at=when + timedelta(days=1))
+
+
+class Hollow(dict):
+    """A mapping that says it holds something and gives nothing."""
+
+    def __len__(self):
+        return 1
+
+    def items(self):
+        return ()
+
+
+class HollowList(list):
+    """The same as a list."""
+
+    def __len__(self):
+        return 1
+
+
+def test_what_looks_full_and_gives_nothing_is_an_empty_policy(fake_document):
+    assert code_of(verify, fake_document, policy=Hollow()) == "policyfile.empty"
+    assert code_of(Policy, HollowList()) == "policyfile.empty"
+
+
+def test_a_released_memoryview_as_an_expected_value_is_an_input_error(fake_document):
+    view = memoryview(b"n" * 16)
+    view.release()
+    assert code_of(verify, fake_document, nonce=view) == "input.nonce"
+
+
+@pytest.mark.parametrize("age", [60, timedelta(0)])
+def test_x23_no_policy_takes_a_maximum_age_that_is_no_positive_duration(age):
+    sets = [{4: b"\1" * 48}]
+    assert code_of(Policy, sets, max_age=age) == "input.time"
+    assert code_of(NitroTpmPolicy, sets, max_age=age) == "input.time"
+    assert code_of(AnyInstance, max_age=age) == "input.time"
+
+
+@pytest.mark.parametrize("size", [-1, 65537, 1.0, True, None])
+def test_a_cache_size_out_of_range_is_refused(size):
+    assert code_of(Verifier, policy=ANY_ENCLAVE, cache_size=size) == "input.limits"
+
+
+def test_a_failure_says_what_was_expected_and_what_was_found(fake, when):
+    document = fake.document(at=when, nonce=b"\1\2")
+    with pytest.raises(PolicyError) as caught:
+        verify(document, fake.root_pem, at=when, nonce=b"n" * 16, user_data=b"u")
+    nonce, user_data = caught.value.failures
+    assert (nonce.expected, nonce.found) == ((b"n" * 16).hex(), "0102")
+    assert (user_data.expected, user_data.found) == ("75", None)
+
+
+def test_a_document_from_within_the_clock_skew_is_not_said_to_have_a_negative_age(
+    fake_document, roots, when
+):
+    result = Verifier(roots, policy=ANY_ENCLAVE).verify(
+        fake_document, at=when - timedelta(seconds=30)
+    )
+    assert "0:00:30 after the time of verification" in result.warnings[0].message
+
+
+@pytest.mark.parametrize("kind", ["enclave", "nitrotpm"])
+def test_t3_the_kind_is_judged_by_both_names_even_where_names_only_warn(fake, roots, when, kind):
+    for name, fault in FAULTS.items():
+        if fault.rule == "T-3" and fault.document.get("kind", "enclave") == kind:
+            verifier = Verifier(roots, policy=ANY_ENCLAVE, consistency="warn")
+            document = fake.document(at=when, fault=name)
+            assert code_of(verifier.verify, document, at=when) == fault.code

@@ -110,6 +110,8 @@ def line_count(name: str) -> int | None:
 
 def _open(name: str) -> AbstractContextManager[BinaryIO]:
     if name == "-":
+        if sys.stdin is None:
+            raise InputError("input.file", "standard input is closed")
         return nullcontext(sys.stdin.buffer)
     try:
         return Path(name).open("rb")

@@ -17,7 +17,7 @@ from nitro_attest.cli.render import report
 from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.enclave.client import fetch
 from nitro_attest.enclave.transport import DEFAULT_PORT
-from nitro_attest.errors import EnclaveError, NitroAttestError
+from nitro_attest.errors import EnclaveError, InputError, NitroAttestError
 from nitro_attest.policy import AnyEnclave
 from nitro_attest.verifier import Verifier
 
@@ -85,9 +85,14 @@ def command(
         attestation = verifier.verify(fetched.document, nonce=fetched.nonce)
     except NitroAttestError as error:
         return refuse(source, error, as_json, verified=False)
-    if save is not None:
-        save.write_bytes(fetched.document)
     report(source, attestation, as_json)
+    if save is not None:
+        try:
+            save.write_bytes(fetched.document)
+        except OSError as error:
+            raise InputError(
+                "input.file", f"cannot write {str(save)!r}: {error.strerror}"
+            ) from error
     return 0
 
 

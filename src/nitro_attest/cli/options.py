@@ -40,7 +40,10 @@ def pcr_pin(value: str) -> tuple[int, str]:
 def duration(value: str) -> timedelta:
     """A positive duration such as ``90s``, ``10m``, ``1h30m`` or ``2d``."""
     parts = re.findall(r"([0-9]{1,9})([smhd])", value)
-    total = sum((timedelta(**{_UNITS[u]: int(n)}) for n, u in parts), timedelta())
+    try:
+        total = sum((timedelta(**{_UNITS[u]: int(n)}) for n, u in parts), timedelta())
+    except OverflowError:
+        raise click.BadParameter(f"{value!r} is longer than any calendar") from None
     if not total or "".join(n + u for n, u in parts) != value:
         raise click.BadParameter(f"{value!r} is not a duration such as 90s, 10m, 1h30m or 2d")
     return total

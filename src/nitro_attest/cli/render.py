@@ -80,7 +80,9 @@ def _time(moment: datetime) -> str:
 
 
 def _age(time_source: str, age: timedelta) -> str:
-    return "" if time_source == "document" else f", {age} before the verification time"
+    if time_source == "document":
+        return ""
+    return f", {abs(age)} {'after' if age < timedelta(0) else 'before'} the verification time"
 
 
 def _expected_indices(attestation: Result) -> tuple[int, ...]:

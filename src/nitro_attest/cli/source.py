@@ -56,6 +56,8 @@ def _read(name: str, largest: int) -> bytes:
     """Reads a file, or stdin for ``-``: at most one byte more than the largest that is wanted."""
     try:
         if name == "-":
+            if sys.stdin is None:
+                raise InputError("input.file", "standard input is closed")
             return sys.stdin.buffer.read(largest + 1)
         with Path(name).open("rb") as file:
             return file.read(largest + 1)
