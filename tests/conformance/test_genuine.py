@@ -1,7 +1,9 @@
 """Documents that AWS hardware made, and documents that only look like it."""
 
+import os
 from collections import Counter
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +86,14 @@ def test_the_document_time_is_the_signed_one(genuine):
     document, made = genuine
     assert verify(document, at="document").verified_at == made
     assert verify(document, at=made.astimezone(timezone(timedelta(hours=9)))).verified_at == made
+
+
+def test_c17_every_document_that_an_emulator_made_is_refused_by_name():
+    folder = Path(os.environ.get("NITRO_ATTEST_CORPUS", "")).parent / "emulated"
+    documents = sorted(folder.glob("*.cbor")) if "NITRO_ATTEST_CORPUS" in os.environ else []
+    if not documents:
+        pytest.skip("NITRO_ATTEST_CORPUS has no sibling folder emulated: its documents unread")
+    for path in documents:
+        with pytest.raises(FormatError, match="QEMU") as refused:
+            verify(path.read_bytes(), at="document", allow_debug=True)
+        assert refused.value.code == "cose.protected"
