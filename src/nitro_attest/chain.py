@@ -81,6 +81,8 @@ class Paths:
         """
         if certificate in cabundle:
             raise ChainError("chain.order", "the signing certificate stands in the cabundle itself")
+        if len(set(cabundle)) != len(cabundle):
+            raise ChainError("chain.loop", "a certificate stands twice in the cabundle")
         leaf = read_certificate(certificate, "the signing certificate")
         check_signer(leaf)
         root, issuers = self.issuers(cabundle)
@@ -90,8 +92,6 @@ class Paths:
 
     def _walk_issuers(self, cabundle: tuple[bytes, ...]) -> tuple[Root, tuple[Certificate, ...]]:
         """The same for the issuers alone, down to the one that signs documents' certificates."""
-        if len(set(cabundle)) != len(cabundle):
-            raise ChainError("chain.loop", "a certificate stands twice in the cabundle")
         root = self._roots.find(cabundle[0])
         path = tuple(
             root.certificate if root is not None and position == 0 else _read_issuer(der, position)
@@ -170,12 +170,12 @@ def _check_link(
     They are decoded here, for 25 us a name, only to explain a link that does not hold: where the
     certificates stand in a wrong order, that explains every other fault.
     """
+    if not parent.parsed.subject.rdns:
+        raise ChainError("chain.name", f"{parent.label} has no name, so it can be no issuer")
     fault = _path_length_fault(parent, further_authorities) or _key_identifier_fault(parent, child)
     if fault is not None:
         _check_names(parent, child, path)
         raise fault
-    if not parent.parsed.subject.rdns:
-        raise ChainError("chain.name", f"{parent.label} has no name, so it can be no issuer")
     _check_signature(parent, child, path)
 
 

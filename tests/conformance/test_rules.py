@@ -1,11 +1,14 @@
 """Every rule, from both sides: what breaks it is refused with its code, what may be is accepted."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from nitro_attest import errors, parse_unverified, verify
 from nitro_attest.testing import FAULTS, VARIANTS, FakeNitro
+from nitro_attest.testing.pki import basic_constraints
+from reference.paths import certificates_of, document
 
 # Rules that say "must reject", and those with an option that decides.
 RULES = {
@@ -116,3 +119,19 @@ def test_x4_a_document_under_one_fake_root_is_refused_under_another(fake, when):
     assert error.code == "chain.untrusted_root"
     error = refusal(fake.document(at=when), at=when, root_pem=None)
     assert error.code == "chain.untrusted_root"
+
+
+def test_x6_a_certificate_twice_is_reported_before_what_is_wrong_with_one(fake, when):
+    cabundle, _ = certificates_of(fake, when)
+    doubled = document(fake, when, cabundle=[*cabundle, cabundle[1]], certificate=bytes(64))
+    assert refusal(doubled, fake.root_pem, at=when).code == "chain.loop"
+
+
+def test_x7_a_ca_without_a_name_is_reported_before_the_length_of_its_path(fake, when):
+    root, regional, zonal, instance, _ = fake._pki.path(when, fake.module_id)
+    no_name = b"\x30\x00"
+    shorter = (basic_constraints(ca=True, path_length=0), *regional.extensions[1:])
+    nameless = replace(regional, subject=no_name, extensions=shorter)
+    cabundle = [form.der for form in (root, nameless, replace(zonal, issuer=no_name), instance)]
+    made = document(fake, when, cabundle=cabundle)
+    assert refusal(made, fake.root_pem, at=when).code == "chain.name"
