@@ -2,7 +2,7 @@
 
     python tools/make_vectors.py              write
     python tools/make_vectors.py --check      compare; exit 1 where a file is not as it would be
-    python tools/make_vectors.py --ask        ask the oracles again instead of keeping their answers
+    python tools/make_vectors.py --ask GROUP  ask the oracles about a file's cases again
 
 Keys, serial numbers and signatures follow from a seed, times are fixed. What the oracles said
 depends on their versions, so it is kept from the files as long as the question is the same.
@@ -13,10 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from vectors import images, policy_files
 from vectors.case import Case
 from vectors.suite import ABOUT, all_cases
 from vectors.workshop import roots
@@ -30,10 +31,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Writes the conformance vectors.")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files are")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    parser.add_argument("--ask", action="store_true", help="ask the oracles again")
+    parser.add_argument(
+        "--ask",
+        choices=ABOUT,
+        action="append",
+        default=[],
+        help="ask again about this file's cases",
+    )
     options = parser.parse_args()
     different = []
-    for name, content in made(options.folder, ask=options.ask):
+    for name, content in made(options.folder, options.ask):
         path = options.folder / name
         if not options.check:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,45 +52,48 @@ def main() -> int:
     return 1 if different else 0
 
 
-def made(folder: Path, *, ask: bool) -> Iterator[tuple[str, bytes]]:
-    """Every file of the suite but the schema, which is written by hand.
+def made(folder: Path, ask: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Every file of the suite but the schemas, which are written by hand.
 
     Args:
         folder: Where to find what the oracles said.
-        ask: Ask them again instead.
+        ask: The groups that they are asked about again instead.
     """
     for name, pem in roots().items():
         yield f"roots/{name}.pem", pem
+    for name, document in policy_files.DOCUMENTS.items():
+        yield f"{policy_files.FILES}/{name}.bin", document
     cases = all_cases()
-    answers, asked = _recorded(folder)
-    if ask:
-        answers, asked = _ask(cases)
     for group, about in ABOUT.items():
-        content = {
-            "schema": "nitro-attest-vectors/1",
-            "group": group,
-            "about": about,
-            "asked": asked,
-            "cases": [_with_oracles(case, answers) for case in cases if case.group == group],
-        }
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        yield f"{group}.json", f"{text}\n".encode()
+        of_group = [case for case in cases if case.group == group]
+        answers, asked = _ask(of_group) if group in ask else _recorded(folder / f"{group}.json")
+        yield _file(
+            "nitro-attest-vectors/1",
+            group,
+            about=about,
+            asked=asked,
+            cases=[_with_oracles(case, answers) for case in of_group],
+        )
+    measured = [case.to_json() for case in images.cases()]
+    yield _file("nitro-attest-image-vectors/1", "image", about=images.ABOUT, cases=measured)
+
+
+def _file(schema: str, group: str, **members: Any) -> tuple[str, bytes]:
+    content = {"schema": schema, "group": group} | members
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    return f"{group}.json", f"{text}\n".encode()
 
 
 def _question(case: dict[str, Any]) -> tuple[str, ...]:
     return case["id"], case["root"], case["time"], case["document"]["sha256"]
 
 
-def _recorded(folder: Path) -> tuple[dict[tuple[str, ...], list[Any]], dict[str, str]]:
-    """What the oracles said when they were last asked, and who they were."""
-    answers, asked = {}, {}
-    for group in ABOUT:
-        path = folder / f"{group}.json"
-        if path.exists():
-            content = json.loads(path.read_text())
-            asked = content["asked"]
-            answers |= {_question(case): case["oracles"] for case in content["cases"]}
-    return answers, asked
+def _recorded(path: Path) -> tuple[dict[tuple[str, ...], list[Any]], dict[str, str]]:
+    """What the oracles said when they were last asked about this file, and who they were."""
+    if not path.exists():
+        return {}, {}
+    content = json.loads(path.read_text())
+    return {_question(case): case["oracles"] for case in content["cases"]}, content["asked"]
 
 
 def _ask(cases: list[Case]) -> tuple[dict[tuple[str, ...], list[Any]], dict[str, str]]:
@@ -102,7 +112,7 @@ def _with_oracles(case: Case, answers: dict[tuple[str, ...], list[Any]]) -> dict
     content = case.to_json()
     said = answers.get(_question(content))
     if said is None:
-        raise SystemExit(f"the oracles have not been asked about {case.id}: run with --ask")
+        raise SystemExit(f"nobody has been asked about {case.id}: run with --ask {case.group}")
     agreeing = [saying["oracle"] for saying in said if saying["agrees"]]
     judges = [oracle for oracle in agreeing if oracle in case.judged_by]
     if case.genuine and case.code is None:

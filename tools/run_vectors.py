@@ -1,6 +1,8 @@
 """Runs any verifier over the conformance vectors and says where it differs from them.
 
     python tools/run_vectors.py --cmd 'other-tool {doc} {root} {time}'
+    python tools/run_vectors.py --policy-cmd 'other-tool {doc} {root} {time} {policy}'
+    python tools/run_vectors.py --image-cmd 'other-tool {image}'
     python tools/run_vectors.py --adapter 'python tools/adapters/nitro_attest_adapter.py'
 
 A command is run once for each case and accepts with exit code 0. An adapter is started once and
@@ -24,18 +26,19 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "fixtures" / "vectors" / "conformance"
-SCHEMA: Final = "nitro-attest-vectors/1"
+SCHEMAS: Final = ("nitro-attest-vectors/1", "nitro-attest-image-vectors/1")
 PROTOCOL: Final = 1
 CANNOT_RUN: Final = (126, 127)
 SHELL_SAYS_KILLED: Final = range(129, 193)
 
 Case = dict[str, Any]
 Verdict = tuple[str, str | None]
-"""``accept``, ``reject``, ``crash`` or ``unsupported``; and the code, where there is one."""
+"""``accept``, ``reject``, ``mismeasure``, ``crash`` or ``unsupported``; and the code, if any."""
 
 Judge = Callable[[Case], Verdict]
 
@@ -52,62 +55,85 @@ def load(folder: Path, groups: list[str] | None, rules: list[str] | None) -> Ite
     """The cases of these groups and about these rules (None: all), with document and root."""
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content.get("schema") != SCHEMA or (groups and content["group"] not in groups):
+        if content.get("schema") not in SCHEMAS or (groups and content["group"] not in groups):
             continue
         for case in content["cases"]:
             if not rules or case["rules"][0] in rules:
-                root = (folder / "roots" / f"{case['root']}.pem").read_text()
-                raw = document(folder, case)
-                yield case | {"group": content["group"], "raw": raw, "pem": root}
+                read = {"group": content["group"], "raw": judged(folder, case)}
+                if "root" in case:
+                    read["pem"] = (folder / "roots" / f"{case['root']}.pem").read_text()
+                yield case | read
 
 
-def document(folder: Path, case: Case) -> bytes:
-    """The raw document of a case.
+def judged(folder: Path, case: Case) -> bytes:
+    """The raw document or image of a case.
 
     Raises:
         SuiteError: It is not the one that the case was made with.
     """
-    stored: dict[str, str] = case["document"]
+    what = "image" if "image" in case else "document"
+    stored: dict[str, str] = case[what]
     if "file" in stored:
         raw = (folder / stored["file"]).read_bytes()
     else:
         raw = base64.b64decode(stored["base64"], validate=True)
     if hashlib.sha256(raw).hexdigest() != stored["sha256"]:
-        raise SuiteError(f"the document of {case['id']} is not the one that was stored")
+        raise SuiteError(f"the {what} of {case['id']} is not the one that was stored")
     return raw
 
 
 def question(case: Case) -> dict[str, Any]:
     """What a verifier is told of a case: all but what must come out."""
-    return {
-        "protocol": PROTOCOL,
-        "id": case["id"],
-        "document": base64.b64encode(case["raw"]).decode(),
-        "root": case["pem"],
-        "time": case["time"],
-        "policy": case["policy"],
-    }
+    raw = base64.b64encode(case["raw"]).decode()
+    asked = {"protocol": PROTOCOL, "id": case["id"], "time": case["time"]}
+    if "image" in case:
+        return asked | {"image": raw, "ignore_crc": case["ignore_crc"]}
+    asked |= {"document": raw, "root": case["pem"], "policy": case["policy"]}
+    if "policy_file" in case:
+        file = case["policy_file"]
+        content = base64.b64encode(policy_file(file)).decode()
+        chosen = {name: file[name] for name in ("enclave_name", "pcr_index")}
+        asked["policy_file"] = {"base64": content} | chosen
+    return asked
+
+
+def policy_file(stored: dict[str, Any]) -> bytes:
+    """The bytes of a policy file."""
+    if "text" in stored:
+        return str(stored["text"]).encode()
+    return base64.b64decode(stored["base64"], validate=True)
+
+
+def kind_of(case: Case) -> str:
+    """Which command a case is for."""
+    return "image" if "image" in case else "policy" if "policy_file" in case else "document"
 
 
 @contextmanager
-def command(template: str, timeout: float) -> Iterator[Judge]:
-    """A command that is run for each case."""
-    words = shlex.split(template)
+def command(templates: dict[str, str | None], timeout: float) -> Iterator[Judge]:
+    """Commands by the kind of case, one of which is run for each case."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 
         def judge(case: Case) -> Verdict:
-            (folder / "document.bin").write_bytes(case["raw"])
-            (folder / "root.pem").write_text(case["pem"])
-            (folder / "case.json").write_text(json.dumps(question(case)))
-            values = {
-                "{doc}": str(folder / "document.bin"),
-                "{root}": str(folder / "root.pem"),
-                "{time}": case["time"],
-                "{kind}": case["policy"]["kind"],
-                "{case}": str(folder / "case.json"),
-            }
-            return _exit(_fill(words, values), timeout), None
+            contents = {"case": json.dumps(question(case)).encode()}
+            values = {"{time}": case["time"] or ""}
+            if "image" in case:
+                contents["image"] = case["raw"]
+            else:
+                contents |= {"doc": case["raw"], "root": case["pem"].encode()}
+                values["{kind}"] = case["policy"]["kind"]
+            if "policy_file" in case:
+                contents["policy"] = policy_file(case["policy_file"])
+            for name, content in contents.items():
+                (folder / name).write_bytes(content)
+                values[f"{{{name}}}"] = str(folder / name)
+            words = _fill(shlex.split(templates[kind_of(case)] or ""), values)
+            result, printed = _exit(words, timeout)
+            # A policy file is put to the test by a document, an image by what is printed of it.
+            measured = case["expected"]["measurements"] if "image" in case else []
+            values_missing = (pcr not in printed for one in measured for pcr in one.values())
+            return "mismeasure" if result == "accept" and any(values_missing) else result, None
 
         yield judge
 
@@ -118,20 +144,22 @@ def _fill(words: list[str], values: dict[str, str]) -> list[str]:
     ]
 
 
-def _exit(words: list[str], timeout: float) -> str:
+def _exit(words: list[str], timeout: float) -> tuple[str, str]:
+    """How a command ended, and what it printed, in lower case."""
     try:
         run = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired:
-        return "crash"
+        return "crash", ""
     except OSError as error:
         raise VerifierError(f"{words[0]}: {error}") from None
     if run.returncode in CANNOT_RUN:
         raise VerifierError(f"{shlex.join(words)}: exit code {run.returncode}")
     if run.returncode < 0 or run.returncode in SHELL_SAYS_KILLED:
-        return "crash"
-    return "accept" if run.returncode == 0 else "reject"
+        return "crash", ""
+    printed = run.stdout.decode(errors="replace").lower()
+    return "accept" if run.returncode == 0 else "reject", printed
 
 
 class Adapter:
@@ -162,7 +190,7 @@ class Adapter:
         if not line:
             self.stop()
             return "crash", None
-        return _answer(line, case["id"])
+        return _answer(line, case)
 
     def _start(self) -> subprocess.Popen[str]:
         try:
@@ -196,10 +224,13 @@ class Adapter:
                 process.stdin.close()
 
 
-def _answer(line: str, name: str) -> Verdict:
+def _answer(line: str, case: Case) -> Verdict:
+    name, measured = case["id"], case["expected"].get("measurements")
     try:
         said = json.loads(line)
         if said["id"] == name and said["result"] in ("accept", "reject", "unsupported"):
+            if said["result"] == "accept" and measured and said.get("measurements") != measured:
+                return "mismeasure", None
             return said["result"], said.get("code")
     except (ValueError, KeyError, TypeError):
         pass
@@ -216,21 +247,31 @@ def adapter(template: str, timeout: float) -> Iterator[Judge]:
         running.stop()
 
 
-def understood(options: argparse.Namespace) -> set[str] | None:
-    """The features that a verifier can be told of; None for all."""
-    if options.adapter or "{case}" in options.cmd:
-        return None
-    features = set(options.features.split(",")) - {""}
-    return features | ({"nitrotpm"} if "{kind}" in options.cmd else set())
+def untold(options: argparse.Namespace, case: Case) -> set[str]:
+    """The features of a case, or its kind, that the verifier cannot be told of."""
+    template = commands(options)[kind_of(case)]
+    if options.adapter or (template and "{case}" in template):
+        return set()
+    if template is None:
+        return {f"{kind_of(case)} cases"}
+    told = set(options.features.split(",")) | ({"nitrotpm"} if "{kind}" in template else set())
+    return set(case["features"]) - told
 
 
-def run(cases: list[Case], judge: Judge, features: set[str] | None, *, codes: bool) -> Case:
+def commands(options: argparse.Namespace) -> dict[str, str | None]:
+    """The commands by the kind of case."""
+    return {"document": options.cmd, "policy": options.policy_cmd, "image": options.image_cmd}
+
+
+def run(
+    cases: list[Case], judge: Judge, lacking: Callable[[Case], set[str]], *, codes: bool
+) -> Case:
     """Asks about all cases and sorts the answers.
 
     Args:
         cases: What to ask about.
         judge: Whom to ask.
-        features: What it can be told of; None for everything.
+        lacking: What of a case it cannot be told of.
         codes: Compare the codes of refusals too.
 
     Returns:
@@ -240,12 +281,13 @@ def run(cases: list[Case], judge: Judge, features: set[str] | None, *, codes: bo
     wrong: dict[str, list[Case]] = {
         "accepts_wrongly": [],
         "rejects_wrongly": [],
+        "mismeasures": [],
         "crashes": [],
         "other_code": [],
     }
     not_run: Counter[str] = Counter()
     for case in cases:
-        missing = set() if features is None else set(case["features"]) - features
+        missing = lacking(case)
         result, code = ("unsupported", None) if missing else judge(case)
         if result == "unsupported":
             not_run[", ".join(sorted(missing)) or "unsupported"] += 1
@@ -264,6 +306,8 @@ def run(cases: list[Case], judge: Judge, features: set[str] | None, *, codes: bo
         }
         if result == "crash":
             wrong["crashes"].append(entry)
+        elif result == "mismeasure":
+            wrong["mismeasures"].append(entry)
         elif result != expected["result"]:
             wrong[f"{result}s_wrongly"].append(entry)
         elif codes and code != expected["code"]:
@@ -276,6 +320,7 @@ def run(cases: list[Case], judge: Judge, features: set[str] | None, *, codes: bo
 HEADINGS: Final = {
     "accepts_wrongly": "Accepts what must be refused",
     "rejects_wrongly": "Refuses what must be accepted",
+    "mismeasures": "Accepts, and measures or demands other values",
     "crashes": "Crashes, or does not answer in time",
     "other_code": "Refuses with another code",
 }
@@ -298,9 +343,10 @@ def table(report: Case) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Runs a verifier over the conformance vectors.")
-    who = parser.add_mutually_exclusive_group(required=True)
-    who.add_argument("--cmd", help="with {doc} {root} {time} {kind} {case}; exit 0 accepts")
-    who.add_argument("--adapter", help="a process that answers one JSON object per line")
+    parser.add_argument("--cmd", help="with {doc} {root} {time} {kind} {case}; exit 0 accepts")
+    parser.add_argument("--policy-cmd", help="the same with {policy}, for policy files")
+    parser.add_argument("--image-cmd", help="with {image} {case}; exit 0, and prints the PCRs")
+    parser.add_argument("--adapter", help="a process that answers one JSON object per line")
     parser.add_argument("--vectors", type=Path, default=FOLDER, help="folder of the case files")
     parser.add_argument("--group", action="append", help="only this file's cases (repeatable)")
     parser.add_argument("--rule", action="append", help="only cases about this rule (repeatable)")
@@ -308,13 +354,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--codes", action="store_true", help="compare the codes of refusals too")
     parser.add_argument("--timeout", type=float, default=10, help="seconds per case (10)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if bool(options.adapter) == any(commands(options).values()):
+        parser.error("commands or an adapter are needed, and not both")
+    return options
 
 
 def main() -> int:
     """Runs the cases; the exit code."""
     options = _options()
-    start = command if options.cmd else adapter
     try:
         cases = list(load(options.vectors, options.group, options.rule))
         if not cases:
@@ -323,8 +371,12 @@ def main() -> int:
         print(f"cannot read the vectors: {error}", file=sys.stderr)
         return 2
     try:
-        with start(options.cmd or options.adapter, options.timeout) as judge:
-            report = run(cases, judge, understood(options), codes=options.codes)
+        with (
+            adapter(options.adapter, options.timeout)
+            if options.adapter
+            else command(commands(options), options.timeout)
+        ) as judge:
+            report = run(cases, judge, partial(untold, options), codes=options.codes)
     except VerifierError as error:
         print(f"cannot run the verifier: {error}", file=sys.stderr)
         return 2

@@ -23,10 +23,12 @@ FOLDER = FIXTURES / "vectors/conformance"
 TOOLS = ROOT / "tools"
 ADAPTER = TOOLS / "adapters/nitro_attest_adapter.py"
 SCHEMA = json.loads((FOLDER / "schema.json").read_text())
+IMAGE_SCHEMA = json.loads((FOLDER / "image-schema.json").read_text())
+IMAGES = json.loads((FOLDER / "image.json").read_text())
 FILES = {
     path.stem: json.loads(path.read_text())
     for path in sorted(FOLDER.glob("*.json"))
-    if path.stem != "schema"
+    if path.stem not in ("schema", "image-schema", "image")
 }
 CASES = {case["id"]: case for content in FILES.values() for case in content["cases"]}
 CHAIN_FAMILIES = ("cert", "chain")
@@ -61,6 +63,15 @@ def report_of(*arguments):
 def test_every_file_is_as_its_schema_says(group):
     assert FILES[group]["group"] == group
     assert valid(FILES[group], SCHEMA)
+
+
+def test_the_images_are_as_their_schema_says():
+    assert valid(IMAGES, IMAGE_SCHEMA)
+    assert len({case["id"] for case in IMAGES["cases"]}) == len(IMAGES["cases"]) >= 80
+    for name in IMAGE_SCHEMA["$defs"]["case"]["required"]:
+        content = copy.deepcopy(IMAGES)
+        del content["cases"][0][name]
+        assert not valid(content, IMAGE_SCHEMA), name
 
 
 @pytest.mark.parametrize("name", SCHEMA["$defs"]["case"]["required"])
@@ -139,7 +150,7 @@ def test_both_kinds_are_there_in_both_forms_of_the_payload():
 
 
 def test_genuine_documents_of_both_forms_anchor_the_suite():
-    anchors = [case for case in CASES.values() if "file" in case["document"]]
+    anchors = [case for case in FILES["genuine"]["cases"] if "file" in case["document"]]
     assert {raw(case)[10] for case in anchors if accepts(case)} == {0xA9, 0xBF}
     ends = {case["id"].partition("@")[2] for case in anchors if not accepts(case)}
     assert ends >= {"one-s-late", "root-fake", "root-aws-us-gov", "debug"}
@@ -173,7 +184,7 @@ def test_only_who_agrees_and_can_judge_the_matter_counts_as_a_judge():
     for case in CASES.values():
         agreeing = {said["oracle"] for said in case["oracles"] if said["agrees"]}
         assert set(case["judges"]) <= agreeing | {"aws"}, case["id"]
-        if accepts(case) and case["rules"][0].startswith(("P-", "M-", "T-", "policy")):
+        if accepts(case) and case["rules"][0].startswith(("P-", "M-", "T-", "L-", "policy")):
             assert set(case["judges"]) <= {"aws"}, case["id"]
         if not accepts(case) and agreeing:
             assert set(case["judges"]) == agreeing, case["id"]
@@ -188,10 +199,10 @@ def test_what_the_oracles_say_is_what_they_were_asked(monkeypatch):
     monkeypatch.syspath_prepend(TOOLS)
     from vectors import oracles, suite, workshop
 
-    (asked,) = {content["asked"]["openssl"] for content in FILES.values()}
+    (asked,) = {content["asked"]["openssl"].rpartition(".")[0] for content in FILES.values()}
     here = oracles.versions()["openssl"]
-    if here.split(".")[:2] != asked.split(".")[:2]:
-        pytest.skip(f"OpenSSL {here} is here, and {asked} was asked: its answers are not compared")
+    if here.rpartition(".")[0] != asked:
+        pytest.skip(f"OpenSSL {here} is here, {asked} was asked: its answers are not compared")
     roots = workshop.roots()
     for case in suite.all_cases()[::16]:
         assert oracles.ask(case, roots) == CASES[case.id]["oracles"], case.id
@@ -200,21 +211,20 @@ def test_what_the_oracles_say_is_what_they_were_asked(monkeypatch):
 # That we pass them.
 
 
-@pytest.mark.parametrize("group", FILES)
+@pytest.mark.parametrize("group", [*FILES, "image"])
 def test_we_answer_every_case_with_its_code(group):
     answer = runpy.run_path(str(ADAPTER))["answer"]
-    for case in FILES[group]["cases"]:
-        pem = (FOLDER / "roots" / f"{case['root']}.pem").read_text()
-        document = base64.b64encode(raw(case)).decode()
-        question = {key: case[key] for key in ("id", "time", "policy")}
-        said = answer(question | {"document": document, "root": pem})
-        found = {key: said.get(key, [] if key == "warnings" else None) for key in case["expected"]}
+    runner = runpy.run_path(str(TOOLS / "run_vectors.py"))
+    for case in runner["load"](FOLDER, [group], None):
+        said = answer(runner["question"](case))
+        absent = {"warnings": [], "measurements": []}
+        found = {key: said.get(key, absent.get(key)) for key in case["expected"]}
         assert found == case["expected"], case["id"]
 
 
 def test_we_pass_as_an_adapter():
     report = report_of("--adapter", shlex.join([sys.executable, str(ADAPTER)]), "--codes")
-    assert report["run"] == report["right"] == len(CASES)
+    assert report["run"] == report["right"] == len(CASES) + len(IMAGES["cases"])
 
 
 def test_we_pass_as_a_command():
@@ -223,6 +233,56 @@ def test_we_pass_as_a_command():
     some += [word for group in ("envelope", "instance", "policy") for word in ("--group", group)]
     report = report_of("--cmd", f"{command} --kind {{kind}}", "--features", "document-time", *some)
     assert report["cases"] == report["run"] == report["right"] >= 6
+
+
+def test_we_pass_as_commands_for_images_and_policy_files():
+    tool = f"{sys.executable} -m nitro_attest"
+    verify = f"{tool} verify {{doc}} --root {{root}} --at {{time}} --kind {{kind}}"
+    some = [word for rule in ("L-2", "M-3", "T-6", "F-4", "S-1") for word in ("--rule", rule)]
+    report = report_of(
+        *("--policy-cmd", f"{verify} --policy {{policy}}", "--image-cmd", f"{tool} eif {{image}}"),
+        *some,
+    )
+    told = {"enclave-name": 6}
+    assert report["right"] == report["run"] == report["cases"] - sum(told.values())
+    assert report["not_run"] == told
+
+
+def test_every_rule_of_images_and_policy_files_has_both_outcomes():
+    cases = [*IMAGES["cases"], *FILES["policy-file"]["cases"]]
+    outcomes = {(case["rules"][0], accepts(case)) for case in cases}
+    both = {
+        *("L-1", "L-2", "L-3", "L-4", "L-6", "L-7", "L-8", "M-3", "M-9", "T-6"),
+        *("F-1", "F-2", "F-3", "F-4", "F-5", "F-6", "S-2"),
+    }
+    # L-5, M-4 to M-6, F-8 and S-3 to S-5 refuse nothing; whom S-1 does not refuse, S-2 accepts.
+    accepted = {"L-5", "M-4", "M-5", "M-6", "F-8", "S-3", "S-4", "S-5"}
+    assert {rule for rule, good in outcomes if good} == both | accepted
+    assert {rule for rule, good in outcomes if not good} == both | {"S-1", "T-2"}
+
+
+def test_a_tool_that_measures_otherwise_is_found_out():
+    lies = shlex.join([sys.executable, "-c", f"print({'00' * 48!r})"])
+    report = report_of("--image-cmd", f"{lies} {{image}}", "--rule", "M-4", "--rule", "S-5")
+    assert {entry["id"] for entry in report["mismeasures"]} == {
+        *("M-4.one-ramdisk", "S-5.byte-strings")
+    }
+    assert report["run"] == 2
+    said = (
+        "import json; print(json.dumps({'id': json.loads(line)['id'], 'result': 'accept'}),"
+        " flush=True)"
+    )
+    report = report_of("--adapter", answers(said), "--group", "image")
+    measured = [case for case in IMAGES["cases"] if accepts(case)]
+    assert len(report["mismeasures"]) == len(measured)
+    assert len(report["accepts_wrongly"]) == report["cases"] - len(measured)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--cmd", "true", "--adapter", "true")])
+def test_commands_or_an_adapter_are_needed_and_not_both(arguments):
+    run = tool("run_vectors.py", *arguments)
+    assert run.returncode == 2
+    assert "not both" in run.stderr
 
 
 # The tools.
@@ -335,7 +395,9 @@ def test_a_document_that_was_changed_in_the_files_is_an_error(tmp_path):
 
 def test_the_page_counts_the_cases():
     page = (ROOT / "docs/reference/conformance.md").read_text()
-    rows = re.findall(r"^\| `(\w+)\.json` \|.*\| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", page, re.M)
+    rows = re.findall(
+        r"^\| `([\w-]+)\.json` \|.*\| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", page, re.M
+    )
     counted = {
         group: (
             len(content["cases"]),
@@ -343,7 +405,7 @@ def test_the_page_counts_the_cases():
             sum(not accepts(case) for case in content["cases"]),
             sum(not case["judges"] for case in content["cases"]),
         )
-        for group, content in FILES.items()
+        for group, content in (FILES | {"image": IMAGES}).items()
     }
     total = tuple(map(sum, zip(*counted.values(), strict=True)))
     assert {group: tuple(map(int, row)) for group, *row in rows} == counted
@@ -367,7 +429,11 @@ def test_the_page_counts_the_disagreements():
 def test_the_page_names_every_feature():
     page = (ROOT / "docs/reference/conformance.md").read_text()
     named = re.findall(r"^\| `([a-z-]+)` \| [^|]+ \|$", page, re.M)
-    assert set(named) == set(SCHEMA["$defs"]["case"]["properties"]["features"]["items"]["enum"])
+    features = [
+        schema["$defs"]["case"]["properties"]["features"]["items"]["enum"]
+        for schema in (SCHEMA, IMAGE_SCHEMA)
+    ]
+    assert set(named) == {name for names in features for name in names}
 
 
 def test_the_roots_of_aws_are_those_that_ship():

@@ -6,6 +6,7 @@ One JSON object per line on stdin, one per line on stdout: docs/reference/confor
 from __future__ import annotations
 
 import base64
+import io
 import json
 import sys
 from collections.abc import Mapping
@@ -16,27 +17,28 @@ from nitro_attest import (
     UNCHECKED,
     AnyEnclave,
     AnyInstance,
-    Attestation,
     NitroAttestError,
-    NitroTpmAttestation,
     NitroTpmPolicy,
     Policy,
     TrustedRoots,
     Verifier,
 )
+from nitro_attest.measurements import measure, parse_nitrotpm_policy, parse_policy
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     """Judges one case.
 
     Args:
-        question: ``id``, ``document`` (base64), ``root`` (PEM), ``time`` and ``policy``.
+        question: ``id``; ``document`` (base64), ``root`` (PEM), ``time`` and ``policy``, with or
+            without ``policy_file``; or ``image`` (base64), ``time`` and ``ignore_crc``.
 
     Returns:
-        ``id`` and ``result``; ``code``, ``class`` and ``message`` of a refusal; ``warnings``.
+        ``id`` and ``result``; ``code``, ``class`` and ``message`` of a refusal; ``warnings``, and
+        ``measurements`` of an image or a policy file.
     """
     try:
-        attestation = _verify(question)
+        said = _measure(question) if "image" in question else _verify(question)
     except NitroAttestError as error:
         return {
             "id": question["id"],
@@ -45,25 +47,54 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
             "class": type(error).__name__,
             "message": error.message,
         }
-    warnings = [notice.code for notice in attestation.warnings]
-    return {"id": question["id"], "result": "accept", "warnings": warnings}
+    return {"id": question["id"], "result": "accept"} | said
 
 
-def _verify(question: Mapping[str, Any]) -> Attestation | NitroTpmAttestation:
-    asked = question["policy"]
+def _measure(question: Mapping[str, Any]) -> dict[str, Any]:
+    time = question["time"]
+    measured = measure(
+        io.BytesIO(base64.b64decode(question["image"], validate=True)),
+        ignore_crc=question["ignore_crc"],
+        at=None if time is None else datetime.fromisoformat(f"{time[:-1]}+00:00"),
+    )
+    return {
+        "warnings": [notice.code for notice in measured.warnings],
+        "measurements": [_named(measured.measurements())],
+    }
+
+
+def _named(pcrs: Mapping[int, bytes]) -> dict[str, str]:
+    return {str(index): value.hex() for index, value in pcrs.items()}
+
+
+def _verify(question: Mapping[str, Any]) -> dict[str, Any]:
+    asked, file = question["policy"], question.get("policy_file")
+    policy = _policy(asked) if file is None else _policy_of(file, asked["kind"])
     verifier = Verifier(
         TrustedRoots.from_pem(question["root"]),
-        policy=_policy(asked),
+        policy=policy,
         clock_skew=timedelta(milliseconds=asked["clock_skew_ms"]),
     )
     judge = verifier.verify if asked["kind"] == "enclave" else verifier.verify_nitrotpm
-    return judge(
+    attestation = judge(
         base64.b64decode(question["document"], validate=True),
         nonce=_expected(asked["nonce"]),
         user_data=_expected(asked["user_data"]),
         public_key=_expected(asked["public_key"]),
         at=_time(question["time"]),
     )
+    said = {"warnings": [notice.code for notice in attestation.warnings]}
+    if isinstance(policy, (Policy, NitroTpmPolicy)):
+        said["measurements"] = [_named(one.pcrs) for one in policy.measurements]
+    return said
+
+
+def _policy_of(file: Mapping[str, Any], kind: str) -> Policy | NitroTpmPolicy:
+    content = base64.b64decode(file["base64"], validate=True)
+    if kind == "nitrotpm":
+        return parse_nitrotpm_policy(content)
+    chosen = {name: file[name] for name in ("enclave_name", "pcr_index")}
+    return parse_policy(content, **chosen).policy
 
 
 def _policy(asked: Mapping[str, Any]) -> Policy | AnyEnclave | NitroTpmPolicy | AnyInstance:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -12,6 +14,9 @@ from nitro_attest import errors
 from vectors.reasons import why
 
 MILLISECOND: Final = timedelta(milliseconds=1)
+
+Measurements = tuple[Mapping[int, bytes], ...]
+"""Sets of PCR values."""
 
 CHAIN_ORACLES: Final = ("path-engine", "openssl", "openssl-strict")
 SIGNATURE_ORACLES: Final = ("openssl-dgst",)
@@ -56,7 +61,7 @@ class Policy:
 
         return {
             "kind": self.kind,
-            "pcrs": [{str(index): one[index].hex() for index in one} for one in self.pcrs],
+            "pcrs": measurements_json(self.pcrs),
             "nonce": text(self.nonce),
             "user_data": text(self.user_data),
             "public_key": text(self.public_key),
@@ -64,6 +69,29 @@ class Policy:
             "allow_debug": self.allow_debug,
             "clock_skew_ms": self.clock_skew // MILLISECOND,
         }
+
+
+@dataclass(frozen=True)
+class PolicyFile:
+    """A file that the policy comes from.
+
+    Attributes:
+        content: The bytes of the file.
+        enclave_name: Which one to take of several running enclaves.
+        pcr_index: Which PCR it is about, where it does not say so.
+    """
+
+    content: bytes = field(repr=False)
+    enclave_name: str | None = None
+    pcr_index: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Text where it is text, so that people can read it."""
+        stored = {"base64": base64.b64encode(self.content).decode()}
+        if not self.content.startswith(b"\xef\xbb\xbf"):
+            with suppress(UnicodeDecodeError):
+                stored = {"text": self.content.decode()}
+        return stored | {"enclave_name": self.enclave_name, "pcr_index": self.pcr_index}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +112,8 @@ class Case:
         warnings: Codes of the warnings of an acceptance.
         needs_skew: The answer depends on the clock skew.
         genuine: The signature is one that AWS hardware made.
+        policy_file: Where measurements are demanded by a file.
+        measurements: What that file demands.
     """
 
     id: str
@@ -99,6 +129,8 @@ class Case:
     warnings: tuple[str, ...] = ("policy.none", "freshness.unbound", "root.custom")
     needs_skew: bool = False
     genuine: bool = False
+    policy_file: PolicyFile | None = None
+    measurements: Measurements = ()
 
     def but(self, suffix: str, **changes: Any) -> Case:
         """The same case with changes, under a name that says so."""
@@ -107,19 +139,21 @@ class Case:
     @property
     def question(self) -> tuple[object, ...]:
         """What is asked; two cases with equal questions have equal answers."""
-        return self.document, self.root, self.time, str(self.policy)
+        return self.document, self.root, self.time, str(self.policy), self.policy_file
 
     @property
     def features(self) -> list[str]:
         """What a verifier must be able to be told, beyond document, root and time."""
-        asked = self.policy
+        asked, file = self.policy, self.policy_file
         wanted = {
             "allow-debug": asked.allow_debug,
             "clock-skew": self.needs_skew,
             "document-time": self.time == "document",
+            "enclave-name": file is not None and file.enclave_name is not None,
             "max-age": asked.max_age is not None,
             "nitrotpm": asked.kind == "nitrotpm",
             "nonce": asked.nonce is not None,
+            "pcr-index": file is not None and file.pcr_index is not None,
             "pcrs": bool(asked.pcrs),
             "public-key": asked.public_key is not None,
             "user-data": asked.user_data is not None,
@@ -152,20 +186,29 @@ class Case:
             "root": self.root,
             "time": self.time if self.time == "document" else rfc3339(self.time),
             "policy": self.policy.to_json(),
+            **({"policy_file": self.policy_file.to_json()} if self.policy_file else {}),
             "expected": self._expected(),
             "document": stored | {"sha256": hashlib.sha256(self.document).hexdigest()},
         }
 
     def _expected(self) -> dict[str, Any]:
-        if self.code is None:
-            return {
-                "result": "accept",
-                "code": None,
-                "class": None,
-                "warnings": list(self.warnings),
-            }
-        family = CLASSES[self.code.partition(".")[0]]
-        return {"result": "reject", "code": self.code, "class": family, "warnings": []}
+        expected = outcome(self.code, self.warnings)
+        if self.policy_file is None:
+            return expected
+        return expected | {"measurements": measurements_json(self.measurements)}
+
+
+def outcome(code: str | None, warnings: tuple[str, ...]) -> dict[str, Any]:
+    """What must come out; without a code, that it is accepted."""
+    if code is None:
+        return {"result": "accept", "code": None, "class": None, "warnings": list(warnings)}
+    family = CLASSES[code.partition(".")[0]]
+    return {"result": "reject", "code": code, "class": family, "warnings": []}
+
+
+def measurements_json(sets: Measurements) -> list[dict[str, str]]:
+    """Sets of PCR values as the files hold them."""
+    return [{str(index): value.hex() for index, value in one.items()} for one in sets]
 
 
 def rfc3339(moment: datetime) -> str:

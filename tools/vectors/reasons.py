@@ -88,6 +88,26 @@ WHY_REFUSED: Final = {
     " measurement the verifier wants to see.",
     "T-2": "The name of the PCR map is all that tells the kinds apart, so it must be signed.",
     "T-3": "The kind of the document and the kind of its signer must be the same.",
+    "T-6": "The registers of an instance and of an enclave have the same names and other meanings.",
+    "M-3": "Zeros are what debug mode attests to: such an expectation is met by every enclave whose"
+    " memory lies open.",
+    "M-9": "A value that is repaired is another value.",
+    "L-1": "A misspelt name that is passed over leaves a policy that demands less than it says.",
+    "L-2": "What would not count must not stand there: its author believes that it does.",
+    "L-3": "Of two equal keys one reader keeps the first and another the last.",
+    "L-4": "The file demands the signature's register, and another value is in it.",
+    "L-6": "A value without its register can be compared with the wrong one.",
+    "L-7": "A policy that demands nothing is met by everything.",
+    "L-8": "Sets are alternatives; the PCRs of a set are not.",
+    "F-1": "What is not an image of a known version must not be measured as if it were.",
+    "F-2": "Loaders that end at different places measure different images.",
+    "F-3": "One loader follows the table and another the sections: where these disagree, one file"
+    " is two images.",
+    "F-4": "A section that one loader takes and another passes over makes two images of one file.",
+    "F-5": "The file is not what its builder wrote.",
+    "F-6": "The signature is foreign bytes: its size is bounded before it is read.",
+    "S-1": "A signature of another image says nothing about this one.",
+    "S-2": "A signature that does not hold is nobody's.",
     "policy": "The document is authentic, but it is not the one that was asked for.",
 }
 
@@ -129,6 +149,35 @@ WHY_ACCEPTED: Final = {
     "M-2": "Debug mode is PCR0, PCR1 or PCR2 of zeros, and nothing else is; who wants it can have"
     " it.",
     "T-1": "Asked for as what it is, the document is good.",
+    "T-6": "This is what the tools of AWS print for an instance.",
+    "M-3": "A register of zeros is a legitimate demand where it does not mean debug mode.",
+    "M-4": "Of an image with one ramdisk, PCR2 is the hash of nothing: it says nothing about it.",
+    "M-5": "No length is hashed, so that the ends of sections show in PCR1 and PCR2 at most.",
+    "M-6": "Header and metadata are not measured: they may say anything.",
+    "M-9": "Tools differ in how they write digits; the value is the same.",
+    "L-1": "These are the names that the build tools of AWS write, in any case.",
+    "L-2": "Users save what the tools of AWS print, progress and all.",
+    "L-3": "Two objects are two sets, which may have equal keys.",
+    "L-4": "The output of a build lacks PCR8 where the image is not signed; nothing follows from"
+    " that.",
+    "L-5": "Of an enclave in debug mode the parent prints the image's measurements: a warning's"
+    " worth.",
+    "L-6": "The caller says which register the value belongs to.",
+    "L-7": "One demand is enough.",
+    "L-8": "During a release, two builds run.",
+    "F-1": "Versions 2 to 4 and both architectures exist, with 2 to 32 sections.",
+    "F-2": "A section may hold nothing.",
+    "F-3": "Images in the field have it: a signing tool leaves the old size in the table.",
+    "F-4": "The format promises no order but that ramdisks follow the kernel, and demands no more"
+    " than kernel and command line.",
+    "F-5": "The CRC-32 detects accidents, not attacks; the PCRs do not depend on it.",
+    "F-6": "The limit itself is within it.",
+    "F-8": "Sections are hashed by their kind in the order of the file: once inside and once with"
+    " 48 zero bytes before.",
+    "S-2": "Images are signed with keys on P-256, P-384 and P-521.",
+    "S-3": "Who starts the enclave looks at the certificate's dates, attestation does not.",
+    "S-4": "PCR8 measures the first certificate and nothing else.",
+    "S-5": "Builders write arrays of integers; byte strings say the same.",
     "policy": "The document is what was asked for.",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vectors import asked, genuine, tables, windows
+from vectors import asked, genuine, policy_files, tables, windows
 from vectors.case import Case
 
 ABOUT: Final = {
@@ -14,6 +14,7 @@ ABOUT: Final = {
     "signature": "The document's own signature.",
     "policy": "Authentic documents of enclaves: time, names, debug mode, and what was asked for.",
     "instance": "Documents of EC2 instances (NitroTPM), and the two kinds taken for each other.",
+    "policy-file": "Documents judged by the files that build tools write, and what these demand.",
     "genuine": "Documents that AWS hardware signed, as they are and with one thing changed.",
 }
 
@@ -29,7 +30,7 @@ def all_cases() -> list[Case]:
     for table in (
         *(tables.faults(), tables.variants(), tables.counted(), windows.cases()),
         *(asked.enclaves(), tables.instances(), asked.instances(), asked.confused()),
-        genuine.cases(),
+        *(policy_files.cases(), genuine.cases()),
     ):
         for case in table:
             if cases.setdefault(case.id, case) is not case:
