@@ -1,7 +1,7 @@
 """Runs the targets: one for as long as one likes, or all of them for a bounded time.
 
     python fuzz/run.py verify -- -max_total_time=600     one target; libFuzzer's options after --
-    python fuzz/run.py --all --seconds 4                 each in turn, then what they reached
+    python fuzz/run.py --all --seconds 3                 each in turn, then what they reached
     python fuzz/run.py --coverage                        only what the kept inputs reach
 
 Needs ``pip install -e '.[fuzz]'``. Kept inputs lie in ``build/fuzz/corpus/TARGET``, findings in
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("target", nargs="?")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--coverage", action="store_true")
-    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--corpus", type=Path, default=BUILD / "corpus")
     ours, theirs = split(sys.argv[1:])
     options = parser.parse_args(ours)

@@ -67,3 +67,8 @@ def outcome(
 def refused(found: Any) -> bool:
     """Whether this outcome is an error."""
     return isinstance(found, NitroAttestError)
+
+
+def refusal(found: Any) -> tuple[str, int | None] | None:
+    """Code and offset of an outcome that is an error; None for any other."""
+    return (found.code, found.offset) if refused(found) else None

@@ -22,7 +22,7 @@ from nitro_attest.certificate import (
     quiet_library,
     read_certificate,
 )
-from nitro_attest.chain import Paths, check_windows
+from nitro_attest.chain import Path, Paths, check_windows
 from nitro_attest.document import to_milliseconds
 from nitro_attest.errors import ChainError, InputError
 from nitro_attest.limits import MAX_CABUNDLE_CERTIFICATES, MAX_SERIAL_OCTETS
@@ -82,17 +82,25 @@ def check_chain(data: bytes) -> bool:
         return False
     assert ROOTS.find(row[0]) is path.root
     assert [item.parsed.public_bytes(Encoding.DER) for item in path.certificates] == row
-    # Anybody can write s as n - s in a certificate too; all else is under the signature.
-    assert {item.parsed.tbs_certificate_bytes for item in path.certificates} <= signed_parts()
+    # Anybody can write s as n - s in a certificate too; all else is under the signatures.
+    assert signed_part(path) in signed_paths()
     outcome(0, ChainError, check_windows, path, to_milliseconds(WHEN), 0)
     return True
 
 
+def signed_part(path: Path) -> tuple[bytes, ...]:
+    """What the signatures of a path are over."""
+    return tuple(item.parsed.tbs_certificate_bytes for item in path.certificates)
+
+
 @functools.cache
-def signed_parts() -> frozenset[bytes]:
-    """The signed part of every certificate that a seed holds."""
-    readable = [outcome(0, ChainError, read_certificate, der, "it") for der in certificates()]
-    return frozenset(found.parsed.tbs_certificate_bytes for found in readable if not refused(found))
+def signed_paths() -> frozenset[tuple[bytes, ...]]:
+    """The paths of the documents that are paths."""
+    found = [
+        outcome(0, ChainError, PATHS.walk, parsed.cabundle, parsed.certificate)
+        for _, parsed in parsed_documents()
+    ]
+    return frozenset(signed_part(path) for path in found if not refused(path))
 
 
 def rows() -> Iterator[bytes]:

@@ -28,7 +28,7 @@ from nitro_attest.testing.eif import (
     with_crc,
 )
 from nitro_attest.testing.uki import build_pe, build_uki, signature_list
-from targets.base import VECTORS, Target, outcome, refused
+from targets.base import VECTORS, Target, outcome, refusal, refused
 
 PLAIN = [
     (SectionKind.KERNEL, b"kernel"),
@@ -61,6 +61,9 @@ def check_eif(data: bytes) -> bool:
         assert data[section.offset : section.data_offset] == section.head
         end = section.end
     assert end == len(data) == file.bytes_read
+    table = HEADER.unpack_from(data)[7:]
+    places = [section.offset for section in image.sections]
+    assert list(table[:32]) == places + [0] * (32 - len(places))
     measured = [
         s for s in image.sections if s.kind not in (SectionKind.METADATA, SectionKind.SIGNATURE)
     ]
@@ -74,8 +77,8 @@ def check_eif(data: bytes) -> bool:
     whole = data if image.crc32_stored == image.crc32_computed else with_crc(data)
     assert measure(io.BytesIO(whole)).measurements() == image.measurements()
     if whole != data:
-        refusal = outcome(len(data), ImageError, measure, io.BytesIO(data))
-        assert (refusal.code, refusal.offset) == ("eif.crc", CRC_OFFSET)
+        found = outcome(len(data), ImageError, measure, io.BytesIO(data))
+        assert refusal(found) == ("eif.crc", CRC_OFFSET)
     return True
 
 

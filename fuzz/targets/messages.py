@@ -25,7 +25,7 @@ from nitro_attest.kms.envelope import read_envelope
 from nitro_attest.kms.recipient import RecipientKey
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
 from nitro_attest.testing.envelope import enclose, envelope
-from targets.base import VECTORS, Target, outcome, refused
+from targets.base import VECTORS, Target, outcome, refusal, refused
 from targets.documents import documents
 
 NONCE = bytes(range(32))
@@ -285,13 +285,16 @@ def check_recipient(data: bytes) -> bool:
     parts = outcome(len(data), KmsError, read_envelope, data)
     plaintext = outcome(len(data), KmsError, recipient()[0].decrypt, data)
     if refused(parts):
-        assert parts.code == plaintext.code == "kms.format"
-        assert parts.offset == plaintext.offset
+        assert parts.code == "kms.format"
+        assert refusal(parts) == refusal(plaintext)
         return False
     assert not refused(tree)
     assert len(parts.iv) == 16
+    name = hashlib.sha256(recipient()[0].public_key_der).digest()
+    other = len(parts.key_id) == len(name) and parts.key_id != name
+    assert other == (refusal(plaintext) == ("kms.recipient", None))
     if refused(plaintext):
-        assert plaintext.code in ("kms.recipient", "kms.decrypt")
+        assert other or refusal(plaintext) == ("kms.decrypt", None)
         return False
     assert len(plaintext) < len(parts.ciphertext)
     return True

@@ -53,9 +53,11 @@ def refusal(document):
     try:
         VERIFIER.verify(document, at="document")
     except NitroAttestError as error:
-        assert error.offset is None or 0 <= error.offset <= len(document)
-        return error
-    return None
+        refused = error
+    else:
+        return None
+    assert refused.offset is None or 0 <= refused.offset <= len(document)
+    return refused
 
 
 def sample(population, size, chooser):

@@ -1,15 +1,21 @@
 """The fuzz targets hold wherever the tests run: over their seeds, and over seeded mutations."""
 
+import hashlib
+import json
 import random
+import re
 import sys
+from itertools import chain
 
 import pytest
 
 from conftest import ROOT
+from nitro_attest._core import Limits, parse
+from nitro_attest.signature import sig_structure
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 
-from targets import TARGETS
+from targets import TARGETS, certificates, documents
 
 MUTATIONS = 300
 
@@ -54,3 +60,42 @@ def test_what_must_hold_holds_for_mutations_of_the_seeds(name):
 def test_the_dictionary_of_a_target_is_there_and_the_seeds_fit(name):
     assert (ROOT / "fuzz" / TARGETS[name].dictionary).is_file()
     assert max(map(len, seeds_of(name))) <= TARGETS[name].longest
+
+
+def tolerant_parse(document, limits):
+    return parse(document, Limits(4096, 4096, 4096))
+
+
+def unchecked_signature(document, key):
+    return hashlib.sha384(sig_structure(document.protected, document.payload)).digest()
+
+
+class Everything:
+    def __contains__(self, item):
+        return True
+
+
+# A target, what to break in the code that it is about, and what to put there.
+BREAKAGES = [
+    ("document", "nitro_attest.document.parse", tolerant_parse),
+    ("payload", "reference.cose_reference.shortest_info", lambda argument: 27),
+    ("verify", "nitro_attest.verifier.check_signature", unchecked_signature),
+    ("signed", "nitro_attest.signature.sig_structure", lambda protected, payload: payload),
+    ("challenge", "nitro_attest.stores.MemoryStore.take", lambda self, key: 1 << 50),
+    ("certificate", "nitro_attest.certificate._UNDERSTOOD", Everything()),
+    ("chain", "nitro_attest.chain._check_signature", lambda parent, child, path: None),
+    ("eif", "nitro_attest.measurements.eif_layout._check_tables", lambda *found: []),
+    ("eif", "nitro_attest.measurements.eif.image_measurement", bytes),
+    ("json", "nitro_attest.strict_json._DECODER", json.JSONDecoder()),
+    ("http_request", "nitro_attest.enclave.server._NONCE_QUERY", re.compile("nonce=(..).*")),
+    ("recipient", "nitro_attest.kms.recipient.hmac.compare_digest", lambda one, other: True),
+]
+
+
+@pytest.mark.parametrize(("name", "broken", "value"), BREAKAGES, ids=[b for _, b, _ in BREAKAGES])
+def test_a_target_notices_that_the_code_it_is_about_is_broken(name, broken, value, monkeypatch):
+    documents.signed(), certificates.signed_paths()  # found by sound code
+    seeds = seeds_of(name)
+    monkeypatch.setattr(broken, value)
+    with pytest.raises(AssertionError):
+        list(map(TARGETS[name].check, chain(seeds, mutations(seeds, random.Random(name)))))
