@@ -141,7 +141,7 @@ def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Ext
             them leaves this function.
     """
     try:
-        with _quiet_library():
+        with quiet_library():
             certificate = x509.load_der_x509_certificate(der)
             # Decoded on access; what comes later relies on its being sound.
             _ = certificate.subject, certificate.signature_algorithm_oid
@@ -159,7 +159,7 @@ _filters_lock: Final = threading.Lock()
 
 
 @contextmanager
-def _quiet_library() -> Iterator[None]:
+def quiet_library() -> Iterator[None]:
     """Keeps what a hostile certificate makes the library warn of off the caller's stderr.
 
     The warning filters belong to the process, so only one thread of ours touches them at a time;

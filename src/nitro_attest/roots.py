@@ -13,7 +13,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from nitro_attest.certificate import Certificate, check_authority, read_certificate
+from nitro_attest.certificate import (
+    Certificate,
+    check_authority,
+    quiet_library,
+    read_certificate,
+)
 from nitro_attest.errors import ChainError, InputError
 
 PINNED: Final = {
@@ -168,7 +173,8 @@ def _root_from_pem(pem: bytes) -> Root:
             "-----BEGIN CERTIFICATE-----, not its path",
         )
     try:
-        certificates = x509.load_pem_x509_certificates(pem)
+        with quiet_library():
+            certificates = x509.load_pem_x509_certificates(pem)
     except Exception as error:
         raise InputError("input.root", f"the root cannot be read: {error}") from error
     if len(certificates) != 1:

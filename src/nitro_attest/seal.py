@@ -42,8 +42,9 @@ def seal_to(public_key: PublicKeyTypes, data: bytes, *, info: bytes = b"") -> by
         OAEP: as many bytes as the key has. HPKE: the encapsulated key, then the ciphertext.
 
     Raises:
-        InputError: ``input.expected``: the key is of another kind or too short for its kind, the
-            data is too long for OAEP, or ``info`` was given for RSA, which cannot carry it.
+        InputError: ``input.expected``: the key is of another kind, too short for its kind or no
+            key at all, the data is too long for OAEP, or ``info`` was given for RSA, which cannot
+            carry it.
     """
     if isinstance(public_key, RSAPublicKey):
         return _oaep(public_key, data, info)
@@ -96,6 +97,8 @@ def _oaep(public_key: RSAPublicKey, data: bytes, info: bytes) -> bytes:
             f"{len(data)} bytes do not fit this RSA key, which takes {largest}; have the enclave "
             "give an X25519 key, or seal a symmetric key",
         )
-    return public_key.encrypt(
-        data, padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
-    )
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+    try:
+        return public_key.encrypt(data, oaep)
+    except ValueError as error:  # an even modulus, for one, is read but not computed with
+        raise InputError("input.expected", "the numbers of the RSA key make no key") from error

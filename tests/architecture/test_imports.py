@@ -41,8 +41,8 @@ MAY_IMPORT = {
         "verifier",
     },
     "measurements": {
-        *("document", "errors", "limits", "measurement_set", "measurements", "policy"),
-        "strict_json",
+        *("certificate", "document", "errors", "limits", "measurement_set", "measurements"),
+        *("policy", "strict_json"),
     },
     "kms": {"errors", "kms", "limits", "measurement_set", "policy", "strict_json"},
     "enclave": {

@@ -1,7 +1,5 @@
 """Whatever bytes come in: a result or a NitroAttestError, for a bounded price."""
 
-import os
-import random
 import tracemalloc
 
 import pytest
@@ -14,7 +12,6 @@ from nitro_attest import NitroAttestError, parse_unverified, verify
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
 
 GENUINE = (FIXTURES / "real/20250916_encl_us-east-1_tkhq_b1086cbb.bin").read_bytes()
-S_HALF = len(GENUINE) - 48
 
 
 def outcome(document, **options):
@@ -51,38 +48,6 @@ def test_a_mutated_genuine_document_is_refused_in_good_order(data):
         document[at : at + cut] = data.draw(st.binary(max_size=40))
     if bytes(document) not in (GENUINE, b"\xd2" + GENUINE):
         assert outcome(bytes(document)) is not None
-
-
-@given(st.integers(0, len(GENUINE) - 1))
-def test_every_truncation_is_a_format_error(size):
-    error = outcome(GENUINE[:size])
-    assert error.code == ("document.empty" if size == 0 else "cbor.truncated")
-    assert error.offset == size
-
-
-@given(st.integers(0, len(GENUINE)), st.integers(0, 255))
-def test_every_insertion_of_a_byte_is_refused_but_the_tag(at, byte):
-    document = GENUINE[:at] + bytes([byte]) + GENUINE[at:]
-    error = outcome(document)
-    if document == b"\xd2" + GENUINE:
-        assert error is None
-    else:
-        assert error is not None
-
-
-def positions():
-    """All positions when asked for the long run; a seeded sample otherwise."""
-    if os.environ.get("NITRO_ATTEST_LONG"):
-        return range(len(GENUINE))
-    return sorted(random.Random(1).sample(range(len(GENUINE)), 400))
-
-
-def test_every_change_of_a_byte_of_a_genuine_document_is_refused():
-    chooser = random.Random(2)
-    for at in positions():
-        document = bytearray(GENUINE)
-        document[at] ^= chooser.randrange(1, 256)
-        assert outcome(bytes(document)) is not None, f"accepted with byte {at} changed"
 
 
 def test_a_document_costs_no_more_signature_checks_than_its_bundle_has_certificates(

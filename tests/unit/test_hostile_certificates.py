@@ -2,14 +2,18 @@
 
 import contextlib
 import warnings
+from base64 import encodebytes
 
+import cbor2
 import pytest
 
 from conftest import ROOT
-from nitro_attest import NitroAttestError, verify
+from nitro_attest import NitroAttestError, TrustedRoots, parse_unverified, verify
 from nitro_attest.__main__ import run
 from nitro_attest.certificate import load_certificate
 from nitro_attest.errors import ChainError
+from nitro_attest.measurements.eif_signature import check_signature_section
+from nitro_attest.measurements.pcr import pcr8_from_certificate
 
 DOCUMENT = (ROOT / "fixtures/real/20250916_encl_us-east-1_tkhq_b1086cbb.bin").read_bytes()
 
@@ -56,3 +60,20 @@ def test_x1_whatever_der_is_given_a_certificate_or_a_chain_error():
             changed[at] = value
             with contextlib.suppress(ChainError):  # and nothing else
                 load_certificate(bytes(changed), "it")
+
+
+@pytest.mark.parametrize("read", ["root", "pcr8", "eif"])
+def test_no_warning_of_the_library_reaches_who_reads_another_certificate(read, fake, when):
+    """A serial number that is not positive makes the library warn."""
+    der = parse_unverified(fake.document(at=when, fault="X-2.negative")).certificate
+    pem = b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n" % encodebytes(der)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        if read == "root":
+            assert refused(TrustedRoots.from_pem, pem) == "input.root"
+        elif read == "pcr8":
+            assert pcr8_from_certificate(pem) == pcr8_from_certificate(der)
+        else:
+            section = cbor2.dumps([{"signing_certificate": pem, "signature": b""}])
+            assert refused(check_signature_section, section, bytes(48), 0) == "eif.signature"
+    assert not seen

@@ -132,3 +132,11 @@ def test_what_cannot_be_sealed_is_refused_before_anything_is_encrypted():
 
 def test_a_key_that_agrees_on_nothing_is_refused():
     assert "no shared secret" in not_sealed(load_public_key(bytes(32), "x25519"))
+
+
+def test_an_rsa_key_whose_numbers_make_no_key_is_refused():
+    """The library reads an even modulus, and fails only when it computes with it."""
+    modulus = RSA.public_key().public_numbers().n
+    der = RSA.public_key().public_bytes(Encoding.DER, SPKI)
+    even = der.replace(modulus.to_bytes(256, "big"), (modulus - 1).to_bytes(256, "big"))
+    assert "make no key" in not_sealed(load_public_key(even, None))

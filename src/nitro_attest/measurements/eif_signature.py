@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from nitro_attest.certificate import quiet_library
 from nitro_attest.errors import ImageError, InputError
 from nitro_attest.measurements.pcr import first_pem_certificate, image_measurement
 
@@ -170,10 +171,11 @@ def _read_certificate(
 ) -> tuple[SignatureInfo, ec.EllipticCurvePublicKey, _Scheme]:
     try:
         der = first_pem_certificate(pem)
-        certificate = x509.load_der_x509_certificate(der)
-        key = certificate.public_key()
-        subject = certificate.subject.rfc4514_string()
-        validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        with quiet_library():
+            certificate = x509.load_der_x509_certificate(der)
+            key = certificate.public_key()
+            subject = certificate.subject.rfc4514_string()
+            validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except InputError as error:
         raise _refused(f"the signing certificate is malformed: {error.message}") from error
     except Exception as error:  # of many types: a subject alone can give ValueError or TypeError

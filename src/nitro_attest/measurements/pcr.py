@@ -148,12 +148,15 @@ def pcr8_from_certificate(pem_or_der: bytes) -> bytes:
     """
     from cryptography import x509
 
+    from nitro_attest.certificate import quiet_library
+
     _require_bytes("certificate", pem_or_der)
     data = bytes(pem_or_der)
     der = first_pem_certificate(data) if b"-----BEGIN " in data else data
     try:
-        x509.load_der_x509_certificate(der)
-    except Exception as error:  # ValueError, InvalidVersion, or a warning that was made an error
+        with quiet_library():
+            x509.load_der_x509_certificate(der)
+    except Exception as error:  # ValueError or InvalidVersion
         raise InputError(
             "input.expected",
             f"{len(der)} bytes are not an X.509 certificate ({error}); give a PEM or DER file",

@@ -1,0 +1,138 @@
+"""Runs the targets: one for as long as one likes, or all of them for a bounded time.
+
+    python fuzz/run.py verify -- -max_total_time=600     one target; libFuzzer's options after --
+    python fuzz/run.py --all --seconds 3                 each in turn, then what they reached
+    python fuzz/run.py --coverage                        only what the kept inputs reach
+
+Needs ``pip install -e '.[fuzz]'``. Kept inputs lie in ``build/fuzz/corpus/TARGET``, findings in
+``build/fuzz/found``; a finding is tried again by naming its file after ``--``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BUILD = HERE.parent / "build/fuzz"
+FLOOR = 92
+"""Percent of the lines of the modules that the targets name, which the kept inputs must reach."""
+
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
+
+
+def main() -> int:
+    """Reads the command line."""
+    if not __debug__:
+        raise SystemExit("python -O drops the assertions that the targets consist of")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("target", nargs="?")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--coverage", action="store_true")
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--corpus", type=Path, default=BUILD / "corpus")
+    ours, theirs = split(sys.argv[1:])
+    options = parser.parse_args(ours)
+    if options.target:
+        fuzz(options.target, options.corpus, theirs)
+    if options.all and False in [bounded(name, options) for name in names()]:
+        return 1
+    return 0 if not (options.all or options.coverage) or covered(options.corpus) else 1
+
+
+def split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Our arguments, and those of libFuzzer behind the ``--``."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:end], arguments[end + 1 :]
+
+
+def names() -> list[str]:
+    """All targets, asked of another process: here nothing may be imported before coverage runs."""
+    command = [sys.executable, "-c", "from targets import TARGETS; print(*TARGETS)"]
+    environment = {"PYTHONPATH": ":".join(sys.path[:2])}
+    return subprocess.run(
+        command, env=environment, check=True, capture_output=True, text=True
+    ).stdout.split()
+
+
+def fuzz(name: str, corpus: Path, arguments: list[str]) -> None:
+    """Fuzzes one target in this process; libFuzzer ends it."""
+    import atheris
+
+    with atheris.instrument_imports(include=["nitro_attest", "reference"]):
+        from targets import TARGETS
+    target = TARGETS[name]
+    folder = corpus / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (BUILD / "found").mkdir(parents=True, exist_ok=True)
+    for seed in target.seeds():
+        (folder / hashlib.sha1(seed, usedforsecurity=False).hexdigest()).write_bytes(seed)
+    defaults = [
+        f"-dict={HERE / target.dictionary}",
+        f"-max_len={target.longest}",
+        f"-artifact_prefix={BUILD / 'found' / name}-",
+        "-timeout=10",
+        "-rss_limit_mb=2048",
+        "-keep_seed=1",  # the libraries that read certificates and keys show no coverage
+        "-print_final_stats=1",
+    ]
+    atheris.Setup([sys.argv[0], *defaults, *arguments, str(folder)], target.check)
+    atheris.Fuzz()
+
+
+def bounded(name: str, options: argparse.Namespace) -> bool:
+    """Fuzzes one target for a while in a process of its own; whether it found nothing."""
+    command = [sys.executable, __file__, name, "--corpus", str(options.corpus)]
+    limit = [f"-max_total_time={options.seconds}"]
+    started = time.monotonic()
+    run = subprocess.run([*command, "--", *limit], capture_output=True, text=True, errors="replace")
+    runs = re.search(r"Done ([0-9]+) runs", run.stderr)
+    if run.returncode != 0 or runs is None:
+        print(f"{name}: FOUND\n{run.stdout[-4000:]}\n{run.stderr[-1000:]}", flush=True)
+        return False
+    print(
+        f"{name}: {runs[1]} runs in {time.monotonic() - started:.0f} s, nothing found", flush=True
+    )
+    return True
+
+
+def covered(corpus: Path) -> bool:
+    """Tries all kept inputs once more, without instrumentation; whether they reach the floor."""
+    import coverage
+
+    measuring = coverage.Coverage(data_file=None, source_pkgs=["nitro_attest"], config_file=False)
+    measuring.start()
+    from targets import TARGETS
+
+    for name, target in TARGETS.items():
+        for data in inputs(corpus / name, target.seeds()):
+            target.check(data)
+    measuring.stop()
+    modules = sorted({module for target in TARGETS.values() for module in target.covers})
+    table = io.StringIO()
+    include = [f"*/nitro_attest/{module.replace('.', '/')}.py" for module in modules]
+    reached = measuring.report(file=table, include=include, show_missing=True)
+    print(table.getvalue())
+    if reached < FLOOR:
+        print(f"{reached:.1f} % of the lines are reached; {FLOOR} % are demanded")
+    return reached >= FLOOR
+
+
+def inputs(folder: Path, seeds: Iterator[bytes]) -> Iterator[bytes]:
+    """The seeds, and what was kept."""
+    yield from seeds
+    if folder.is_dir():
+        yield from (path.read_bytes() for path in sorted(folder.iterdir()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

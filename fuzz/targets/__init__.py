@@ -1,0 +1,14 @@
+"""Every parser of foreign bytes, by name: what is tried on it and what must hold."""
+
+from targets import certificates, documents, images, messages, texts
+from targets.base import Target
+
+TARGETS: dict[str, Target] = {
+    **documents.TARGETS,
+    **certificates.TARGETS,
+    **images.TARGETS,
+    **texts.TARGETS,
+    **messages.TARGETS,
+}
+
+__all__ = ["TARGETS", "Target"]

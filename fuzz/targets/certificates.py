@@ -1,0 +1,183 @@
+"""Certificates and keys: one by itself, a row of them, a root, the key of an enclave."""
+
+from __future__ import annotations
+
+import functools
+from base64 import encodebytes
+from collections.abc import Iterator
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
+
+from nitro_attest import certificate
+from nitro_attest.certificate import (
+    check_authority,
+    check_signer,
+    load_key,
+    quiet_library,
+    read_certificate,
+)
+from nitro_attest.chain import Path, Paths, check_windows
+from nitro_attest.document import to_milliseconds
+from nitro_attest.errors import ChainError, InputError
+from nitro_attest.limits import MAX_CABUNDLE_CERTIFICATES, MAX_SERIAL_OCTETS
+from nitro_attest.public_key import load_public_key
+from nitro_attest.roots import TrustedRoots
+from nitro_attest.seal import hpke_suite, seal_to
+from targets.base import VECTORS, Target, outcome, refused
+from targets.documents import ROOTS, WHEN, parsed_documents
+
+_SPKI = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+
+
+def check_certificate(data: bytes) -> bool:
+    """One certificate: what is accepted is what the library sees, in the one form of X-9."""
+    found = outcome(len(data), ChainError, read_certificate, data, "it")
+    if refused(found):
+        return False
+    assert found.parsed.public_bytes(Encoding.DER) == data
+    assert 0 < found.parsed.serial_number < 1 << 8 * MAX_SERIAL_OCTETS - 1
+    assert found.not_before_ms == to_milliseconds(found.parsed.not_valid_before_utc)
+    assert found.not_after_ms == to_milliseconds(found.parsed.not_valid_after_utc)
+    assert {item.oid.dotted_string for item in found.parsed.extensions if item.critical} <= {
+        "2.5.29.19",
+        "2.5.29.15",
+    }
+    for check in (check_authority, check_signer):
+        outcome(len(data), ChainError, check, found)
+    key = outcome(len(data), ChainError, load_key, found)
+    if refused(key):
+        return False
+    assert isinstance(key.curve, ec.SECP384R1)
+    assert certificate._subject_public_key_info(data) == key.public_bytes(*_SPKI)
+    return True
+
+
+@functools.cache
+def certificates() -> tuple[bytes, ...]:
+    """Every certificate in the documents."""
+    rows = [(*parsed.cabundle, parsed.certificate) for _, parsed in parsed_documents()]
+    return tuple(dict.fromkeys(der for row in rows for der in row))
+
+
+PATHS = Paths(ROOTS, 1024)
+
+
+def check_chain(data: bytes) -> bool:
+    """A row of certificates, each behind two octets of length: only signed ones make a path."""
+    row = []
+    while data and len(row) <= MAX_CABUNDLE_CERTIFICATES:
+        size = int.from_bytes(data[:2], "big")
+        row.append(data[2 : 2 + size])
+        data = data[2 + size :]
+    if len(row) < 2:
+        return False
+    path = outcome(0, ChainError, PATHS.walk, tuple(row[:-1]), row[-1])
+    if refused(path):
+        return False
+    assert ROOTS.find(row[0]) is path.root
+    assert [item.parsed.public_bytes(Encoding.DER) for item in path.certificates] == row
+    # Anybody can write s as n - s in a certificate too; all else is under the signatures.
+    assert signed_part(path) in signed_paths()
+    outcome(0, ChainError, check_windows, path, to_milliseconds(WHEN), 0)
+    return True
+
+
+def signed_part(path: Path) -> tuple[bytes, ...]:
+    """What the signatures of a path are over."""
+    return tuple(item.parsed.tbs_certificate_bytes for item in path.certificates)
+
+
+@functools.cache
+def signed_paths() -> frozenset[tuple[bytes, ...]]:
+    """The paths of the documents that are paths."""
+    found = [
+        outcome(0, ChainError, PATHS.walk, parsed.cabundle, parsed.certificate)
+        for _, parsed in parsed_documents()
+    ]
+    return frozenset(signed_part(path) for path in found if not refused(path))
+
+
+def rows() -> Iterator[bytes]:
+    """The certificates of each document, root first."""
+    for _, parsed in parsed_documents():
+        row = (*parsed.cabundle, parsed.certificate)
+        yield b"".join(len(der).to_bytes(2, "big") + der for der in row)
+
+
+def check_root(data: bytes) -> bool:
+    """A root of the caller's: one certificate, self-signed, the same in PEM."""
+    found = outcome(len(data), InputError, TrustedRoots.from_pem, data)
+    if refused(found):
+        return False
+    (root,) = found
+    with quiet_library():
+        assert x509.load_pem_x509_certificate(data).public_bytes(Encoding.DER) == root.der
+    assert found.find(root.der) is root
+    return True
+
+
+def roots() -> Iterator[bytes]:
+    """Roots, and what is none."""
+    pems = [path.read_bytes() for path in sorted((VECTORS / "conformance/roots").glob("*.pem"))]
+    yield from pems
+    yield pems[0] + pems[1]
+    for der in certificates()[:40]:
+        yield b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n" % encodebytes(der)
+
+
+_KINDS = (None, "x25519", "ed25519", "p256", "p384", "p521", "secp256k1")
+
+
+def check_public_key(data: bytes) -> bool:
+    """The key in a document; the first octet says what it is said to be."""
+    if not data:
+        return False
+    kind, data = _KINDS[data[0] % len(_KINDS)], data[1:]
+    key = outcome(len(data), InputError, load_public_key, data, kind)
+    if refused(key):
+        return False
+    if kind is None:
+        der = key.public_bytes(*_SPKI)
+        assert load_der_public_key(der).public_bytes(*_SPKI) == der
+    elif kind.endswith("25519"):
+        assert key.public_bytes_raw() == data
+    else:
+        assert key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint) == data
+    outcome(len(data), InputError, hpke_suite, key)
+    sealed = outcome(len(data), InputError, seal_to, key, b"secret")
+    return refused(sealed) or len(sealed) > len(b"secret")
+
+
+def public_keys() -> Iterator[bytes]:
+    """A key of every kind that is read, in every form."""
+    fields = [parsed.public_key for _, parsed in parsed_documents() if parsed.public_key]
+    yield from (b"\0" + field for field in fields)
+    numbers = rsa.RSAPublicNumbers(65537, (1 << 2047) + 9)
+    curves = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1(), ec.SECP256K1())
+    points = [ec.derive_private_key(7, curve).public_key() for curve in curves]
+    edwards = [
+        kind.from_private_bytes(bytes(range(32))).public_key()
+        for kind in (x25519.X25519PrivateKey, ed25519.Ed25519PrivateKey)
+    ]
+    for key in (numbers.public_key(), *points, *edwards):
+        yield b"\0" + key.public_bytes(*_SPKI)
+        yield b"\0" + key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for place, key in enumerate(edwards, 1):
+        yield bytes([place]) + key.public_bytes_raw()
+    for place, key in enumerate(points, 3):
+        yield bytes([place]) + key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        yield bytes([place]) + key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+
+
+TARGETS = {
+    "certificate": Target(check_certificate, certificates, ("certificate",), "der.dict", 1200),
+    "chain": Target(check_chain, rows, ("chain",), "der.dict", 8192),
+    "root": Target(check_root, roots, (), "der.dict"),
+    "public_key": Target(check_public_key, public_keys, ("public_key", "seal"), "der.dict", 2048),
+}

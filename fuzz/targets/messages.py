@@ -1,0 +1,341 @@
+"""Messages: answers of the NSM, of an enclave, of a monitor, of KMS; requests to the server."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+import logging
+import re
+import socket
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+from unittest import mock
+
+import cbor2
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from nitro_attest.enclave import client, server, transport
+from nitro_attest.enclave.nsm import Nsm
+from nitro_attest.errors import EnclaveError, KmsError
+from nitro_attest.kms.ber import Element, read_ber
+from nitro_attest.kms.envelope import read_envelope
+from nitro_attest.kms.recipient import RecipientKey
+from nitro_attest.limits import MAX_DOCUMENT_BYTES
+from nitro_attest.testing.envelope import enclose, envelope
+from targets.base import VECTORS, Target, outcome, refusal, refused
+from targets.documents import documents
+
+NONCE = bytes(range(32))
+
+# ---- The NSM -----------------------------------------------------------------------------------
+
+
+class ScriptedNsm(Nsm):
+    """Answers what it is told to; there is no device."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._scripted = answer
+
+    def _exchange(self, request: bytes) -> bytes:
+        return self._scripted
+
+
+_REQUESTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("attest", {}),
+    ("describe_nsm", {}),
+    ("describe_pcr", {"index": 0}),
+    ("extend_pcr", {"index": 16, "data": b"x"}),
+    ("lock_pcr", {"index": 16}),
+    ("lock_pcrs", {"count": 17}),
+    ("get_random", {}),
+)
+
+
+def check_nsm(data: bytes) -> bool:
+    """An answer to the request that the first octet names: what it says, or an error of ours."""
+    if not data:
+        return False
+    (method, arguments), answer = _REQUESTS[data[0] % len(_REQUESTS)], data[1:]
+    found = outcome(len(answer), EnclaveError, getattr(ScriptedNsm(answer), method), **arguments)
+    if refused(found):
+        return False
+    said = cbor2.loads(answer)
+    fields = next(iter(said.values())) if isinstance(said, dict) else {}
+    if isinstance(found, bytes):
+        assert [found] == list(fields.values())
+    elif found is not None:
+        assert {name: getattr(found, name) for name in fields} == fields | (
+            {"locked_pcrs": tuple(sorted(set(fields["locked_pcrs"])))}
+            if "locked_pcrs" in fields
+            else {}
+        )
+    return True
+
+
+def nsm_answers() -> Iterator[bytes]:
+    """An answer to every request, errors, and what the vectors hold."""
+    answers: tuple[Any, ...] = (
+        {"Attestation": {"document": b"document"}},
+        {
+            "DescribeNSM": {
+                "version_major": 1,
+                "version_minor": 0,
+                "version_patch": 0,
+                "module_id": "i-1234567890abcdef0-enc0123456789abcdef",
+                "max_pcrs": 32,
+                "locked_pcrs": [0, 1, 2],
+                "digest": "SHA384",
+            }
+        },
+        {"DescribePCR": {"lock": True, "data": bytes(48)}},
+        {"ExtendPCR": {"data": bytes(48)}},
+        "LockPCR",
+        "LockPCRs",
+        {"GetRandom": {"random": bytes(256)}},
+    )
+    for place, answer in enumerate(answers):
+        yield bytes([place]) + cbor2.dumps(answer)
+        yield bytes([place]) + cbor2.dumps({"Error": "InvalidArgument"})
+    names = [name for name, _ in _REQUESTS]
+    for vector in json.loads((VECTORS / "nsm.json").read_text())["answers"]:
+        yield bytes([names.index(vector["method"])]) + bytes.fromhex(vector["answer"])
+
+
+# ---- Connections -------------------------------------------------------------------------------
+
+
+class Peer(io.BytesIO):
+    """A connection on which everything has arrived already."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stays readable, to see what was left."""
+
+    def settimeout(self, seconds: float) -> None:
+        assert seconds > 0
+
+    def sendall(self, data: bytes) -> None:
+        pass
+
+    def recv_into(self, buffer: memoryview) -> int:
+        return self.readinto(buffer)
+
+    def recv(self, size: int) -> bytes:
+        return self.read(size)
+
+
+def check_http_answer(data: bytes) -> bool:
+    """An enclave's answer to a challenge: a document that stood in it, and a bounded read."""
+    peer = Peer(data)
+    with mock.patch.object(client, "connect", return_value=peer):
+        found = outcome(len(data), EnclaveError, client.fetch, "unix:/peer", NONCE)
+    assert peer.tell() <= transport.MAX_HEAD_BYTES + MAX_DOCUMENT_BYTES
+    if refused(found):
+        return False
+    assert 0 < len(found.document) <= MAX_DOCUMENT_BYTES
+    if b"chunked" not in data.lower():
+        assert found.document in data
+    return True
+
+
+def http_answers() -> Iterator[bytes]:
+    """Whole answers, answers in chunks, refusals, and what is no answer."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+    document = documents()[0]
+    yield head + b"Content-Length: %d\r\n\r\n" % len(document) + document
+    yield head + b"Content-Length: 8\r\nContent-Length: 9\r\n\r\ndocument"
+    yield (
+        head + b"Transfer-Encoding: chunked\r\n\r\n4\r\ndocu\r\n4;x=y\r\nment\r\n0\r\nA: b\r\n\r\n"
+    )
+    yield head + b"\r\nno length"
+    yield head + b"Content-Length: 99999\r\n\r\n"
+    for status in (b"302 Found", b"503 Busy", b"504 Stalled", b"100 Continue", b"abc"):
+        yield b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\nbody\n"
+    yield from (b"HTTP/1.0 200\r\n\r\n", b"SSH-2.0-x\r\n", b"")
+
+
+def check_hybrid(data: bytes) -> bool:
+    """A monitor's answer to CONNECT: one line, and not an octet of what follows it is taken."""
+    peer = Peer(data)
+    deadline = transport.Deadline(60)
+    found = outcome(
+        len(data), EnclaveError, transport._cross_monitor, peer, "/vm.sock", 1300, deadline
+    )
+    line = data[: peer.tell()]
+    good = re.fullmatch(rb"OK [0-9]+\n", line) is not None
+    assert good != refused(found)
+    return good
+
+
+def hybrid_answers() -> Iterator[bytes]:
+    """The one good line, and others."""
+    yield from (
+        b"OK 1073741824\n",
+        b"OK 1\nHTTP/1.1 200 OK\r\n",
+        b"ERR\n",
+        b"OK \n",
+        b"",
+        b"O" * 40,
+    )
+
+
+# ---- The server in the enclave -----------------------------------------------------------------
+
+
+class Echo:
+    """Stands for the NSM: its document is the nonce."""
+
+    def attest(self, *, nonce: bytes = b"", **fields: object) -> bytes:
+        return b"document for " + nonce
+
+
+class Lines(logging.Handler):
+    """What the server logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@functools.cache
+def serving() -> tuple[server.AttestationServer, Lines]:
+    """A server whose thread for the NSM runs, and whose connections come from here."""
+    log = Lines()
+    server.LOG.addHandler(log)
+    server.LOG.propagate = False
+    server.LOG.setLevel(logging.INFO)
+    served = server.AttestationServer(socket.socket(), Echo())
+    served._worker.start()
+    return served, log
+
+
+_GOOD_LINE = re.compile(
+    rb"GET /(attestation/raw|attestation/hex|enclave/attestation)"
+    rb"\?nonce=((?:[0-9A-Fa-f]{2}){16,64}) HTTP/1\.[01]"
+)
+
+
+def check_http_request(data: bytes) -> bool:
+    """A request to the server: a document for its nonce, or a refusal, and one line in the log."""
+    served, log = serving()
+    log.lines.clear()
+    ours, its = socket.socketpair()
+    with ours:
+        its.setblocking(False)
+        ours.sendall(data)
+        ours.shutdown(socket.SHUT_WR)
+        served._loop.run_until_complete(served._converse(its, "peer"))
+        answer = b"".join(iter(lambda: ours.recv(65536), b""))
+    (line,) = log.lines
+    assert "\n" not in line
+    json.loads(line)
+    end = data[: transport.MAX_HEAD_BYTES].find(b"\r\n\r\n")
+    if not answer:
+        assert end < 0
+        return False
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = int(head.split(b" ", 2)[1])
+    assert status in server._REASONS
+    assert b"Content-Length: %d" % len(body) in head.split(b"\r\n")
+    asked = _GOOD_LINE.fullmatch(data.partition(b"\r\n")[0]) if end >= 0 else None
+    if asked is None:
+        assert status != 200 or body == b"ok\n"
+        return False
+    document = b"document for " + bytes.fromhex(asked[2].decode())
+    assert body == server._ENCODINGS["/" + asked[1].decode()][1](document)
+    return True
+
+
+def http_requests() -> Iterator[bytes]:
+    """Challenges of every kind, and requests for something else."""
+    for path in (b"/attestation/raw", b"/attestation/hex", b"/enclave/attestation"):
+        yield b"GET %b?nonce=%b HTTP/1.1\r\nHost: enclave\r\n\r\n" % (path, NONCE.hex().encode())
+    for target in (b"/healthz", b"/", b"/attestation/raw", b"/attestation/raw?nonce=ab&x=y"):
+        yield b"GET " + target + b" HTTP/1.1\r\n\r\n"
+    yield b"POST /healthz HTTP/1.1\r\n\r\nbody"
+    yield b"GET /attestation/raw?nonce=" + b"ab" * 65 + b" HTTP/1.0\r\n\r\n"
+    yield from (b"\x16\x03\x01\r\n\r\n", b"GET / HTTP/1.1\r\n", b"A" * 9000, b"")
+
+
+# ---- KMS ---------------------------------------------------------------------------------------
+
+
+@functools.cache
+def recipient() -> tuple[RecipientKey, rsa.RSAPublicKey]:
+    """A key of this process."""
+    private_key = rsa.generate_private_key(65537, 2048)
+    return RecipientKey(private_key), private_key.public_key()
+
+
+def check_recipient(data: bytes) -> bool:
+    """An answer of KMS: every octet of its BER is accounted for, and what opens is its content."""
+    tree = outcome(len(data), KmsError, read_ber, data)
+    if not refused(tree):
+        assert encoded(tree, data) == data
+    parts = outcome(len(data), KmsError, read_envelope, data)
+    plaintext = outcome(len(data), KmsError, recipient()[0].decrypt, data)
+    if refused(parts):
+        assert parts.code == "kms.format"
+        assert refusal(parts) == refusal(plaintext)
+        return False
+    assert not refused(tree)
+    assert len(parts.iv) == 16
+    name = hashlib.sha256(recipient()[0].public_key_der).digest()
+    other = len(parts.key_id) == len(name) and parts.key_id != name
+    assert other == (refusal(plaintext) == ("kms.recipient", None))
+    if refused(plaintext):
+        assert other or refusal(plaintext) == ("kms.decrypt", None)
+        return False
+    assert len(plaintext) < len(parts.ciphertext)
+    return True
+
+
+def encoded(element: Element, data: bytes) -> bytes:
+    """The element in BER; from the input comes only which lengths are of the indefinite form."""
+    content = element.content + b"".join(encoded(child, data) for child in element.children)
+    if data[element.offset + 1] == 0x80:
+        return bytes([element.tag, 0x80]) + content + b"\0\0"
+    size = len(content)
+    octets = b"" if size < 0x80 else size.to_bytes((size.bit_length() + 7) // 8, "big")
+    length = bytes([size]) if size < 0x80 else bytes([0x80 | len(octets)]) + octets
+    return bytes([element.tag]) + length + content
+
+
+def kms_answers() -> Iterator[bytes]:
+    """Answers to this process's key, to another's, and of no key at all."""
+    key, public = recipient()
+    for constructed in (True, False):
+        yield envelope(b"thirty-two octets of data key...", public, constructed=constructed)
+        parts = read_envelope(envelope(b"plaintext", public))
+        yield enclose(
+            b"another form of name", parts.encrypted_key, parts.iv, parts.ciphertext,
+            constructed=constructed,
+        )  # fmt: skip
+        name = hashlib.sha256(key.public_key_der).digest()
+        yield enclose(name, bytes(256), bytes(16), bytes(48), constructed=constructed)
+        yield enclose(bytes(32), bytes(256), bytes(16), bytes(48), constructed=constructed)
+
+
+TARGETS = {
+    "nsm": Target(check_nsm, nsm_answers, ()),
+    "http_answer": Target(check_http_answer, http_answers, ("enclave.client",), "text.dict", 26000),
+    "hybrid": Target(check_hybrid, hybrid_answers, (), "text.dict", 64),
+    "http_request": Target(check_http_request, http_requests, (), "text.dict", 9000),
+    "recipient": Target(
+        check_recipient,
+        kms_answers,
+        ("kms.ber", "kms.envelope", "kms.recipient"),
+        "der.dict",
+        6200,
+    ),
+}

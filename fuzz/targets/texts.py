@@ -1,0 +1,293 @@
+"""Texts: JSON, policy files, key policies, documents as text, batch lines, names to be measured."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from nitro_attest.certificate import quiet_library
+from nitro_attest.cli import batch
+from nitro_attest.cli.source import decode
+from nitro_attest.enclave.transport import UnixEndpoint, parse_endpoint
+from nitro_attest.errors import FormatError, InputError
+from nitro_attest.kms.findings import FINDINGS
+from nitro_attest.kms.key_policy import MAX_KEY_POLICY_BYTES
+from nitro_attest.kms.lint import lint
+from nitro_attest.measurements.files import parse_nitrotpm_policy, parse_policy
+from nitro_attest.measurements.pcr import (
+    pcr3_from_role_arn,
+    pcr4_from_instance_id,
+    pcr8_from_certificate,
+)
+from nitro_attest.strict_json import MAX_DEPTH, read_json
+from targets.base import VECTORS, Target, outcome, refused
+from targets.documents import documents
+
+PIN = "ab" * 48
+
+
+def check_json(data: bytes) -> bool:
+    """JSON of one meaning: what the standard decoder reads, less what it lets through."""
+    text = data.decode("utf-8", "surrogateescape")
+    found = outcome(len(data), InputError, read_json, text)
+    if refused(found):
+        return False
+    value, end = found
+    assert 0 < end <= len(text)
+    assert value == json.loads(text[:end], object_pairs_hook=_with_different_keys)
+    assert _depth(value) <= MAX_DEPTH
+    return True
+
+
+def _with_different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    assert len({key.casefold() for key, _ in pairs}) == len(pairs)
+    return dict(pairs)
+
+
+def _depth(value: Any) -> int:
+    if not isinstance(value, (dict, list)):
+        return 0
+    return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)
+
+
+def json_texts() -> Iterator[bytes]:
+    """Values of every type, and what is refused."""
+    yield from (b'{"a": [1, -2.5e3, null, true, "\\u00e9\\ud83d\\ude00"], "b": {}}', b"[]", b"1")
+    yield from (b'{"a": 1, "A": 2}', b"NaN", b"1e999", b"9" * 40, b"[" * 33 + b"]" * 33)
+    yield from (b'"unended', b'{"a": 1} tail', b"[1,]", b'"\\"[[["', b"")
+
+
+def check_policy(data: bytes) -> bool:
+    """A policy file: something is demanded, and its own JSON form reads back the same."""
+    found = outcome(len(data), InputError, parse_policy, data)
+    if refused(found):
+        return False
+    policy = found.policy
+    assert policy.measurements
+    for item in policy.measurements:
+        assert item.pcrs
+        assert all(0 <= index <= 31 and len(value) == 48 for index, value in item.pcrs.items())
+    again = parse_policy(json.dumps(policy.to_dict()))
+    assert (again.policy, again.form) == (policy, "policy")
+    return True
+
+
+def check_policy_of_one(data: bytes) -> bool:
+    """The same where the caller says which enclave or register is meant."""
+    for options in ({"enclave_name": "hello"}, {"pcr_index": 3}):
+        found = outcome(len(data), InputError, parse_policy, data, **options)
+        if not refused(found):
+            assert len(found.policy.measurements) == 1
+            assert found.form == ("enclave" if "enclave_name" in options else "register")
+            return True
+    return False
+
+
+def check_nitrotpm_policy(data: bytes) -> bool:
+    """A file about an instance: in JSON it is not also one about an enclave (T-2)."""
+    found = outcome(len(data), InputError, parse_nitrotpm_policy, data)
+    if refused(found):
+        return False
+    assert found.measurements
+    assert all(item.pcrs for item in found.measurements)
+    as_enclave = outcome(len(data), InputError, parse_policy, data)
+    assert refused(as_enclave) or as_enclave.form == "lines"
+    return True
+
+
+def policies() -> Iterator[bytes]:
+    """Files of every form that is read."""
+    for path in sorted((VECTORS / "policy").iterdir()):
+        yield path.read_bytes()
+    yield b"PCR4=%b\nPCR7=%b\n" % (PIN.encode(), PIN.encode())
+    yield json.dumps({"PCR": PIN}).encode()
+    yield json.dumps([{"EnclaveName": "hello", "Measurements": {"PCR0": PIN}}]).encode()
+    instance = {"Measurements": {f"PCR{index}": PIN for index in (4, 7, 12)}}
+    yield json.dumps(instance).encode()
+    yield json.dumps([instance, instance]).encode()
+
+
+_STATEMENT = {
+    "Effect": "Allow",
+    "Principal": {"AWS": "arn:aws:iam::111122223333:role/enclaves"},
+    "Action": ["kms:Decrypt", "kms:Gen*"],
+    "Resource": "*",
+    "Condition": {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:ImageSha384": PIN}},
+}
+
+
+def check_key_policy(data: bytes) -> bool:
+    """A key policy: every finding has a meaning and points at something that is there."""
+    found = outcome(len(data), InputError, lint, data)
+    if refused(found):
+        return False
+    policy = json.loads(data.decode("utf-8-sig").strip())
+    for finding in found:
+        assert finding.code in FINDINGS
+        _resolve(policy, finding.where)
+    json.dumps([finding.to_dict() for finding in found])
+    return True
+
+
+def _resolve(value: Any, pointer: str) -> Any:
+    """RFC 6901; a list of one may stand without its list."""
+    for name in pointer.split("/")[1:]:
+        name = name.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list):
+            value = value[int(name)]
+        elif not (isinstance(value, dict) and name == "0" and "Effect" in value):
+            value = value[name]
+    return value
+
+
+def key_policies() -> Iterator[bytes]:
+    """Policies with one hole each, and one without."""
+    conditions = [
+        {"Null": {"kms:RecipientAttestation:PCR0": "false"}},
+        {"ForAllValues:StringLike": {"kms:RecipientAttestation:PCR0": [PIN[:-1] + "*"]}},
+        {"StringEqualsIfExists": {"kms:RecipientAttestation:nitrotpmpcr4": PIN}},
+        {"StringNotEquals": {"kms:RecipientAttestation:PCR8": "0" * 96}, "Bool": {"aws:x": "y"}},
+    ]
+    statements = [_STATEMENT, *({**_STATEMENT, "Condition": condition} for condition in conditions)]
+    statements += [{**item, "Effect": "Deny", "Principal": "*"} for item in statements]
+    statements += [{"Effect": "Allow", "NotAction": "kms:*", "NotPrincipal": "*", "Odd/~": 1}]
+    for statement in statements:
+        yield json.dumps({"Version": "2012-10-17", "Statement": [statement]}).encode()
+    yield json.dumps({"Statement": _STATEMENT, "Id": "one"}).encode()
+    yield json.dumps({"Statement": statements}).encode()[:MAX_KEY_POLICY_BYTES]
+    yield b'{"Statement": [{"Effect": "Maybe"}]}'
+
+
+_ENCODINGS = ("auto", "raw", "hex", "base64")
+
+
+def check_document_text(data: bytes) -> bool:
+    """A document as text, in the encoding that the first octet names."""
+    if not data:
+        return False
+    encoding, data = _ENCODINGS[data[0] % len(_ENCODINGS)], data[1:]
+    found = outcome(len(data), FormatError, decode, data, encoding)
+    if refused(found):
+        return False
+    if encoding == "raw":
+        assert found == data
+    elif encoding != "auto":
+        written = found.hex().encode() if encoding == "hex" else base64.b64encode(found)
+        assert decode(written, encoding) == found
+    return True
+
+
+def document_texts() -> Iterator[bytes]:
+    """One document in every form that people keep."""
+    document = documents()[0]
+    armoured = b"-----BEGIN DOCUMENT-----\n" + base64.encodebytes(document)
+    texts = (document, document.hex().encode(), b"0x" + document.hex().encode(), armoured)
+    for place in range(len(_ENCODINGS)):
+        yield from (bytes([place]) + text for text in texts)
+        yield bytes([place]) + base64.urlsafe_b64encode(document).rstrip(b"=")
+
+
+def check_batch(data: bytes) -> bool:
+    """One line of a batch file; the files that it may name are not there to be read."""
+    with mock.patch.object(batch, "read_document", return_value=b"content"):
+        found = outcome(len(data), (InputError, FormatError), batch._request, data, "auto", {})
+    if refused(found):
+        assert found.code in ("input.batch", "document.encoding")
+        return False
+    entry = json.loads(data)
+    for name in ("nonce", "user_data", "public_key"):
+        if name in entry:
+            assert getattr(found, name) == bytes.fromhex(entry[name])
+    assert found.max_age is None or found.max_age > timedelta(0)
+    assert isinstance(found.document, bytes)
+    return True
+
+
+def lines() -> Iterator[bytes]:
+    """Lines of every form."""
+    document = documents()[0]
+    values = {"nonce": "ab" * 16, "user_data": "00", "public_key": "01", "max_age": "1h30m"}
+    yield json.dumps({"document": document.hex(), **values}).encode() + b"\n"
+    yield json.dumps({"document": base64.b64encode(document).decode()}).encode()
+    yield json.dumps({"document": {"file": "document.bin"}, "max_age": "2d"}).encode() + b"\r\n"
+    yield from (b"[]", b"{}", b'{"document": 1}', b'{"document": "\\u00e9"}', b'{"odd": "x"}')
+
+
+def check_measured(data: bytes) -> bool:
+    """What a PCR is computed from: measured exactly as it stands, or refused."""
+    text = data.decode("utf-8", "replace")
+    once = hashlib.sha384(bytes(48) + data).digest()
+    for compute in (pcr3_from_role_arn, pcr4_from_instance_id):
+        found = outcome(len(data), InputError, compute, text)
+        if not refused(found):
+            assert found == once
+            return True
+    found = outcome(len(data), InputError, pcr8_from_certificate, data)
+    if refused(found):
+        return False
+    load = x509.load_pem_x509_certificate if b"-----BEGIN " in data else None
+    with quiet_library():
+        der = load(data).public_bytes(Encoding.DER) if load else data
+    assert found == hashlib.sha384(bytes(48) + hashlib.sha384(der).digest()).digest()
+    return True
+
+
+def measured() -> Iterator[bytes]:
+    """Role ARNs, instance ids, certificates."""
+    roles = ("role/Webserver", "role/a/path/Name", "assumed-role/Name/session")
+    yield from (f"arn:aws:iam::123456789012:{role}".encode() for role in roles)
+    yield b"arn:aws:sts::123456789012:assumed-role/Name/session"
+    yield b"arn:aws-us-gov:iam::123456789012:instance-profile/Name"
+    yield from (b"i-1234567890abcdef0", b"i-12345678", b"i-1234567890abcdef0-enc0123", b"i-1 ")
+    for path in sorted((VECTORS / "conformance/roots").glob("*.pem")):
+        yield path.read_bytes()
+        yield x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+
+
+def check_endpoint(data: bytes) -> bool:
+    """Where an enclave is: what is written back means the same."""
+    found = outcome(len(data), InputError, parse_endpoint, data.decode("utf-8", "replace"))
+    if refused(found):
+        return False
+    assert parse_endpoint(str(found)) == found
+    if isinstance(found, UnixEndpoint):
+        assert "\0" not in found.path
+    return True
+
+
+def endpoints() -> Iterator[bytes]:
+    """One of each form."""
+    yield from (b"vsock:16:1300", b"vsock:any:1300", b"unix:/run/vm.sock:1300", b"unix:/run/s.sock")
+    yield from (b"http://127.0.0.1:8080", b"http://[::1]:80/", b"http://host.example:65536")
+
+
+TARGETS = {
+    "json": Target(check_json, json_texts, ("strict_json",), "text.dict", 1024),
+    "policy": Target(
+        check_policy,
+        policies,
+        ("measurements.files",),
+        "text.dict",
+    ),
+    "policy_of_one": Target(check_policy_of_one, policies, ("measurements.files",), "text.dict"),
+    "nitrotpm_policy": Target(
+        check_nitrotpm_policy, policies, ("measurements.files",), "text.dict"
+    ),
+    "key_policy": Target(
+        check_key_policy, key_policies, ("kms.lint", "kms.key_policy", "kms.findings"), "text.dict"
+    ),
+    "document_text": Target(
+        check_document_text, document_texts, ("cli.source",), "text.dict", 16384
+    ),
+    "batch": Target(check_batch, lines, (), "text.dict", 16384),
+    "measured": Target(check_measured, measured, ("measurements.pcr",), "text.dict", 1200),
+    "endpoint": Target(check_endpoint, endpoints, (), "text.dict", 300),
+}
