@@ -6,8 +6,9 @@
     python tools/mutate.py --list --module chain  only names them
 
 Exit 1 where a mutant survives that docs/explanation/mutants.md does not show to be equivalent, or
-where that page names one that is no more or that a test kills. The report keeps every verdict; a
-mutant that a test killed is not tried again while its module and that test's file are the same.
+where that page names one that is no more or that a test kills. The report keeps every verdict, and a
+mutant is not tried again while its module is the same and the file of the test that killed it; one
+that survived, while all tests are.
 """
 
 from __future__ import annotations
@@ -101,15 +102,16 @@ def _judged(mutants: list[Mutant], files: dict[str, Path], report: Path) -> dict
     return verdicts
 
 
-def _key(path: Path, killed_by: str | None) -> str | None:
-    """What a kill depends on: the module and the file of the test. A survivor has no key."""
+def _key(path: Path, killed_by: str | None) -> str:
+    """What a verdict depends on: the module, and the file of the test that kills or all tests."""
     if killed_by is None:
-        return None
-    test = ROOT / killed_by.partition("::")[0]
-    if path.name in SOURCES:
-        test = ROOT / "tests/c/test_nitro_cose.c"
-    content = path.read_bytes() + (test.read_bytes() if test.is_file() else b"")
-    return hashlib.sha256(content).hexdigest()
+        tests = sorted(file for file in (ROOT / "tests").rglob("*.[pch]*") if file.suffix != ".pyc")
+    elif path.name in SOURCES:
+        tests = [ROOT / "tests/c/test_nitro_cose.c"]
+    else:
+        tests = [ROOT / killed_by.partition("::")[0]]
+    content = [file.read_bytes() for file in (path, *tests) if file.is_file()]
+    return hashlib.sha256(b"".join(content)).hexdigest()
 
 
 def _print_table(

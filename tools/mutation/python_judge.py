@@ -42,13 +42,13 @@ _REST: Final = (
 
 SUITES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "_core": (_unit("core"), _RULES, _REST),
-    "chain": (_unit("path_cache", "hostile_certificates"), _RULES, _REST),
+    "chain": (_unit("chain", "path_cache", "hostile_certificates"), _RULES, _REST),
     "certificate": (_unit("hostile_certificates", "roots"), _RULES, _REST),
     "signature": (_unit("signature"), _RULES, _REST),
     "policy": (_unit("policy", "policy_files"), _unit("verifier", "nitrotpm"), _RULES, _REST),
     "measurement_set": (_unit("policy", "nitrotpm"), _RULES, _REST),
     "requirements": (_unit("verifier"), _RULES, _REST),
-    "consistency": (_unit("verifier"), _RULES, _REST),
+    "consistency": (_unit("consistency", "verifier"), _RULES, _REST),
     "verifier": (_unit("verifier", "nitrotpm"), _RULES, _REST),
 }
 """For each module the tests to run, in stages: what most likely notices comes first."""
