@@ -55,7 +55,7 @@ def test_what_a_cache_shares_cannot_be_changed(path):
 
 
 def test_paths_and_certificates_are_compared_by_identity(path):
-    assert path == path  # noqa: PLR0124
+    assert path == path
     assert replace(path) != path
     assert replace(path.leaf) != path.leaf
 
