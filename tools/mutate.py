@@ -6,9 +6,9 @@
     python tools/mutate.py --list --module chain  only names them
 
 Exit 1 where a mutant survives that docs/explanation/mutants.md does not show to be equivalent, or
-where that page names one that is no more or that a test kills. The report keeps every verdict, and
-a mutant is not tried again while its module is the same and the file of the test that killed it;
-one that survived, while all tests are.
+where that page names one that is no more or that a test kills. The report keeps every verdict: a
+mutant is not tried again while its module is the same, and the file of the test that killed it or,
+where it survived, all tests.
 """
 
 from __future__ import annotations

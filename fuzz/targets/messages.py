@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -225,6 +226,15 @@ _GOOD_LINE = re.compile(
 )
 
 
+def _all_of(connection: socket.socket) -> bytes:
+    """What the server sent; it may close on a request that it has not read to its end."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := connection.recv(65536):
+            received += chunk
+    return received
+
+
 def check_http_request(data: bytes) -> bool:
     """A request to the server: a document for its nonce, or a refusal, and one line in the log."""
     served, log = serving()
@@ -235,7 +245,7 @@ def check_http_request(data: bytes) -> bool:
         ours.sendall(data)
         ours.shutdown(socket.SHUT_WR)
         served._loop.run_until_complete(served._converse(its, "peer"))
-        answer = b"".join(iter(lambda: ours.recv(65536), b""))
+        answer = _all_of(ours)
     (line,) = log.lines
     assert "\n" not in line
     json.loads(line)

@@ -26,11 +26,12 @@ LONG = bool(os.environ.get("NITRO_ATTEST_LONG"))
 DOCUMENTS = {path.stem: path.read_bytes() for path in sorted((FIXTURES / "real").glob("*.bin"))}
 VERIFIER = Verifier(policy=AnyEnclave(allow_debug=True))
 
-# Which step must refuse a change, by where it is made. The certificates are judged before the
-# signature that covers them; a change of the payload beside them may leave its form intact or not.
+# Which steps may refuse a change, by where it is made. What covers the certificates is judged after
+# them. A changed head in the payload nearly always spoils its form; a greater length of a
+# certificate that swallows exactly the next fields does not, and makes it no certificate.
 REFUSED_BY = {
     "envelope": {FormatError},
-    "payload": {FormatError, SignatureError},
+    "payload": {FormatError, ChainError, SignatureError},
     "certificates": {ChainError},
     "signature": {SignatureError},
 }

@@ -51,6 +51,17 @@ def test_x1_no_warning_of_the_library_reaches_the_caller():
     assert not seen
 
 
+def test_x7_no_warning_about_an_issuers_name_reaches_the_caller():
+    """A common name that calls itself a country, for one; issuers are read to explain a fault."""
+    start = DOCUMENT.index(parse_unverified(DOCUMENT).cabundle[1])
+    at = DOCUMENT.index(b"\x06\x03\x55\x04\x03", start) + 4
+    hostile = DOCUMENT[:at] + b"\x06" + DOCUMENT[at + 1 :]
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert refused(verify, hostile, at="document") == "chain.name"
+    assert not seen
+
+
 def test_x1_whatever_der_is_given_a_certificate_or_a_chain_error():
     start = DOCUMENT.index(b"\x30\x82\x02")
     certificate = DOCUMENT[start : start + 644]

@@ -34,7 +34,8 @@ def _unit(*names: str) -> tuple[str, ...]:
 
 _RULES: Final = ("tests/conformance/test_rules.py",)
 _REST: Final = (
-    *_unit("verifier", "core", "policy", "policy_files", "signature", "nitrotpm", "path_cache"),
+    *_unit("requirements", "consistency", "chain", "signature", "certificate", "measurement_set"),
+    *_unit("verifier", "core", "policy", "policy_files", "nitrotpm", "path_cache"),
     *_unit("hostile_certificates", "roots", "many", "cli_policy", "cli"),
     "tests/conformance/test_genuine.py",
     _ANSWERS,
@@ -43,11 +44,11 @@ _REST: Final = (
 SUITES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "_core": (_unit("core"), _RULES, _REST),
     "chain": (_unit("chain", "path_cache", "hostile_certificates"), _RULES, _REST),
-    "certificate": (_unit("hostile_certificates", "roots"), _RULES, _REST),
+    "certificate": (_unit("certificate", "hostile_certificates", "roots"), _RULES, _REST),
     "signature": (_unit("signature"), _RULES, _REST),
     "policy": (_unit("policy", "policy_files"), _unit("verifier", "nitrotpm"), _RULES, _REST),
-    "measurement_set": (_unit("policy", "nitrotpm"), _RULES, _REST),
-    "requirements": (_unit("verifier"), _RULES, _REST),
+    "measurement_set": (_unit("measurement_set", "policy", "nitrotpm"), _RULES, _REST),
+    "requirements": (_unit("requirements", "verifier"), _RULES, _REST),
     "consistency": (_unit("consistency", "verifier"), _RULES, _REST),
     "verifier": (_unit("verifier", "nitrotpm"), _RULES, _REST),
 }
