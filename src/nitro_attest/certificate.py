@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, TypeVar, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from nitro_attest.document import to_milliseconds
 from nitro_attest.errors import ChainError
 from nitro_attest.limits import MAX_SERIAL_OCTETS
 
@@ -69,23 +69,28 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     certificate, extensions, serial = load_certificate(der, label)
     _check_serial(serial, label)
     _check_algorithms(certificate, der, label)
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     by_oid = {extension.oid: extension for extension in extensions}
-    for extension in extensions:
-        if extension.critical and extension.oid not in _UNDERSTOOD:
+    for oid, extension in by_oid.items():
+        if extension.critical and oid not in _UNDERSTOOD:
             raise ChainError(
                 "cert.critical_extension",
-                f"{label} has unknown critical extension {extension.oid.dotted_string}; only "
+                f"{label} has unknown critical extension {oid.dotted_string}; only "
                 "basicConstraints and keyUsage are understood",
             )
-    return Certificate(
-        label=label,
-        parsed=certificate,
-        common_name=str(names[0].value) if len(names) == 1 else None,
-        not_before_ms=to_milliseconds(certificate.not_valid_before_utc),
-        not_after_ms=to_milliseconds(certificate.not_valid_after_utc),
-        _extensions=by_oid,
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return Certificate(  # by position: by name it took 1 us more
+        label,
+        certificate,
+        str(names[0].value) if len(names) == 1 else None,
+        _milliseconds(certificate.not_valid_before_utc),
+        _milliseconds(certificate.not_valid_after_utc),
+        by_oid,
     )
+
+
+def _milliseconds(whole_second: datetime) -> int:
+    """Of a certificate's dates, which have no fractions (RFC 5280 section 4.1.2.5)."""
+    return int(whole_second.timestamp()) * 1000
 
 
 def check_authority(certificate: Certificate) -> None:

@@ -40,11 +40,19 @@ class Path:
         root: The trust anchor.
         certificates: Our copy of the root first, the signing certificate last.
         key: The signing certificate's key.
+        chain: The library's view of the same, the signing certificate first.
+        names: The common names of all below the root, "" where there is not exactly one.
+        not_before_ms: When the last of them becomes valid, in milliseconds since 1970.
+        not_after_ms: When the first of them expires, inclusive.
     """
 
     root: Root
     certificates: tuple[Certificate, ...]
     key: ec.EllipticCurvePublicKey
+    chain: tuple[x509.Certificate, ...]
+    names: tuple[str, ...]
+    not_before_ms: int
+    not_after_ms: int
 
     @property
     def leaf(self) -> Certificate:
@@ -89,7 +97,15 @@ class Paths:
         root, issuers = self.issuers(cabundle)
         path = (*issuers, leaf)
         _check_link(issuers[-1], leaf, path, further_authorities=0)
-        return Path(root, path, load_key(leaf))
+        return Path(
+            root=root,
+            certificates=path,
+            key=load_key(leaf),
+            chain=tuple([certificate.parsed for certificate in reversed(path)]),
+            names=tuple([certificate.common_name or "" for certificate in path[1:]]),
+            not_before_ms=max([certificate.not_before_ms for certificate in path]),
+            not_after_ms=min([certificate.not_after_ms for certificate in path]),
+        )
 
     def _walk_issuers(self, cabundle: tuple[bytes, ...]) -> tuple[Root, tuple[Certificate, ...]]:
         """The same for the issuers alone, down to the one that signs documents' certificates."""
@@ -116,6 +132,8 @@ def check_windows(path: Path, at_ms: int, skew_ms: int) -> None:
     Raises:
         ChainError: ``cert.expired`` or ``cert.not_yet_valid``.
     """
+    if path.not_before_ms - skew_ms <= at_ms <= path.not_after_ms:
+        return
     for certificate in reversed(path.certificates):  # the leaf first: it is the first to expire
         if at_ms > certificate.not_after_ms:
             ago = timedelta(seconds=(at_ms - certificate.not_after_ms) // 1000)

@@ -6,7 +6,8 @@ Judged after the signature only: before it, both sides are just bytes that someb
 from __future__ import annotations
 
 import re
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from nitro_attest.chain import Path
 from nitro_attest.document import UnverifiedDocument, from_milliseconds
@@ -18,16 +19,53 @@ _AUTHORITY_SUFFIX: Final = ".aws.nitro-enclaves"
 _KIND_MARKS: Final = {"enclave": "-enc", "nitrotpm": "-tpm"}
 
 
-def instance_id(module_id: str) -> str:
-    """The EC2 instance id in a module_id: all before its last hyphen."""
-    return module_id.rpartition("-")[0]
+class Names(NamedTuple):
+    """What the names in a document and in its certificates say together.
+
+    Attributes:
+        instance_id: The EC2 instance id in the module_id: all before its last hyphen.
+        region: The AWS region that the signing certificate names; None if it has another form.
+        failures: Where they disagree (X-24): one enclave, one instance, one region.
+    """
+
+    instance_id: str
+    region: str | None
+    failures: tuple[PolicyFailure, ...]
 
 
-def region(path: Path, module_id: str) -> str | None:
-    """The AWS region in the signing certificate's name; None where the name has another form."""
-    prefix, name = f"{module_id}.", path.leaf.common_name or ""
-    found = name[len(prefix) : -len(_SIGNER_SUFFIX)]
-    if name != f"{prefix}{found}{_SIGNER_SUFFIX}" or not _REGION.fullmatch(found):
+@lru_cache(maxsize=256)  # they are the same in every document of an enclave, and cost 4 us
+def names(module_id: str, path_names: tuple[str, ...]) -> Names:
+    """Compares the module_id with the common names of a path.
+
+    Args:
+        module_id: The document's.
+        path_names: As in ``Path``: of all certificates below the root, the signing one last.
+    """
+    *authorities, signer = path_names
+    instance_id = module_id.rpartition("-")[0]
+    region = _region(signer, module_id)
+    if region is None:
+        expected = f"{module_id}.<region>{_SIGNER_SUFFIX}"
+    else:
+        authority = f".{region}{_AUTHORITY_SUFFIX}"
+        expected = f"{instance_id}{authority}"
+        if authorities[-1:] == [expected] and all(n.endswith(authority) for n in authorities):
+            return Names(instance_id, region, ())
+    found = ", ".join(path_names)
+    failure = PolicyFailure(
+        "consistency.module_id",
+        f"module_id {module_id!r} does not agree with the names in its certificates; expected "
+        f"{expected!r}, found {', '.join(map(repr, path_names))}",
+        expected=expected,
+        found=found,
+    )
+    return Names(instance_id, region, (failure,))
+
+
+def _region(signer: str, module_id: str) -> str | None:
+    prefix = f"{module_id}."
+    found = signer[len(prefix) : -len(_SIGNER_SUFFIX)]
+    if signer != f"{prefix}{found}{_SIGNER_SUFFIX}" or not _REGION.fullmatch(found):
         return None
     return found
 
@@ -69,7 +107,7 @@ def time_failures(
 def kind_failures(document: UnverifiedDocument, path: Path) -> list[PolicyFailure]:
     """The kind by the document's key against the kind in its names (T-3)."""
     mark = _KIND_MARKS[document.kind]
-    name = path.leaf.common_name or ""
+    name = path.names[-1]
     if mark in document.module_id and mark in name:
         return []
     return [
@@ -79,35 +117,5 @@ def kind_failures(document: UnverifiedDocument, path: Path) -> list[PolicyFailur
             f"and its certificate's name; they are {document.module_id!r} and {name!r}",
             expected=mark,
             found=f"{document.module_id}, {name}",
-        )
-    ]
-
-
-def name_failures(
-    document: UnverifiedDocument, path: Path, found_region: str | None
-) -> list[PolicyFailure]:
-    """The module_id against the names of the path (X-24): one enclave, one instance, one region.
-
-    Args:
-        document: The document.
-        path: Its path.
-        found_region: What ``region`` finds in the path.
-    """
-    names = [certificate.common_name or "" for certificate in path.certificates[1:]]
-    if found_region is None:
-        expected = f"{document.module_id}.<region>{_SIGNER_SUFFIX}"
-    else:
-        authority = f".{found_region}{_AUTHORITY_SUFFIX}"
-        expected = f"{instance_id(document.module_id)}{authority}"
-        authorities = names[:-1]
-        if authorities[-1:] == [expected] and all(n.endswith(authority) for n in authorities):
-            return []
-    return [
-        PolicyFailure(
-            "consistency.module_id",
-            f"module_id {document.module_id!r} does not agree with the names in its certificates; "
-            f"expected {expected!r}, found {', '.join(map(repr, names))}",
-            expected=expected,
-            found=", ".join(names),
         )
     ]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from types import MappingProxyType
 from typing import Any, Final
 
-from nitro_attest._core import DEFAULT_LIMITS, Kind, Limits, parse
+from nitro_attest._core import DEFAULT_LIMITS, Content, Kind, Limits, Parts, parse
 from nitro_attest.errors import FormatError, InputError
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def from_milliseconds(milliseconds: int) -> datetime:
@@ -22,28 +22,65 @@ def from_milliseconds(milliseconds: int) -> datetime:
 
 def to_milliseconds(moment: datetime) -> int:
     """Milliseconds from 1970 to an aware time, rounded down."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return (moment - _EPOCH) // _MILLISECOND
 
 
-@dataclass(frozen=True)
-class _Fields:
+@dataclass(frozen=True, repr=False)
+class _Document:
     """The fields that every kind of document has; sizes are those of rules P-12 to P-24."""
 
-    module_id: str
-    digest: str
-    timestamp_ms: int
-    certificate: bytes = field(repr=False)
-    cabundle: tuple[bytes, ...] = field(repr=False)
-    public_key: bytes | None = field(repr=False)
-    user_data: bytes | None = field(repr=False)
-    nonce: bytes | None = field(repr=False)
+    _content: Content
+
+    @property
+    def module_id(self) -> str:
+        """The name of what attests: ``i-<instance>-enc<number>``, or ``-tpm`` for an instance."""
+        return self._content.module_id
+
+    @property
+    def digest(self) -> str:
+        """Always ``SHA384``."""
+        return self._content.digest
+
+    @property
+    def timestamp_ms(self) -> int:
+        """When the document was made, as it says itself, in milliseconds since 1970-01-01 UTC."""
+        return self._content.timestamp_ms
 
     @property
     def timestamp(self) -> datetime:
         """When the document was made, as it says itself, in UTC."""
         return from_milliseconds(self.timestamp_ms)
 
-    def _fields_to_dict(self, pcrs_name: str, pcrs: Mapping[int, bytes]) -> dict[str, Any]:
+    @property
+    def certificate(self) -> bytes:
+        """DER of the signing certificate."""
+        return self._content.certificate
+
+    @property
+    def cabundle(self) -> tuple[bytes, ...]:
+        """DER of its issuers, root first."""
+        return self._content.cabundle
+
+    @property
+    def public_key(self) -> bytes | None:
+        """0 to 1024 bytes (or the caller's ``Limits``) of the attested code's choice, or None."""
+        return self._content.public_key
+
+    @property
+    def user_data(self) -> bytes | None:
+        """As ``public_key``."""
+        return self._content.user_data
+
+    @property
+    def nonce(self) -> bytes | None:
+        """As ``public_key``."""
+        return self._content.nonce
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.module_id} at {self.timestamp.isoformat()}>"
+
+    def _fields_to_dict(self, pcrs_name: str) -> dict[str, Any]:
+        pcrs = self._content.pcrs
         return {
             "module_id": self.module_id,
             "digest": self.digest,
@@ -62,85 +99,79 @@ def _hex(value: bytes | None) -> str | None:
     return None if value is None else value.hex()
 
 
-@dataclass(frozen=True)
-class AttestationDocument(_Fields):
-    """What an authentic document of an enclave says.
+@dataclass(frozen=True, repr=False)
+class AttestationDocument(_Document):
+    """What an authentic document of an enclave says."""
 
-    Attributes:
-        module_id: The enclave's name: ``i-<instance>-enc<number>``.
-        digest: Always ``SHA384``.
-        timestamp_ms: Milliseconds since 1970-01-01 UTC.
-        certificate: DER of the signing certificate.
-        cabundle: DER of its issuers, root first.
-        public_key: 0 to 1024 bytes (or the caller's ``Limits``) of the enclave's choice, or None.
-        user_data: As ``public_key``.
-        nonce: As ``public_key``.
-        pcrs: 48 bytes each, by index; 0, 1 and 2 are always there.
-    """
-
-    pcrs: Mapping[int, bytes] = field(repr=False)
+    @property
+    def pcrs(self) -> Mapping[int, bytes]:
+        """48 bytes each, by index; 0, 1 and 2 are always there."""
+        return self._content.pcrs
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values: bytes as lower-case hex, absent fields as None."""
-        return self._fields_to_dict("pcrs", self.pcrs)
+        return self._fields_to_dict("pcrs")
 
 
-@dataclass(frozen=True)
-class NitroTpmDocument(_Fields):
+@dataclass(frozen=True, repr=False)
+class NitroTpmDocument(_Document):
     """What an authentic document of a whole EC2 instance says.
 
     Its registers are another thing than an enclave's: the instance's own operating system can
     extend some of them to any value. So they have another name, and this is another type.
-
-    Attributes:
-        nitrotpm_pcrs: 48 bytes each, by index. The other attributes: see AttestationDocument.
     """
 
-    nitrotpm_pcrs: Mapping[int, bytes] = field(repr=False)
+    @property
+    def nitrotpm_pcrs(self) -> Mapping[int, bytes]:
+        """48 bytes each, by index."""
+        return self._content.pcrs
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values: bytes as lower-case hex, absent fields as None."""
-        return self._fields_to_dict("nitrotpm_pcrs", self.nitrotpm_pcrs)
+        return self._fields_to_dict("nitrotpm_pcrs")
 
 
-@dataclass(frozen=True)
-class UnverifiedDocument(_Fields):
-    """What a document says of itself. Nobody has checked who made it.
+@dataclass(frozen=True, repr=False)
+class UnverifiedDocument(_Document):
+    """What a document says of itself. Nobody has checked who made it."""
 
-    Attributes:
-        kind: ``enclave`` or ``nitrotpm`` (an EC2 instance).
-        pcrs: 48 bytes each, by index, of that kind.
-        protected: The protected header as received: 4 bytes.
-        payload: The signed payload as received.
-        signature: r and s, 48 bytes each.
-    """
+    _parts: Parts
 
-    kind: Kind
-    pcrs: Mapping[int, bytes] = field(repr=False)
-    protected: bytes = field(repr=False)
-    payload: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
+    @property
+    def kind(self) -> Kind:
+        """``enclave`` or ``nitrotpm`` (an EC2 instance)."""
+        return self._parts.kind
+
+    @property
+    def protected(self) -> bytes:
+        """The protected header as received: 4 bytes."""
+        return self._parts.protected
+
+    @property
+    def payload(self) -> bytes:
+        """The signed payload as received."""
+        return self._parts.payload
+
+    @property
+    def signature(self) -> bytes:
+        """The values r and s, 48 bytes each."""
+        return self._parts.signature
+
+    @property
+    def pcrs(self) -> Mapping[int, bytes]:
+        """48 bytes each, by index, of that kind."""
+        return self._content.pcrs
 
     def authenticated(self) -> AttestationDocument | NitroTpmDocument:
         """The same content in the type of its kind: for the verifier, once the signature holds."""
-        common = (
-            self.module_id,
-            self.digest,
-            self.timestamp_ms,
-            self.certificate,
-            self.cabundle,
-            self.public_key,
-            self.user_data,
-            self.nonce,
-        )
         if self.kind == "enclave":
-            return AttestationDocument(*common, self.pcrs)
-        return NitroTpmDocument(*common, self.pcrs)
+            return AttestationDocument(self._content)
+        return NitroTpmDocument(self._content)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values: bytes as lower-case hex, absent fields as None."""
         pcrs_name = "pcrs" if self.kind == "enclave" else "nitrotpm_pcrs"
-        return {"kind": self.kind} | self._fields_to_dict(pcrs_name, self.pcrs)
+        return {"kind": self.kind} | self._fields_to_dict(pcrs_name)
 
 
 def parse_unverified(
@@ -159,22 +190,8 @@ def parse_unverified(
         FormatError: The bytes are not a document of the accepted form (C-1 to C-13, P-*).
         InputError: ``input.document``: the argument is not bytes.
     """
-    found = parse(_own_copy(document), limits)
-    return UnverifiedDocument(  # by position: by name it took 4 us more
-        found.module_id.decode("ascii"),
-        found.digest.decode("ascii"),
-        found.timestamp_ms,
-        found.certificate,
-        found.cabundle,
-        found.public_key,
-        found.user_data,
-        found.nonce,
-        found.kind,
-        MappingProxyType(found.pcrs),
-        found.protected,
-        found.payload,
-        found.signature,
-    )
+    parts = parse(_own_copy(document), limits)
+    return UnverifiedDocument(parts.content, parts)
 
 
 def _own_copy(document: bytes | bytearray | memoryview) -> bytes:

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Final, TypeVar
 from nitro_attest.document import AttestationDocument, NitroTpmDocument
 from nitro_attest.errors import InputError, Notice, PolicyFailure
 from nitro_attest.measurement_set import (
-    IMAGE_PCRS,
     ZERO_PCR,
     MeasurementSet,
     NitroTpmMeasurementSet,
@@ -384,7 +383,7 @@ class NitroTpmPolicy(_Conditions):
 
 def is_debug(document: AttestationDocument) -> bool:
     """M-2: any of PCR0, PCR1 and PCR2 is zero. There is no flag, and other PCRs stay non-zero."""
-    return any(document.pcrs[index] == ZERO_PCR for index in IMAGE_PCRS)
+    return ZERO_PCR in (document.pcrs[0], document.pcrs[1], document.pcrs[2])
 
 
 def _debug_failures(document: AttestationDocument, allowed: bool) -> list[PolicyFailure]:

@@ -99,41 +99,44 @@ class Requirements(Generic[_DocumentT]):
                 "the policy requires a nonce, and this call does not say which one it expects; "
                 "pass nonce=, the challenge that the enclave was given",
             )
-        ages = [age for age in (max_age, policy.max_age) if age is not None]
+        if max_age is None or (policy.max_age is not None and policy.max_age < max_age):
+            max_age = policy.max_age
         return cls(
             policy,
-            min(ages, default=None),
+            max_age,
             _expected("nonce", "input.nonce", nonce),
             _expected("user_data", "input.expected", user_data),
             _expected("public_key", "input.expected", public_key),
         )
 
     def judge(
-        self, document: _DocumentT, age: timedelta, instance_id: str, region: str | None
+        self, document: _DocumentT, age_ms: int, instance_id: str, region: str | None
     ) -> tuple[str | None, list[PolicyFailure]]:
         """Everything that an authentic document fails, and the name of the set it matches.
 
         Args:
             document: The document, whose signature has been checked.
-            age: How much before the verification time it was made.
+            age_ms: How many milliseconds before the verification time it was made.
             instance_id: The parent instance, as the document's names give it.
             region: The AWS region that its signing certificate names; None if it names none.
         """
         matched, mismatches = self.policy.judge(document, instance_id, region)
-        failures = self.policy.mode_failures(document) + self._age_failures(age) + mismatches
-        for name in ("nonce", "user_data", "public_key"):
-            failures += _value_failures(name, getattr(self, name), getattr(document, name))
+        failures = self.policy.mode_failures(document) + self._age_failures(age_ms) + mismatches
+        failures += _value_failures("nonce", self.nonce, document.nonce)
+        failures += _value_failures("user_data", self.user_data, document.user_data)
+        failures += _value_failures("public_key", self.public_key, document.public_key)
         return matched.name if matched else None, failures
 
-    def notices(self, document: _DocumentT, age: timedelta) -> list[Notice]:
+    def notices(self, document: _DocumentT, age_ms: int) -> list[Notice]:
         """What an accepted document leaves open under these requirements."""
         notices = self.policy.notices(document)
         if self.nonce is UNCHECKED and self.max_age is None:
+            made = timedelta(milliseconds=abs(age_ms))
             notices.append(
                 Notice(
                     "freshness.unbound",
                     "neither a nonce nor a maximum age was required; the document was made "
-                    f"{abs(age)} {'after' if age < timedelta(0) else 'before'} the time of "
+                    f"{made} {'after' if age_ms < 0 else 'before'} the time of "
                     "verification",
                 )
             )
@@ -147,8 +150,11 @@ class Requirements(Generic[_DocumentT]):
             )
         return notices
 
-    def _age_failures(self, age: timedelta) -> list[PolicyFailure]:
-        if self.max_age is None or age <= self.max_age:
+    def _age_failures(self, age_ms: int) -> list[PolicyFailure]:
+        if self.max_age is None:
+            return []
+        age = timedelta(milliseconds=age_ms)
+        if age <= self.max_age:
             return []
         return [
             PolicyFailure(

@@ -72,13 +72,12 @@ def check_signature(document: UnverifiedDocument, key: ec.EllipticCurvePublicKey
     half = SIGNATURE_BYTES // 2
     r = int.from_bytes(document.signature[:half], "big")
     s = int.from_bytes(document.signature[half:], "big")
-    for name, value in (("r", r), ("s", s)):
-        if not 1 <= value < P384_ORDER:
-            raise SignatureError(
-                "signature.range",
-                f"signature value {name} is out of range; 1 to the order of P-384 less 1 was "
-                "expected",
-            )
+    if not (1 <= r < P384_ORDER and 1 <= s < P384_ORDER):
+        name = "s" if 1 <= r < P384_ORDER else "r"
+        raise SignatureError(
+            "signature.range",
+            f"signature value {name} is out of range; 1 to the order of P-384 less 1 was expected",
+        )
     digest = hashlib.sha384(sig_structure(document.protected, document.payload)).digest()
     try:
         key.verify(encode_dss_signature(r, s), digest, _ALGORITHM)

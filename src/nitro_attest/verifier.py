@@ -21,13 +21,8 @@ from typing import Any, Final, Literal
 from nitro_attest import chain, consistency
 from nitro_attest._core import DEFAULT_LIMITS, Kind, Limits
 from nitro_attest.attestation import Attestation, NitroTpmAttestation, TimeSource
-from nitro_attest.document import (
-    UnverifiedDocument,
-    from_milliseconds,
-    parse_unverified,
-    to_milliseconds,
-)
-from nitro_attest.errors import FormatError, InputError, Notice, PolicyError, PolicyFailure
+from nitro_attest.document import parse_unverified, to_milliseconds
+from nitro_attest.errors import FormatError, InputError, Notice, PolicyError
 from nitro_attest.limits import (
     DEFAULT_CACHE_SIZE,
     DEFAULT_CLOCK_SKEW_SECONDS,
@@ -141,7 +136,7 @@ class Verifier:
         if not isinstance(self._policy, (Policy, AnyEnclave)):
             raise _wrong_policy("enclaves", self._policy)
         demands = Requirements.of_call(self._policy, max_age, nonce, user_data, public_key)
-        return Attestation._of_verified(**self._steps(document, "enclave", demands, at))
+        return Attestation._of_verified(self._steps(document, "enclave", demands, at))
 
     def verify_nitrotpm(
         self,
@@ -161,7 +156,7 @@ class Verifier:
         if not isinstance(self._policy, (NitroTpmPolicy, AnyInstance)):
             raise _wrong_policy("instances", self._policy)
         demands = Requirements.of_call(self._policy, max_age, nonce, user_data, public_key)
-        return NitroTpmAttestation._of_verified(**self._steps(document, "nitrotpm", demands, at))
+        return NitroTpmAttestation._of_verified(self._steps(document, "nitrotpm", demands, at))
 
     def verify_many(
         self,
@@ -235,39 +230,32 @@ class Verifier:
             at_ms = parsed.timestamp_ms
             chain.check_windows(path, at_ms, self._skew_ms)
         # 5. Agreement. 6. Policy. All failures are reported, not the first.
-        region = consistency.region(path, parsed.module_id)
-        failures, notices = self._agreement(parsed, path, at_ms, region)
+        names = consistency.names(parsed.module_id, path.names)
+        failures = consistency.time_failures(parsed, path, at_ms, self._skew_ms)
+        failures += consistency.kind_failures(parsed, path)
+        failures += [] if self._warn_on_names else names.failures
         content = parsed.authenticated()
-        age = timedelta(milliseconds=at_ms - parsed.timestamp_ms)
-        instance_id = consistency.instance_id(parsed.module_id)
-        matched, policy_failures = demands.judge(content, age, instance_id, region)
+        age_ms = at_ms - parsed.timestamp_ms
+        matched, policy_failures = demands.judge(content, age_ms, names.instance_id, names.region)
         failures += policy_failures
         if failures:
             raise PolicyError(failures)
-        notices = demands.notices(content, age) + notices + _circumstances(path, source)
+        notices = demands.notices(content, age_ms)
+        notices += [Notice(failure.code, failure.message) for failure in names.failures]
+        notices += _circumstances(path, source)
         return {
             "document": content,
-            "chain": tuple([certificate.parsed for certificate in reversed(path.certificates)]),
+            "chain": path.chain,
             "root": path.root,
-            "verified_at": from_milliseconds(at_ms),
+            "verified_at_ms": at_ms,
             "time_source": source,
             "attestation_id": attestation_id,
             "policy": demands.policy,
             "matched": matched,
-            "region": region,
-            "instance_id": instance_id,
+            "region": names.region,
+            "instance_id": names.instance_id,
             "warnings": tuple(notices),
         }
-
-    def _agreement(
-        self, parsed: UnverifiedDocument, path: chain.Path, at_ms: int, region: str | None
-    ) -> tuple[list[PolicyFailure], list[Notice]]:
-        failures = consistency.time_failures(parsed, path, at_ms, self._skew_ms)
-        failures += consistency.kind_failures(parsed, path)
-        names = consistency.name_failures(parsed, path, region)
-        if self._warn_on_names:
-            return failures, [Notice(failure.code, failure.message) for failure in names]
-        return failures + names, []
 
 
 def verify(

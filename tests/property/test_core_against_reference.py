@@ -35,10 +35,9 @@ from reference.documents import (
 def by_core(document, limits):
     try:
         fields = parse(document, limits)._asdict()
+        fields |= fields.pop("content")._asdict()
     except FormatError as error:
         return error.code, error.offset
-    for name in ("module_id", "digest"):
-        fields[name] = fields[name].decode("ascii")
     fields["cabundle"] = list(fields["cabundle"])
     return fields
 

@@ -6,7 +6,7 @@ import pytest
 
 from nitro_attest import TrustedRoots, parse_unverified
 from nitro_attest.chain import Paths
-from nitro_attest.consistency import kind_failures, name_failures, region, time_failures
+from nitro_attest.consistency import kind_failures, names, time_failures
 from nitro_attest.document import from_milliseconds
 
 SKEW = 60_000
@@ -23,9 +23,12 @@ def path(fake, document):
     return Paths(roots, 0).walk(document.cabundle, document.certificate)
 
 
-def with_leaf(path, **changes):
-    leaf = replace(path.leaf, **changes)
-    return replace(path, certificates=(*path.certificates[:-1], leaf))
+def saying(document, **fields):
+    return replace(document, _content=document._content._replace(**fields))
+
+
+def signed_by(path, name):
+    return replace(path, names=(*path.names[:-1], name))
 
 
 def text(milliseconds):
@@ -37,20 +40,21 @@ def judged(failures):
 
 
 def test_the_region_is_what_stands_between_the_module_id_and_aws(document, path):
-    assert region(path, document.module_id) == "us-east-1"
-    assert region(path, f"{document.module_id}0") is None
+    assert names(document.module_id, path.names).region == "us-east-1"
+    assert names(f"{document.module_id}0", path.names).region is None
 
 
 @pytest.mark.parametrize(
     "found", ["", "US-EAST-1", "us", "us-east-1.", "us east-1", "us-east-1.aws"]
 )
 def test_what_does_not_look_like_a_region_is_none(document, path, found):
-    other = with_leaf(path, common_name=f"{document.module_id}.{found}.aws")
-    assert region(other, document.module_id) is None
+    signer = f"{document.module_id}.{found}.aws"
+    assert names(document.module_id, (*path.names[:-1], signer)).region is None
 
 
-def test_a_signing_certificate_without_one_common_name_has_no_region(document, path):
-    assert region(with_leaf(path, common_name=None), document.module_id) is None
+def test_the_instance_is_what_stands_before_the_last_hyphen(document, path):
+    assert names(document.module_id, path.names).instance_id == "i-0abcdef0123456789"
+    assert names("i-1-2-enc3", path.names).instance_id == "i-1-2"
 
 
 def test_x22_a_document_made_after_the_verification_time_and_the_skew_is_refused(document, path):
@@ -69,9 +73,9 @@ def test_x21_a_document_made_outside_its_certificates_validity_is_refused(docume
     start, end = path.leaf.not_before_ms, path.leaf.not_after_ms
     at = end + 2 * SKEW
     for made in (start - SKEW, end + SKEW):
-        assert time_failures(replace(document, timestamp_ms=made), path, at, SKEW) == []
+        assert time_failures(saying(document, timestamp_ms=made), path, at, SKEW) == []
     for made in (start - SKEW - 1, end + SKEW + 1):
-        failures = time_failures(replace(document, timestamp_ms=made), path, at, SKEW)
+        failures = time_failures(saying(document, timestamp_ms=made), path, at, SKEW)
         code = "freshness.timestamp_outside_certificate"
         assert judged(failures) == [(code, f"{text(start)} to {text(end)}", text(made))]
 
@@ -83,36 +87,42 @@ def test_x21_a_document_made_outside_its_certificates_validity_is_refused(docume
 def test_t3_the_kind_must_show_in_the_module_id_and_in_the_certificates_name(
     document, path, module_id, name
 ):
-    failures = kind_failures(
-        replace(document, module_id=module_id), with_leaf(path, common_name=name)
-    )
+    failures = kind_failures(saying(document, module_id=module_id), signed_by(path, name))
     assert judged(failures) == [("consistency.kind", "-enc", f"{module_id}, {name}")]
     assert kind_failures(document, path) == []
 
 
 def test_t3_a_signing_certificate_without_one_common_name_shows_no_kind(document, path):
-    failures = kind_failures(document, with_leaf(path, common_name=None))
+    failures = kind_failures(document, signed_by(path, ""))
     assert judged(failures) == [("consistency.kind", "-enc", f"{document.module_id}, ")]
 
 
 def test_x24_without_a_region_the_names_agree_in_nothing(document, path):
-    names = [certificate.common_name for certificate in path.certificates[1:]]
+    unnamed = (*path.names[:-1], "")
     expected = f"{document.module_id}.<region>.aws"
-    failures = name_failures(document, path, None)
-    assert judged(failures) == [("consistency.module_id", expected, ", ".join(names))]
+    found = names(document.module_id, unnamed)
+    assert judged(found.failures) == [("consistency.module_id", expected, ", ".join(unnamed))]
+    assert found.region is None
 
 
 def test_x24_the_instance_ca_names_the_instance_and_the_region(document, path):
-    names = [certificate.common_name for certificate in path.certificates[1:]]
+    elsewhere = (*path.names[:-1], f"{document.module_id}.eu-west-1.aws")
     expected = f"{document.module_id.partition('-enc')[0]}.eu-west-1.aws.nitro-enclaves"
-    failures = name_failures(document, path, "eu-west-1")
-    assert judged(failures) == [("consistency.module_id", expected, ", ".join(names))]
-    assert name_failures(document, path, "us-east-1") == []
+    failures = names(document.module_id, elsewhere).failures
+    assert judged(failures) == [("consistency.module_id", expected, ", ".join(elsewhere))]
+    assert names(document.module_id, path.names).failures == ()
 
 
-def test_x24_an_issuer_without_one_common_name_agrees_with_nothing(document, path):
-    root, regional, *others = path.certificates
-    certificates = (root, replace(regional, common_name=None), *others)
-    failures = name_failures(document, replace(path, certificates=certificates), "us-east-1")
-    names = ["", *(certificate.common_name for certificate in others)]
-    assert [failure.found for failure in failures] == [", ".join(names)]
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_x24_an_issuer_without_one_common_name_agrees_with_nothing(document, path, place):
+    unnamed = (*path.names[:place], "", *path.names[place + 1 :])
+    (failure,) = names(document.module_id, unnamed).failures
+    assert failure.found == ", ".join(unnamed)
+
+
+def test_x24_the_names_of_a_path_are_those_of_all_certificates_below_the_root(fake, path):
+    regional, zonal, instance, signer = path.names
+    assert regional.endswith(".us-east-1.aws.nitro-enclaves")
+    assert zonal.endswith(".zonal.us-east-1.aws.nitro-enclaves")
+    assert instance == "i-0abcdef0123456789.us-east-1.aws.nitro-enclaves"
+    assert signer == f"{fake.module_id}.us-east-1.aws"

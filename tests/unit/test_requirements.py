@@ -54,8 +54,8 @@ def test_the_sentence_says_which_value_is_none_and_what_it_is(name, value, found
 
 
 def test_x23_an_age_that_is_too_great_is_said_with_the_limit(document):
-    judged = demands(MINUTE).judge(document, MINUTE, "i-1", None)
+    judged = demands(MINUTE).judge(document, 60_000, "i-1", None)
     assert judged == (None, [])
-    _, (failure,) = demands(MINUTE).judge(document, 2 * MINUTE, "i-1", None)
+    _, (failure,) = demands(MINUTE).judge(document, 120_000, "i-1", None)
     assert failure.code == "freshness.too_old"
     assert (failure.expected, failure.found) == ("at most 0:01:00", "0:02:00")
