@@ -144,23 +144,25 @@ def check_windows(path: Path, at_ms: int, skew_ms: int) -> None:
     """
     if path.not_before_ms - skew_ms <= at_ms <= path.not_after_ms:
         return
-    for certificate in reversed(path.certificates):  # the leaf first: it is the first to expire
-        if at_ms > certificate.not_after_ms:
-            ago = timedelta(seconds=(at_ms - certificate.not_after_ms) // 1000)
-            raise ChainError(
-                "cert.expired",
-                f"{certificate.label} expired at {from_milliseconds(certificate.not_after_ms)} "
-                f"({ago} before the verification time); attestation certificates live 3 hours, so "
-                "ask the enclave for a new document, or judge an old one at its own time",
-            )
-        if at_ms < certificate.not_before_ms - skew_ms:
-            early = timedelta(seconds=(certificate.not_before_ms - at_ms) // 1000)
-            raise ChainError(
-                "cert.not_yet_valid",
-                f"{certificate.label} is valid from "
-                f"{from_milliseconds(certificate.not_before_ms)}; is this machine's clock slow by "
-                f"{early}?",
-            )
+    outside = next(
+        certificate
+        for certificate in reversed(path.certificates)  # the leaf first: it is the first to expire
+        if not certificate.not_before_ms - skew_ms <= at_ms <= certificate.not_after_ms
+    )
+    if at_ms > outside.not_after_ms:
+        ago = timedelta(seconds=(at_ms - outside.not_after_ms) // 1000)
+        raise ChainError(
+            "cert.expired",
+            f"{outside.label} expired at {from_milliseconds(outside.not_after_ms)} "
+            f"({ago} before the verification time); attestation certificates live 3 hours, so "
+            "ask the enclave for a new document, or judge an old one at its own time",
+        )
+    early = timedelta(seconds=(outside.not_before_ms - at_ms) // 1000)
+    raise ChainError(
+        "cert.not_yet_valid",
+        f"{outside.label} is valid from {from_milliseconds(outside.not_before_ms)}; is this "
+        f"machine's clock slow by {early}?",
+    )
 
 
 def _read_issuer(der: bytes, position: int) -> Certificate:
