@@ -150,7 +150,7 @@ def _outcomes(
     from concurrent.futures import ThreadPoolExecutor  # 8 ms that one document need not pay
 
     waiting: deque[Future[list[Outcome[_Evidence]]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="nitro-attest") as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="nitro-attest-many") as pool:
         try:
             size = lanes  # batches begin small, so that a short list is shared out too
             while batch := list(islice(items, size)):

@@ -153,7 +153,7 @@ def test_an_unknown_accelerator_is_an_input_error(name):
 def test_an_accelerator_that_is_not_installed_is_an_input_error(monkeypatch):
     monkeypatch.setattr(libcrypto_mb, "_LIBRARIES", ("libcrypto_mb.so.none",))
     monkeypatch.setattr(ctypes.util, "find_library", lambda _: None)
-    monkeypatch.setitem(sys.modules, "awscrt", None)
+    monkeypatch.setitem(sys.modules, "awscrt.crypto", None)
     for name in accelerators.NAMES:
         with pytest.raises(InputError) as caught:
             accelerators.load(name)
