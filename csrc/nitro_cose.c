@@ -6,12 +6,33 @@
  */
 #include "nitro_cose.h"
 
-#include <string.h>
-
 #include "cbor_reader.h"
+
+/*@ requires \valid_read(one + (0 .. length - 1)) && \valid_read(other + (0 .. length - 1));
+    assigns  \nothing;
+    ensures  \result <==> (\forall integer i; 0 <= i < length ==> one[i] == other[i]);
+*/
+static bool bytes_equal(const uint8_t *one, const uint8_t *other, size_t length)
+{
+    /*@ loop invariant i <= length && (\forall integer k; 0 <= k < i ==> one[k] == other[k]);
+        loop assigns i;
+        loop variant length - i;
+    */
+    for (size_t i = 0; i < length; i++) {
+        if (one[i] != other[i]) {
+            return false;
+        }
+    }
+    return true;
+}
 
 /* ---- The envelope: [ protected, unprotected, payload, signature ] (RFC 9052 4.2) ------------- */
 
+/*@ requires \valid(r) && reader_bounded(r) && r->status == NITRO_OK;
+    assigns  *r;
+    ensures  reader_bounded(r) && reads_on{Pre, Post}(r) && r->position == \old(r->position);
+    ensures  r->status == NITRO_OK <==> 1 <= r->length <= NITRO_MAX_DOCUMENT;
+*/
 static void check_size(cbor_reader *r)
 {
     cbor_enter(r, NITRO_FIELD_DOCUMENT, NITRO_NO_INDEX);
@@ -22,28 +43,40 @@ static void check_size(cbor_reader *r)
     }
 }
 
+/*@ requires \valid_read(r) && reader_valid(r);
+    assigns  \nothing;
+    ensures  \result ==> r->status == NITRO_OK && r->position < r->length;
+*/
 static bool next_is_tag(const cbor_reader *r)
 {
     uint8_t byte;
-    return cbor_peek(r, &byte) && byte >> 5 == CBOR_TAG;
+    return cbor_peek(r, &byte) && byte / 32 == CBOR_TAG;
 }
 
 /* C-4: nothing or the single byte D2. The tag is not signed, so each other form would be malleable. */
+/*@ requires \valid(r) && reader_valid(r);
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+*/
 static void read_tag(cbor_reader *r)
 {
     (void)cbor_take_if(r, 0xD2);
     if (next_is_tag(r)) {
-        cbor_reader probe = *r;
-        cbor_head head = {0};
-        if (cbor_read_head(&probe, &head) || probe.status == NITRO_ERR_NOT_MINIMAL) {
-            cbor_fail(r, NITRO_ERR_TAG, r->position, head.argument);
-        } else {
-            *r = probe; /* no number to name: the head is cut short or of a reserved form */
+        cbor_head head;
+        if (cbor_read_head(r, &head)) {
+            cbor_fail(r, NITRO_ERR_TAG, head.offset, head.argument);
+        } else if (r->status == NITRO_ERR_NOT_MINIMAL) {
+            r->status = NITRO_ERR_TAG; /* the same place and number, but the tag is the fault */
         }
     }
 }
 
 /* C-5 */
+/*@ requires \valid(r) && reader_valid(r);
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  r->status == NITRO_OK ==> r->position == \old(r->position) + 1;
+*/
 static void read_array(cbor_reader *r)
 {
     size_t start;
@@ -52,39 +85,19 @@ static void read_array(cbor_reader *r)
     }
 }
 
-/* C-6, C-7: exactly {1: -35}, that is {alg: ES384} */
-static nitro_span read_protected(cbor_reader *r)
-{
-    static const uint8_t es384[4] = {0xA1, 0x01, 0x38, 0x22};
-    cbor_head head;
-    nitro_span content = {0, 0};
-    cbor_enter(r, NITRO_FIELD_PROTECTED, NITRO_NO_INDEX);
-    if (!cbor_read_head(r, &head) ||
-        !cbor_require(r, &head, CBOR_BYTES, NITRO_ERR_PROTECTED)) {
-        return content;
-    }
-    if (head.argument != sizeof es384) {
-        cbor_fail(r, NITRO_ERR_PROTECTED, head.offset, head.argument);
-        return content;
-    }
-    if (cbor_take_content(r, &head, &content) &&
-        memcmp(r->bytes + content.offset, es384, sizeof es384) != 0) {
-        cbor_fail_text(r, NITRO_ERR_PROTECTED, head.offset, content);
-    }
-    return content;
-}
+/*@ predicate content_read{Before, After}(cbor_reader *r, nitro_span content, integer least,
+                                          integer most) =
+        content_inside(content, least, most, \at(r->length, After)) &&
+        content.offset > \at(r->position, Before) &&
+        \at(r->position, After) == content.offset + content.length;
+*/
 
-/* C-8: the empty map in one byte; it is not signed, so it may say nothing */
-static void read_unprotected(cbor_reader *r)
-{
-    size_t start;
-    cbor_enter(r, NITRO_FIELD_UNPROTECTED, NITRO_NO_INDEX);
-    if (cbor_take(r, 1, &start) && r->bytes[start] != 0xA0) {
-        cbor_fail(r, NITRO_ERR_UNPROTECTED, start, r->bytes[start]);
-    }
-}
-
-/* C-9, C-10: a byte string of least to most bytes; wrong is the status for anything else */
+/* A byte string of least to most bytes (C-6, C-9, C-10); wrong is the status for anything else */
+/*@ requires \valid(r) && reader_valid(r) && field <= NITRO_FIELD_NONCE && wrong != NITRO_OK;
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  r->status == NITRO_OK ==> content_read{Pre, Post}(r, \result, least, most);
+*/
 static nitro_span read_element(cbor_reader *r, nitro_field field, nitro_status wrong, uint64_t least,
                                uint64_t most)
 {
@@ -100,6 +113,39 @@ static nitro_span read_element(cbor_reader *r, nitro_field field, nitro_status w
     }
     (void)cbor_take_content(r, &head, &content);
     return content;
+}
+
+/* C-6, C-7: exactly {1: -35}, that is {alg: ES384} */
+/*@ requires \valid(r) && reader_valid(r);
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  r->status == NITRO_OK ==> content_read{Pre, Post}(r, \result, 4, 4);
+*/
+static nitro_span read_protected(cbor_reader *r)
+{
+    static const uint8_t es384[4] = {0xA1, 0x01, 0x38, 0x22};
+    const nitro_span content =
+        read_element(r, NITRO_FIELD_PROTECTED, NITRO_ERR_PROTECTED, sizeof es384, sizeof es384);
+    if (r->status == NITRO_OK &&
+        !bytes_equal(r->bytes + content.offset, es384, sizeof es384)) {
+        cbor_fail_text(r, NITRO_ERR_PROTECTED, content.offset - 1, content); /* head: one byte */
+    }
+    return content;
+}
+
+/* C-8: the empty map in one byte; it is not signed, so it may say nothing */
+/*@ requires \valid(r) && reader_valid(r);
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  r->status == NITRO_OK ==> r->position == \old(r->position) + 1;
+*/
+static void read_unprotected(cbor_reader *r)
+{
+    size_t start;
+    cbor_enter(r, NITRO_FIELD_UNPROTECTED, NITRO_NO_INDEX);
+    if (cbor_take(r, 1, &start) && r->bytes[start] != 0xA0) {
+        cbor_fail(r, NITRO_ERR_UNPROTECTED, start, r->bytes[start]);
+    }
 }
 
 nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
@@ -196,13 +242,13 @@ static bool read_module_id(cbor_reader *r, nitro_span *content)
 /* P-13 */
 static bool read_digest(cbor_reader *r, nitro_span *content)
 {
-    static const char sha384[6] = {'S', 'H', 'A', '3', '8', '4'};
+    static const uint8_t sha384[6] = {'S', 'H', 'A', '3', '8', '4'};
     cbor_head head;
     if (!read_value_head(r, CBOR_TEXT, &head) || !cbor_take_text(r, &head, content)) {
         return false;
     }
     if (content->length != sizeof sha384 ||
-        memcmp(r->bytes + content->offset, sha384, sizeof sha384) != 0) {
+        !bytes_equal(r->bytes + content->offset, sha384, sizeof sha384)) {
         return cbor_fail_text(r, NITRO_ERR_DIGEST, head.offset, *content);
     }
     return true;
@@ -305,7 +351,7 @@ static uint32_t bit(uint32_t field)
 static nitro_field field_of_key(const uint8_t *key, size_t length)
 {
     static const struct {
-        char name[14];
+        uint8_t name[14];
         uint8_t length;
         uint8_t field;
     } keys[] = {
@@ -321,7 +367,7 @@ static nitro_field field_of_key(const uint8_t *key, size_t length)
         {"nonce", 5, NITRO_FIELD_NONCE},
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        if (length == keys[i].length && memcmp(key, keys[i].name, length) == 0) {
+        if (length == keys[i].length && bytes_equal(key, keys[i].name, length)) {
             return (nitro_field)keys[i].field;
         }
     }
