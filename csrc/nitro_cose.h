@@ -177,6 +177,10 @@ typedef struct {
 /*@ predicate content_inside(nitro_span span, integer least, integer most, integer length) =
         span.offset > 0 && least <= span.length <= most && span_inside(span, length);
 
+    predicate content_at(nitro_span *span, integer least, integer most, integer length) =
+        span->offset > 0 && least <= span->length <= most &&
+        span->offset + span->length <= length;
+
     predicate sign1_valid(nitro_sign1 *out, integer length) =
         content_inside(out->protected_header, 4, 4, length) &&
         content_inside(out->payload, 1, NITRO_MAX_PAYLOAD, length) &&
@@ -200,35 +204,30 @@ typedef struct {
 */
 nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out);
 
-/*@ predicate optional_inside(nitro_span span, integer most, integer length) =
-        span.length <= most && span_inside_or_absent(span, length);
+/*@ predicate optional_at(nitro_span *span, integer most, integer length) =
+        span->offset == 0 && span->length == 0 || content_at(span, 0, most, length);
 
     predicate pcrs_inside(nitro_payload *out, integer length) =
         (\forall integer i; 0 <= i < NITRO_MAX_PCRS && out->pcrs[i].offset != 0 ==>
-            content_inside(out->pcrs[i], NITRO_PCR_SIZE, NITRO_PCR_SIZE, length));
+            content_at(&out->pcrs[i], NITRO_PCR_SIZE, NITRO_PCR_SIZE, length));
+
+    predicate image_pcrs_present(nitro_payload *out) =
+        (\forall integer i; 0 <= i < 3 ==> out->pcrs[i].offset != 0);
 
     predicate pcrs_valid(nitro_payload *out, integer length) =
         pcrs_inside(out, length) &&
-        (out->kind == NITRO_FIELD_NITROTPM_PCRS || out->kind == NITRO_FIELD_PCRS &&
-            out->pcrs[0].offset != 0 && out->pcrs[1].offset != 0 && out->pcrs[2].offset != 0);
+        (out->kind == NITRO_FIELD_PCRS ==> image_pcrs_present(out)) &&
+        (out->kind == NITRO_FIELD_PCRS || out->kind == NITRO_FIELD_NITROTPM_PCRS);
 
-    predicate certificate_inside(nitro_span span, integer length) =
-        content_inside(span, 1, NITRO_MAX_CERTIFICATE, length);
+    predicate certificate_at(nitro_span *span, integer length) =
+        content_at(span, 1, NITRO_MAX_CERTIFICATE, length);
+
+    predicate certificates_inside(nitro_payload *out, integer count, integer length) =
+        (\forall integer i; 0 <= i < count ==> certificate_at(&out->cabundle[i], length));
 
     predicate cabundle_valid(nitro_payload *out, integer length) =
         1 <= out->cabundle_count <= NITRO_MAX_CABUNDLE &&
-        (\forall integer i; 0 <= i < out->cabundle_count ==>
-            certificate_inside(out->cabundle[i], length));
-
-    predicate payload_valid(nitro_payload *out, integer length) =
-        content_inside(out->module_id, 1, NITRO_MAX_MODULE_ID, length) &&
-        content_inside(out->digest, 6, 6, length) &&
-        1 <= out->timestamp <= NITRO_MAX_TIMESTAMP &&
-        certificate_inside(out->certificate, length) &&
-        pcrs_valid(out, length) && cabundle_valid(out, length) &&
-        optional_inside(out->public_key, NITRO_MAX_OPTIONAL, length) &&
-        optional_inside(out->user_data, NITRO_MAX_OPTIONAL, length) &&
-        optional_inside(out->nonce, NITRO_MAX_OPTIONAL, length);
+        certificates_inside(out, out->cabundle_count, length);
 */
 
 /*
@@ -242,7 +241,7 @@ nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
     requires \separated(out, payload + (0 .. len - 1), limits);
     assigns  *out;
     ensures  payload == \null || out == \null ==> \result == NITRO_ERR_NULL;
-    ensures  \result == NITRO_OK ==> payload_valid(out, len);
+    ensures  \result == NITRO_OK ==> pcrs_inside(out, len);
     ensures  payload != \null && out != \null ==> error_inside(out->error, len);
 */
 nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro_limits *limits,
