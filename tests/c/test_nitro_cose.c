@@ -981,7 +981,8 @@ static void test_what_is_no_key_has_no_value(void)
     for (size_t i = 0; i < COUNT(fields); i++) {
         cbor_reader r = cbor_reader_over((const uint8_t *)"\xF6", 1);
         nitro_payload out = {0};
-        CHECK(!read_value(&r, fields[i], &default_limits, &out));
+        bool seen[FIELDS] = {false};
+        CHECK(!read_value(&r, fields[i], &default_limits, &out, seen));
         CHECK(r.status == NITRO_ERR_UNKNOWN_KEY && r.position == 0);
     }
 }
