@@ -201,6 +201,7 @@ def test_s4_only_the_first_certificate_of_a_chain_is_measured() -> None:
         AWS_ROOT_PEM.replace(b"hem9u", b"\r\n\r\nhem9u"),
         AWS_ROOT_PEM.replace(b"-----\nMII", b"-----\n\nMII"),
         AWS_ROOT_PEM.rstrip() + b"x\n",
+        AWS_ROOT_PEM.replace(b"z3/Y=", b"z3/Z="),
         b"x" + AWS_ROOT_PEM,
         first_pem_certificate(AWS_ROOT_PEM) + b"\x00",
         first_pem_certificate(AWS_ROOT_PEM)[:-1],

@@ -183,10 +183,16 @@ def first_pem_certificate(data: bytes) -> bytes:
         raise InputError(
             "input.expected", "the first PEM block is not a well-formed 'BEGIN CERTIFICATE' block"
         )
+    text = b"".join(block[1].split())
     try:
-        return base64.b64decode(b"".join(block[1].split()), validate=True)
+        der = base64.b64decode(text, validate=True)
     except ValueError as error:
         raise InputError("input.expected", f"the PEM certificate is damaged: {error}") from error
+    if base64.b64encode(der) != text:  # the same DER in other letters (RFC 4648 section 3.5)
+        raise InputError(
+            "input.expected", "the PEM certificate is damaged: its last letter holds stray bits"
+        )
+    return der
 
 
 def _why_not_a_role_arn(arn: str) -> str:
