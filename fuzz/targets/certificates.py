@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from nitro_attest import certificate
 from nitro_attest.certificate import (
     check_authority,
     check_signer,
@@ -53,8 +52,8 @@ def check_certificate(data: bytes) -> bool:
     key = outcome(len(data), ChainError, load_key, found)
     if refused(key):
         return False
-    assert isinstance(key.curve, ec.SECP384R1)
-    assert certificate._subject_public_key_info(data) == key.public_bytes(*_SPKI)
+    assert isinstance(key.loaded.curve, ec.SECP384R1)
+    assert key.info == key.loaded.public_bytes(*_SPKI)
     return True
 
 

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import io
 import json
-import logging
 import re
 import socket
 from collections.abc import Iterator
@@ -197,27 +196,27 @@ class Echo:
         return b"document for " + nonce
 
 
-class Lines(logging.Handler):
-    """What the server logs."""
+class Log:
+    """What the server logs: a line a request; that it logs anything else is a finding."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+        self.info = self.lines.append
 
 
-@functools.cache
-def serving() -> tuple[server.AttestationServer, Lines]:
-    """A server whose thread for the NSM runs, and whose connections come from here."""
-    log = Lines()
-    server.LOG.addHandler(log)
-    server.LOG.propagate = False
-    server.LOG.setLevel(logging.INFO)
-    served = server.AttestationServer(socket.socket(), Echo())
-    served._worker.start()
-    return served, log
+@contextlib.contextmanager
+def serving() -> Iterator[tuple[server.AttestationServer, list[str]]]:
+    """A server whose thread for the NSM runs, and what it logs; its connections come from here."""
+    log = Log()
+    with socket.socket() as listener, mock.patch.object(server, "LOG", log):
+        served = server.AttestationServer(listener, Echo())
+        served._worker.start()
+        try:
+            yield served, log.lines
+        finally:
+            served._worker.stop()
+            served._worker._thread.join()
+            served._loop.close()
 
 
 _GOOD_LINE = re.compile(
@@ -237,16 +236,14 @@ def _all_of(connection: socket.socket) -> bytes:
 
 def check_http_request(data: bytes) -> bool:
     """A request to the server: a document for its nonce, or a refusal, and one line in the log."""
-    served, log = serving()
-    log.lines.clear()
     ours, its = socket.socketpair()
-    with ours:
+    with ours, serving() as (served, lines):
         its.setblocking(False)
         ours.sendall(data)
         ours.shutdown(socket.SHUT_WR)
         served._loop.run_until_complete(served._converse(its, "peer"))
         answer = _all_of(ours)
-    (line,) = log.lines
+    (line,) = lines
     assert "\n" not in line
     json.loads(line)
     end = data[: transport.MAX_HEAD_BYTES].find(b"\r\n\r\n")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -42,6 +42,7 @@ class Certificate:
         common_name: The subject's one common name; None where there is none or there are several.
         not_before_ms: Start of validity in milliseconds since 1970.
         not_after_ms: End of validity, inclusive, in milliseconds since 1970.
+        key_info: The SubjectPublicKeyInfo, byte for byte.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Certificate:
     common_name: str | None
     not_before_ms: int
     not_after_ms: int
+    key_info: bytes = field(repr=False)
     _extensions: dict[x509.ObjectIdentifier, x509.Extension[x509.ExtensionType]] = field(repr=False)
 
     def extension(self, kind: type[_ExtensionT]) -> x509.Extension[_ExtensionT] | None:
@@ -68,7 +70,7 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     """
     certificate, extensions, serial = load_certificate(der, label)
     _check_serial(serial, label)
-    _check_algorithms(certificate, der, label)
+    key_info = _checked_key_info(certificate, der, label)
     by_oid = {extension.oid: extension for extension in extensions}
     for oid, extension in by_oid.items():
         if extension.critical and oid not in _UNDERSTOOD:
@@ -84,6 +86,7 @@ def read_certificate(der: bytes, label: str) -> Certificate:
         str(names[0].value) if len(names) == 1 else None,
         _milliseconds(certificate.not_valid_before_utc),
         _milliseconds(certificate.not_valid_after_utc),
+        key_info,
         by_oid,
     )
 
@@ -187,7 +190,19 @@ def _check_serial(serial: int, label: str) -> None:
         )
 
 
-def load_key(certificate: Certificate) -> ec.EllipticCurvePublicKey:
+class SigningKey(NamedTuple):
+    """A P-384 key that the library has loaded, and so checked, and the form that it came in.
+
+    Attributes:
+        loaded: The library's object.
+        info: The SubjectPublicKeyInfo, 120 bytes: its last 96 are the coordinates x and y.
+    """
+
+    loaded: ec.EllipticCurvePublicKey
+    info: bytes
+
+
+def load_key(certificate: Certificate) -> SigningKey:
     """The key of a certificate; loading it checks that the point lies on the curve (X-9).
 
     Raises:
@@ -197,11 +212,11 @@ def load_key(certificate: Certificate) -> ec.EllipticCurvePublicKey:
         key = certificate.parsed.public_key()
     except Exception as error:
         raise _algorithm_error(certificate.label, f"has an invalid key ({error})") from error
-    return cast("ec.EllipticCurvePublicKey", key)
+    return SigningKey(cast("ec.EllipticCurvePublicKey", key), certificate.key_info)
 
 
-def _check_algorithms(certificate: x509.Certificate, der: bytes, label: str) -> None:
-    """X-9 by the bytes, which say more than the library's view of them.
+def _checked_key_info(certificate: x509.Certificate, der: bytes, label: str) -> bytes:
+    """X-9 by the bytes, which say more than the library's view of them; gives those of the key.
 
     That the algorithm inside the signed part is the same is the library's check when it verifies
     the link; that the point lies on the curve, when it loads the key to do so.
@@ -215,6 +230,7 @@ def _check_algorithms(certificate: x509.Certificate, der: bytes, label: str) -> 
     if len(key_info) != _P384_KEY_INFO_BYTES or not key_info.startswith(_P384_KEY_INFO):
         oid = certificate.public_key_algorithm_oid.dotted_string
         raise _algorithm_error(label, f"has a key of another kind or form ({oid})")
+    return key_info
 
 
 def _subject_public_key_info(der: bytes) -> bytes:

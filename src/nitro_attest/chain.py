@@ -14,13 +14,14 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from typing import NoReturn
+from weakref import WeakValueDictionary
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from nitro_attest.certificate import (
     Certificate,
+    SigningKey,
     check_authority,
     check_signer,
     load_key,
@@ -48,7 +49,7 @@ class Path:
 
     root: Root
     certificates: tuple[Certificate, ...]
-    key: ec.EllipticCurvePublicKey
+    key: SigningKey
     chain: tuple[x509.Certificate, ...]
     names: tuple[str, ...]
     not_before_ms: int
@@ -75,6 +76,9 @@ class Paths:
 
     def __init__(self, roots: TrustedRoots, cache_size: int) -> None:
         self._roots = roots
+        self._known: WeakValueDictionary[tuple[tuple[bytes, ...], bytes], Path] = (
+            WeakValueDictionary()
+        )
         self.issuers = lru_cache(cache_size)(self._walk_issuers)
         self.walk = lru_cache(cache_size)(self._walk)
 
@@ -97,7 +101,7 @@ class Paths:
         root, issuers = self.issuers(cabundle)
         path = (*issuers, leaf)
         _check_link(issuers[-1], leaf, path, further_authorities=0)
-        return Path(
+        verified = Path(
             root=root,
             certificates=path,
             key=load_key(leaf),
@@ -106,6 +110,12 @@ class Paths:
             not_before_ms=max([certificate.not_before_ms for certificate in path]),
             not_after_ms=min([certificate.not_after_ms for certificate in path]),
         )
+        self._known[cabundle, certificate] = verified
+        return verified
+
+    def known(self, cabundle: tuple[bytes, ...], certificate: bytes) -> Path | None:
+        """The path of these certificates where it is remembered; verifies nothing."""
+        return self._known.get((cabundle, certificate))
 
     def _walk_issuers(self, cabundle: tuple[bytes, ...]) -> tuple[Root, tuple[Certificate, ...]]:
         """The same for the issuers alone, down to the one that signs documents' certificates."""
@@ -134,23 +144,25 @@ def check_windows(path: Path, at_ms: int, skew_ms: int) -> None:
     """
     if path.not_before_ms - skew_ms <= at_ms <= path.not_after_ms:
         return
-    for certificate in reversed(path.certificates):  # the leaf first: it is the first to expire
-        if at_ms > certificate.not_after_ms:
-            ago = timedelta(seconds=(at_ms - certificate.not_after_ms) // 1000)
-            raise ChainError(
-                "cert.expired",
-                f"{certificate.label} expired at {from_milliseconds(certificate.not_after_ms)} "
-                f"({ago} before the verification time); attestation certificates live 3 hours, so "
-                "ask the enclave for a new document, or judge an old one at its own time",
-            )
-        if at_ms < certificate.not_before_ms - skew_ms:
-            early = timedelta(seconds=(certificate.not_before_ms - at_ms) // 1000)
-            raise ChainError(
-                "cert.not_yet_valid",
-                f"{certificate.label} is valid from "
-                f"{from_milliseconds(certificate.not_before_ms)}; is this machine's clock slow by "
-                f"{early}?",
-            )
+    outside = next(
+        certificate
+        for certificate in reversed(path.certificates)  # the leaf first: it is the first to expire
+        if not certificate.not_before_ms - skew_ms <= at_ms <= certificate.not_after_ms
+    )
+    if at_ms > outside.not_after_ms:
+        ago = timedelta(seconds=(at_ms - outside.not_after_ms) // 1000)
+        raise ChainError(
+            "cert.expired",
+            f"{outside.label} expired at {from_milliseconds(outside.not_after_ms)} "
+            f"({ago} before the verification time); attestation certificates live 3 hours, so "
+            "ask the enclave for a new document, or judge an old one at its own time",
+        )
+    early = timedelta(seconds=(outside.not_before_ms - at_ms) // 1000)
+    raise ChainError(
+        "cert.not_yet_valid",
+        f"{outside.label} is valid from {from_milliseconds(outside.not_before_ms)}; is this "
+        f"machine's clock slow by {early}?",
+    )
 
 
 def _read_issuer(der: bytes, position: int) -> Certificate:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -91,19 +91,32 @@ class Outcome(Generic[_Evidence]):
         return cast("_Evidence", self.attestation)
 
 
+def document_of(item: Item) -> bytes | bytearray | memoryview:
+    """The document of an item.
+
+    Raises:
+        NitroAttestError: The item is an error that stands for one.
+    """
+    if isinstance(item, NitroAttestError):
+        raise item
+    return item.document if isinstance(item, Request) else item
+
+
 def verify_all(
-    verify: Callable[..., _Evidence],
+    verify_for: Callable[[Sequence[Item]], Callable[..., _Evidence]],
     items: Iterable[Item],
     workers: int | None,
+    lanes: int,
     at: At,
     max_age: timedelta | None,
 ) -> Generator[Outcome[_Evidence], None, None]:
     """Verifies items on a pool of threads and yields what became of each, in their order.
 
     Args:
-        verify: ``Verifier.verify`` or ``Verifier.verify_nitrotpm``; called in any thread.
+        verify_for: Given a batch, what verifies each document of it; called in any thread.
         items: The documents.
         workers: How many threads; None: one for each processor that we may run on.
+        lanes: How many documents gain from one batch; 1 where none does.
         at: The time to judge at, for every item that does not name its own.
         max_age: The greatest age of each.
 
@@ -117,40 +130,31 @@ def verify_all(
             "input.document", "items is one document; an iterable of documents was expected"
         )
 
-    def verify_item(item: Item) -> _Evidence:
-        if isinstance(item, NitroAttestError):
-            raise item
-        if not isinstance(item, Request):
-            return verify(item, at=at, max_age=max_age)
-        check_max_age(item.max_age)
-        return verify(
-            item.document,
-            nonce=item.nonce,
-            user_data=item.user_data,
-            public_key=item.public_key,
-            at=at if item.at is None else item.at,
-            max_age=min(filter(None, (item.max_age, max_age)), default=None),
-        )
+    def verify_batch(batch: Sequence[Item]) -> list[Outcome[_Evidence]]:
+        verify = verify_for(batch)
+        return [_outcome(verify, item, at, max_age) for item in batch]
 
-    return _outcomes(items, verify_item, _worker_count(workers))
+    return _outcomes(iter(items), verify_batch, _worker_count(workers), lanes)
 
 
 def _outcomes(
-    items: Iterable[Item], verify: Callable[[Item], _Evidence], workers: int
+    items: Iterator[Item],
+    verify: Callable[[Sequence[Item]], list[Outcome[_Evidence]]],
+    workers: int,
+    lanes: int,
 ) -> Generator[Outcome[_Evidence], None, None]:
     if workers == 1:
-        for item in items:
-            yield _outcome(verify, item)
+        while batch := list(islice(items, lanes)):
+            yield from verify(batch)
         return
     from concurrent.futures import ThreadPoolExecutor  # 8 ms that one document need not pay
 
-    remaining = iter(items)
     waiting: deque[Future[list[Outcome[_Evidence]]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="nitro-attest") as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="nitro-attest-many") as pool:
         try:
-            size = 1  # batches begin small, so that a short list is shared out too
-            while batch := list(islice(remaining, size)):
-                waiting.append(pool.submit(_batch, verify, batch))
+            size = lanes  # batches begin small, so that a short list is shared out too
+            while batch := list(islice(items, size)):
+                waiting.append(pool.submit(verify, batch))
                 size = min(size + 1, _LARGEST_BATCH)
                 if len(waiting) == workers * _BATCHES_AHEAD:
                     yield from waiting.popleft().result()
@@ -160,15 +164,30 @@ def _outcomes(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _batch(verify: Callable[[Item], _Evidence], batch: list[Item]) -> list[Outcome[_Evidence]]:
-    return [_outcome(verify, item) for item in batch]
-
-
-def _outcome(verify: Callable[[Item], _Evidence], item: Item) -> Outcome[_Evidence]:
+def _outcome(
+    verify: Callable[..., _Evidence], item: Item, at: At, max_age: timedelta | None
+) -> Outcome[_Evidence]:
     try:
-        return Outcome(verify(item), None)
+        return Outcome(_verified(verify, item, at, max_age), None)
     except NitroAttestError as error:
         return Outcome(None, error)
+
+
+def _verified(
+    verify: Callable[..., _Evidence], item: Item, at: At, max_age: timedelta | None
+) -> _Evidence:
+    document = document_of(item)
+    if not isinstance(item, Request):
+        return verify(document, at=at, max_age=max_age)
+    check_max_age(item.max_age)
+    return verify(
+        document,
+        nonce=item.nonce,
+        user_data=item.user_data,
+        public_key=item.public_key,
+        at=at if item.at is None else item.at,
+        max_age=min(filter(None, (item.max_age, max_age)), default=None),
+    )
 
 
 def _worker_count(workers: int | None) -> int:

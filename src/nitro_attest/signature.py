@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 
+from nitro_attest.certificate import SigningKey
 from nitro_attest.document import UnverifiedDocument
 from nitro_attest.errors import SignatureError
 from nitro_attest.limits import SIGNATURE_BYTES
@@ -53,7 +55,50 @@ def _byte_string_head(size: int) -> bytes:
     return b"\x59" + size.to_bytes(2, "big")
 
 
-def check_signature(document: UnverifiedDocument, key: ec.EllipticCurvePublicKey) -> bytes:
+class Claim(NamedTuple):
+    """That a key signed a digest: all that an ECDSA verification is about.
+
+    Attributes:
+        key: The key.
+        signature: r and s, 48 bytes each.
+        digest: SHA-384 of what was signed.
+    """
+
+    key: SigningKey
+    signature: bytes
+    digest: bytes
+
+
+Check = Callable[[Claim], bool]
+"""Whether a claim holds."""
+
+
+def der_signature(signature: bytes) -> bytes:
+    """The form of r and s, 48 bytes each, that most libraries take."""
+    half = SIGNATURE_BYTES // 2
+    return encode_dss_signature(
+        int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+    )
+
+
+def by_cryptography(claim: Claim) -> bool:
+    """The check that decides, whatever any other one says no to."""
+    try:
+        claim.key.loaded.verify(der_signature(claim.signature), claim.digest, _ALGORITHM)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def claim_of(document: UnverifiedDocument, key: SigningKey) -> Claim:
+    """What a document says of its signing certificate's key."""
+    signed = sig_structure(document.protected, document.payload)
+    return Claim(key, document.signature, hashlib.sha384(signed).digest())
+
+
+def check_signature(
+    document: UnverifiedDocument, key: SigningKey, check: Check = by_cryptography
+) -> bytes:
     """Checks the signature of a document under the key of its verified certificate.
 
     Both of s and n - s are accepted: half of all genuine signatures have the greater one (C-15).
@@ -61,6 +106,7 @@ def check_signature(document: UnverifiedDocument, key: ec.EllipticCurvePublicKey
     Args:
         document: The document as parsed.
         key: The signing certificate's key.
+        check: How the curve is asked.
 
     Returns:
         SHA-384 of the Sig_structure, 48 bytes: the same for every encoding of this attestation, so
@@ -78,13 +124,11 @@ def check_signature(document: UnverifiedDocument, key: ec.EllipticCurvePublicKey
             "signature.range",
             f"signature value {name} is out of range; 1 to the order of P-384 less 1 was expected",
         )
-    digest = hashlib.sha384(sig_structure(document.protected, document.payload)).digest()
-    try:
-        key.verify(encode_dss_signature(r, s), digest, _ALGORITHM)
-    except InvalidSignature as error:
+    claim = claim_of(document, key)
+    if not check(claim):
         raise SignatureError(
             "signature.invalid",
             "the document's signature does not match its certificate: the document was altered, or "
             "signed with another key",
-        ) from error
-    return digest
+        )
+    return claim.digest

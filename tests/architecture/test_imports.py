@@ -26,13 +26,15 @@ MAY_IMPORT = {
     "certificate": {"document", "errors", "limits"},
     "roots": {"certificate", "errors"},
     "chain": {"certificate", "document", "errors", "roots"},
-    "signature": {"document", "errors", "limits"},
+    "signature": {"certificate", "document", "errors", "limits"},
+    "accelerators": {"accelerators", "errors", "limits", "signature"},
     "consistency": {"chain", "document", "errors"},
     "public_key": {"errors"},
     "seal": {"errors"},
     "attestation": {"document", "errors", "measurement_set", "policy", "public_key", "roots"},
     "verifier": {
-        *("_core", "attestation", "chain", "consistency", "document", "errors", "limits"),
+        *("_core", "accelerators", "attestation", "chain", "consistency", "document", "errors"),
+        "limits",
         *("many", "measurement_set", "policy", "requirements", "roots", "signature"),
     },
     "stores": {"errors"},
@@ -70,9 +72,11 @@ ONLY_IN = {
     "nitro_attest._native": {"_core"},
     "cbor2": {"enclave", "measurements", "testing"},
     "click": {"cli", "__main__"},
+    "awscrt": {"accelerators"},
+    "ctypes": {"accelerators"},
     "cryptography": {
-        *("attestation", "certificate", "chain", "cli", "kms", "measurements", "public_key"),
-        *("roots", "seal", "signature", "testing"),
+        *("accelerators", "attestation", "certificate", "chain", "cli", "kms", "measurements"),
+        *("public_key", "roots", "seal", "signature", "testing"),
     },
 }
 

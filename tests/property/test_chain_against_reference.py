@@ -256,7 +256,7 @@ def test_the_reference_shares_nothing_with_what_it_judges():
         (chain, "_check_signature", "X-8.leaf-by-stranger"),
         (chain, "check_signer", "X-17.no-key-usage"),
         (certificate, "_check_serial", "X-2.zero"),
-        (certificate, "_check_algorithms", "X-9.leaf-sha256"),
+        (certificate, "_checked_key_info", "X-9.leaf-sha256"),
     ],
 )
 def test_a_check_that_is_gone_is_a_difference(monkeypatch, module, check, case):

@@ -66,7 +66,7 @@ def tolerant_parse(document, limits):
     return parse(document, Limits(4096, 4096, 4096))
 
 
-def unchecked_signature(document, key):
+def unchecked_signature(document, key, check):
     return hashlib.sha384(sig_structure(document.protected, document.payload)).digest()
 
 

@@ -45,7 +45,7 @@ def counted(monkeypatch, verifier):
 
 
 def no_threads_left():
-    return not [t for t in threading.enumerate() if t.name.startswith("nitro-attest")]
+    return not [t for t in threading.enumerate() if t.name.startswith("nitro-attest-many")]
 
 
 def codes(outcomes):

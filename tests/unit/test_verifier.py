@@ -264,6 +264,8 @@ def test_an_attestation_is_made_by_verification_only(fake_document, fake, when):
 def test_an_attestation_has_a_short_repr(fake_document, fake, when):
     attestation = verify(fake_document, fake.root_pem, at=when)
     assert repr(attestation) == f"<Attestation of {fake.module_id} at {when.isoformat()}>"
+    of_document = f"<AttestationDocument of {fake.module_id} at {when.isoformat()}>"
+    assert repr(attestation.document) == of_document
     assert repr(UNCHECKED) == "UNCHECKED"
 
 

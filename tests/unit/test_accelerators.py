@@ -1,0 +1,201 @@
+"""An accelerator may only say yes, of exactly the signature that it was asked about (C-16)."""
+
+import ctypes
+import sys
+from datetime import timedelta
+
+import pytest
+
+from nitro_attest import ANY_ENCLAVE, InputError, Request, TrustedRoots, Verifier, accelerators
+from nitro_attest.accelerators import libcrypto_mb
+from nitro_attest.signature import Claim, by_cryptography
+from reference.claims import good_claims, signing_key
+
+
+def claim_in(arguments, place):
+    """What one lane of the library's arguments holds."""
+    addresses = [ctypes.cast(a, ctypes.POINTER(ctypes.c_void_p))[place] for a in arguments[:5]]
+    r, s, digest, x, y = (ctypes.string_at(address, 48) for address in addresses)
+    return r + s, digest, x[::-1] + y[::-1]
+
+
+class FakeLibrary:
+    """Stands in for libcrypto_mb: asks ``cryptography``, and keeps what it was asked."""
+
+    def __init__(self, known=(), *, never=False):
+        self.keys = {}
+        self.asked = []
+        self.never = never
+        for key in known:
+            self.keys[key.info[-96:]] = key
+
+    def __call__(self, *arguments):
+        status, digests = 0, []
+        for place in range(8):
+            signature, digest, point = claim_in(arguments, place)
+            digests.append(digest)
+            holds = by_cryptography(Claim(self.keys[point], signature, digest))
+            status |= 0 if holds and not self.never else 8 << 4 * place
+        self.asked.append(digests)
+        return status
+
+
+@pytest.fixture
+def verifier_with(monkeypatch, fake, when):
+    """Makes a Verifier over a fake library; the path of the fake's documents is known to it."""
+
+    def make(*, never=False, cache_size=64):
+        library = FakeLibrary(never=never)
+        monkeypatch.setattr(libcrypto_mb, "_load", lambda: library)
+        roots = TrustedRoots.from_pem(fake.root_pem)
+        verifier = Verifier(
+            roots, policy=ANY_ENCLAVE, accelerator="libcrypto_mb", cache_size=cache_size
+        )
+        key = signing_key(verifier.verify(fake.document(at=when), at=when).chain[0].public_key())
+        library.keys[key.info[-96:]] = key
+        return verifier, library
+
+    return make
+
+
+@pytest.fixture
+def documents(fake, when):
+    return [fake.document(at=when + timedelta(milliseconds=n)) for n in range(11)]
+
+
+def codes(outcomes):
+    return [outcome.error and outcome.error.code for outcome in outcomes]
+
+
+@pytest.fixture
+def curve_calls(monkeypatch):
+    """How often ``cryptography`` was asked about a document's signature."""
+    calls = []
+
+    def counted(claim):
+        calls.append(claim)
+        return by_cryptography(claim)
+
+    monkeypatch.setattr(libcrypto_mb, "by_cryptography", counted)
+    return calls
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_documents_of_a_known_path_are_confirmed_in_eights(
+    verifier_with, documents, when, workers, curve_calls
+):
+    verifier, library = verifier_with()
+    curve_calls.clear()
+    found = verifier.verify_many(documents, workers=workers, at=when + timedelta(minutes=1))
+    assert codes(found) == [None] * 11
+    assert sorted(len(set(asked)) for asked in library.asked) == [3, 8]
+    assert curve_calls == []
+
+
+def test_what_it_does_not_confirm_cryptography_decides(verifier_with, documents, when, curve_calls):
+    verifier, library = verifier_with(never=True)
+    curve_calls.clear()
+    found = verifier.verify_many(documents[:8], workers=1, at=when + timedelta(minutes=1))
+    assert codes(found) == [None] * 8
+    assert len(library.asked) == 1
+    assert len(curve_calls) == 8
+
+
+def test_c16_a_document_that_was_altered_is_refused_among_confirmed_ones(
+    verifier_with, fake, documents, when
+):
+    verifier, _ = verifier_with()
+    forged = fake.document(at=when, fault="C-16.payload-swapped")
+    mixed = [*documents[:3], forged, Request(documents[4], nonce=b"n" * 16), b"no document"]
+    found = verifier.verify_many(
+        [*mixed, *documents[5:7]], workers=1, at=when + timedelta(1 / 1440)
+    )
+    assert codes(found) == [
+        *(None, None, None, "signature.invalid", "policy.nonce", "document.encoding", None, None)
+    ]
+
+
+def test_fewer_than_three_are_not_worth_a_call(verifier_with, documents, when):
+    verifier, library = verifier_with()
+    later = when + timedelta(minutes=1)
+    assert codes(verifier.verify_many(documents[:2], workers=1, at=later)) == [None, None]
+    assert library.asked == []
+    assert codes(verifier.verify_many(documents[:3], workers=1, at=later)) == [None] * 3
+    assert len(library.asked) == 1
+
+
+def test_the_signature_under_an_unknown_path_is_not_looked_at_ahead(verifier_with, documents, when):
+    verifier, library = verifier_with(cache_size=0)
+    found = verifier.verify_many(documents[:8], workers=1, at=when + timedelta(minutes=1))
+    assert codes(found) == [None] * 8
+    assert library.asked == []
+
+
+def test_a_confirmed_claim_says_nothing_of_any_other():
+    (one, other, *more) = good_claims(b"confirmed", 8)
+    library = FakeLibrary([claim.key for claim in (one, other, *more)])
+    accelerator = object.__new__(libcrypto_mb.MultiBuffer)
+    accelerator._verify = library
+    check = accelerator.ahead([one, other, *more])
+    assert check(one)
+    assert not check(one._replace(digest=other.digest))
+    assert not check(one._replace(signature=other.signature))
+    assert not check(one._replace(key=other.key))
+
+
+@pytest.mark.parametrize("name", ["", "openssl", None.__class__, 7])
+def test_an_unknown_accelerator_is_an_input_error(name):
+    with pytest.raises(InputError) as caught:
+        Verifier(policy=ANY_ENCLAVE, accelerator=name)
+    assert caught.value.code == "input.accelerator"
+
+
+def test_an_accelerator_that_is_not_installed_is_an_input_error(monkeypatch):
+    monkeypatch.setattr(libcrypto_mb, "_LIBRARIES", ("libcrypto_mb.so.none",))
+    monkeypatch.setattr(ctypes.util, "find_library", lambda _: None)
+    monkeypatch.setitem(sys.modules, "awscrt.crypto", None)
+    for name in accelerators.NAMES:
+        with pytest.raises(InputError) as caught:
+            accelerators.load(name)
+        assert caught.value.code == "input.accelerator"
+
+
+def test_a_cpu_without_the_instructions_is_an_input_error(monkeypatch):
+    class Library:
+        @staticmethod
+        def mbx_is_crypto_mb_applicable(features):
+            return 0
+
+    monkeypatch.setattr(libcrypto_mb, "_open", Library)
+    with pytest.raises(InputError) as caught:
+        accelerators.load("libcrypto_mb")
+    assert caught.value.code == "input.accelerator"
+    assert "AVX-512 IFMA" in caught.value.message
+
+
+def test_aws_lc_is_asked_first_and_cryptography_where_it_does_not_confirm(monkeypatch):
+    (claim,) = good_claims(b"aws-lc", 1)
+    asked = []
+
+    class EC:
+        """Stands in for awscrt's: takes this one signature, and fails on all others."""
+
+        def verify(self, digest, signature):
+            asked.append(digest)
+            if digest != claim.digest:
+                raise RuntimeError("no")
+            return True
+
+        @classmethod
+        def new_key_from_der_data(cls, der):
+            return cls()
+
+    module = type(sys)("awscrt.crypto")
+    module.EC = EC
+    monkeypatch.setitem(sys.modules, "awscrt", type(sys)("awscrt"))
+    monkeypatch.setitem(sys.modules, "awscrt.crypto", module)
+    accelerator = accelerators.load("aws-lc")
+    assert accelerator.check(claim)
+    assert not accelerator.check(claim._replace(digest=bytes(48)))
+    assert asked == [claim.digest, bytes(48)]
+    assert accelerator.ahead([claim]) == accelerator.check
