@@ -42,7 +42,7 @@ _ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
 _OTHER_FUNCTION: Final = {"any": "all", "all": "any", "min": "max", "max": "min"}
 _SYMMETRIC: Final = {"compare_digest"}  # their arguments can change places
 _METHODS: Final = {"init", "eq", "repr"}
-_TYPING: Final = {"Literal", "Generic", "Protocol", "TypeVar"}
+_TYPING: Final = {"Callable", "Literal", "Generic", "Protocol", "TypeVar"}
 _DELETABLE: Final = (ast.Raise, ast.AugAssign, ast.Delete, ast.For, ast.Continue, ast.Break)
 
 
@@ -217,7 +217,7 @@ def _of_constant(node: ast.Constant) -> Iterator[ast.AST]:
     elif isinstance(value, bytes):
         yield ast.Constant(value + b"!")
     elif isinstance(value, str) and not re.search(r"\s", value):
-        yield ast.Constant(value + "!")
+        yield ast.Constant(value + "x")  # Python finds a codec in spite of punctuation
 
 
 def _of_call(node: ast.Call) -> Iterator[ast.AST]:
