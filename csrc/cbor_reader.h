@@ -41,6 +41,26 @@ typedef struct {
     uint8_t info; /* additional information, 0-27 or 31 */
 } cbor_head;
 
+/*@ predicate input_readable(cbor_reader *r) =
+        r->length <= UINT32_MAX && \valid_read(r->bytes + (0 .. r->length - 1));
+
+    predicate reader_bounded(cbor_reader *r) =
+        r->position <= r->length && error_inside(r->error, r->length);
+
+    predicate reader_valid(cbor_reader *r) =
+        reader_bounded(r) && (r->status == NITRO_OK ==> input_readable(r));
+
+    predicate reads_on{Before, After}(cbor_reader *r) =
+        \at(r->bytes, After) == \at(r->bytes, Before) &&
+        \at(r->length, After) == \at(r->length, Before) &&
+        \at(r->position, After) >= \at(r->position, Before) &&
+        (\at(r->status, Before) != NITRO_OK ==> \at(*r, After) == \at(*r, Before));
+*/
+
+/*@ assigns \nothing;
+    ensures \result.bytes == bytes && \result.length == length && \result.position == 0;
+    ensures \result.status == NITRO_OK && error_inside(\result.error, length);
+*/
 static inline cbor_reader cbor_reader_over(const uint8_t *bytes, size_t length)
 {
     cbor_reader r = {.bytes = bytes, .length = length, .status = NITRO_OK};
@@ -48,6 +68,11 @@ static inline cbor_reader cbor_reader_over(const uint8_t *bytes, size_t length)
 }
 
 /* Names what is read next, for the error to come; the name of an error sticks with it. */
+/*@ requires \valid(r) && reader_bounded(r) && field <= NITRO_FIELD_NONCE;
+    requires index < NITRO_MAX_PCRS || index == NITRO_NO_INDEX;
+    assigns  r->error.field, r->error.index;
+    ensures  reader_bounded(r) && reads_on{Pre, Post}(r);
+*/
 static inline void cbor_enter(cbor_reader *r, nitro_field field, uint32_t index)
 {
     if (r->status == NITRO_OK) {
@@ -57,6 +82,12 @@ static inline void cbor_enter(cbor_reader *r, nitro_field field, uint32_t index)
 }
 
 /* Records the first error; always returns false, so that callers can return it. */
+/*@ requires \valid(r) && reader_bounded(r) && status != NITRO_OK;
+    requires r->status == NITRO_OK ==> offset <= r->length && offset <= UINT32_MAX;
+    assigns  r->status, r->error.offset, r->error.found;
+    ensures  !\result && r->status != NITRO_OK && reader_bounded(r) && reads_on{Pre, Post}(r);
+    ensures  \old(r->status) == NITRO_OK ==> r->status == status && r->error.offset == offset;
+*/
 static inline bool cbor_fail(cbor_reader *r, nitro_status status, size_t offset, uint64_t found)
 {
     if (r->status == NITRO_OK) {
@@ -68,6 +99,12 @@ static inline bool cbor_fail(cbor_reader *r, nitro_status status, size_t offset,
 }
 
 /* As cbor_fail(), for a string that was read whole and can be quoted. */
+/*@ requires \valid(r) && reader_bounded(r) && status != NITRO_OK;
+    requires r->status == NITRO_OK ==> offset <= r->length && offset <= UINT32_MAX;
+    requires span_inside_or_absent(text, r->length);
+    assigns  r->status, r->error.offset, r->error.found, r->error.text;
+    ensures  !\result && r->status != NITRO_OK && reader_bounded(r) && reads_on{Pre, Post}(r);
+*/
 static inline bool cbor_fail_text(cbor_reader *r, nitro_status status, size_t offset,
                                   nitro_span text)
 {
@@ -78,6 +115,12 @@ static inline bool cbor_fail_text(cbor_reader *r, nitro_status status, size_t of
 }
 
 /* Moves over count bytes and gives the position they start at. The only bounds check there is. */
+/*@ requires \valid(r) && reader_valid(r) && \valid(start) && \separated(r, start);
+    assigns  *r, *start;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result <==> \old(r->status) == NITRO_OK && count <= r->length - \old(r->position);
+    ensures  \result ==> *start == \old(r->position) && r->position == *start + count;
+*/
 static inline bool cbor_take(cbor_reader *r, uint64_t count, size_t *start)
 {
     if (r->status != NITRO_OK) {
@@ -92,6 +135,10 @@ static inline bool cbor_take(cbor_reader *r, uint64_t count, size_t *start)
 }
 
 /* The next byte without moving; false at the end or after an error, which is no new error. */
+/*@ requires \valid_read(r) && reader_valid(r) && \valid(byte);
+    assigns  *byte;
+    ensures  \result <==> r->status == NITRO_OK && r->position < r->length;
+*/
 static inline bool cbor_peek(const cbor_reader *r, uint8_t *byte)
 {
     if (r->status != NITRO_OK || r->position == r->length) {
@@ -102,6 +149,13 @@ static inline bool cbor_peek(const cbor_reader *r, uint8_t *byte)
 }
 
 /* Moves over the next byte if it is the given one. */
+/*@ requires \valid(r) && reader_valid(r);
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  r->status == \old(r->status);
+    ensures  \result ==> r->status == NITRO_OK && r->position == \old(r->position) + 1;
+    ensures  !\result ==> r->position == \old(r->position);
+*/
 static inline bool cbor_take_if(cbor_reader *r, uint8_t byte)
 {
     uint8_t next;
@@ -112,7 +166,16 @@ static inline bool cbor_take_if(cbor_reader *r, uint8_t byte)
     return cbor_take(r, 1, &start);
 }
 
+/*@ logic integer power256(integer n) = n <= 0 ? 1 : 256 * power256(n - 1);
+*/
+
 /* A big-endian integer of 1, 2, 4 or 8 bytes. */
+/*@ requires \valid(r) && reader_valid(r) && \valid(value) && \separated(r, value);
+    requires size == 1 || size == 2 || size == 4 || size == 8;
+    assigns  *r, *value;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> r->position == \old(r->position) + size && *value < power256(size);
+*/
 static inline bool cbor_read_integer(cbor_reader *r, size_t size, uint64_t *value)
 {
     size_t start;
@@ -120,19 +183,48 @@ static inline bool cbor_read_integer(cbor_reader *r, size_t size, uint64_t *valu
         return false;
     }
     *value = 0;
+    /*@ loop invariant i <= size && *value < power256(i);
+        loop assigns i, *value;
+        loop variant size - i;
+    */
     for (size_t i = 0; i < size; i++) {
-        *value = (*value << 8) | r->bytes[start + i];
+        *value = *value * 256 + r->bytes[start + i];
     }
     return true;
 }
 
+/*@ predicate head_valid(cbor_head *head) =
+        head->major <= 7 && (head->info <= 27 || head->info == CBOR_INFO_INDEFINITE);
+    logic integer head_size(cbor_head *head) =
+        head->info == 24 ? 2 : head->info == 25 ? 3 : head->info == 26 ? 5 : head->info == 27 ? 9 : 1;
+*/
+
+/* How many bytes of argument follow a head with additional information 24 to 27. */
+/*@ requires 24 <= info <= 27;
+    assigns \nothing;
+    ensures \result == (info == 24 ? 1 : info == 25 ? 2 : info == 26 ? 4 : 8);
+*/
+static inline size_t cbor_argument_size(uint8_t info)
+{
+    return info == 24 ? 1 : info == 25 ? 2 : info == 26 ? 4 : 8;
+}
+
 /* The least argument that needs 1, 2, 4 or 8 further bytes (RFC 8949 4.2.1). */
+/*@ requires size == 1 || size == 2 || size == 4 || size == 8;
+    assigns \nothing;
+*/
 static inline uint64_t cbor_least_argument(size_t size)
 {
-    return size == 1 ? 24 : (uint64_t)1 << (4 * size);
+    return size == 1 ? 24 : size == 2 ? 0x100 : size == 4 ? 0x10000 : 0x100000000;
 }
 
 /* The head of an item, in its shortest form (C-11, P-3). */
+/*@ requires \valid(r) && reader_valid(r) && \valid(head) && \separated(r, head);
+    assigns  *r, *head;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> head_valid(head) && head->offset == \old(r->position);
+    ensures  \result ==> r->position == head->offset + head_size(head);
+*/
 static inline bool cbor_read_head(cbor_reader *r, cbor_head *head)
 {
     size_t start;
@@ -140,8 +232,8 @@ static inline bool cbor_read_head(cbor_reader *r, cbor_head *head)
         return false;
     }
     head->offset = start;
-    head->major = r->bytes[start] >> 5;
-    head->info = r->bytes[start] & 0x1F;
+    head->major = r->bytes[start] / 32;
+    head->info = r->bytes[start] % 32;
     head->argument = 0;
     if (head->info < 24) {
         head->argument = head->info;
@@ -153,7 +245,7 @@ static inline bool cbor_read_head(cbor_reader *r, cbor_head *head)
     if (head->info > 27) {
         return cbor_fail(r, NITRO_ERR_RESERVED, start, head->info);
     }
-    const size_t size = (size_t)1 << (head->info - 24);
+    const size_t size = cbor_argument_size(head->info);
     if (!cbor_read_integer(r, size, &head->argument)) {
         return false;
     }
@@ -164,12 +256,23 @@ static inline bool cbor_read_head(cbor_reader *r, cbor_head *head)
     return true;
 }
 
+/*@ requires \valid_read(head);
+    assigns \nothing;
+    ensures \result <==> head->major == CBOR_SIMPLE && head->info == CBOR_INFO_INDEFINITE;
+*/
 static inline bool cbor_is_break(const cbor_head *head)
 {
     return head->major == CBOR_SIMPLE && head->info == CBOR_INFO_INDEFINITE;
 }
 
 /* Demands a definite item of one major type; mismatch is the status for any other type. */
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(head) && \separated(r, head);
+    requires r->status == NITRO_OK && head->offset <= r->length && mismatch != NITRO_OK;
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  r->position == \old(r->position);
+    ensures  \result ==> head->major == major && head->info != CBOR_INFO_INDEFINITE;
+*/
 static inline bool cbor_require(cbor_reader *r, const cbor_head *head, uint8_t major,
                                 nitro_status mismatch)
 {
@@ -182,7 +285,19 @@ static inline bool cbor_require(cbor_reader *r, const cbor_head *head, uint8_t m
     return true;
 }
 
+/*@ predicate content_taken{Before, After}(cbor_reader *r, nitro_span *content) =
+        \at(content->offset, After) == \at(r->position, Before) &&
+        \at(r->position == content->offset + content->length && span_inside(*content, r->length),
+            After);
+*/
+
 /* Moves over the content of a definite string whose head was just read. */
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(head) && \valid(content);
+    requires \separated(r, head, content);
+    assigns  *r, *content;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> content_taken{Pre, Post}(r, content) && content->length == head->argument;
+*/
 static inline bool cbor_take_content(cbor_reader *r, const cbor_head *head, nitro_span *content)
 {
     size_t start;
@@ -195,6 +310,10 @@ static inline bool cbor_take_content(cbor_reader *r, const cbor_head *head, nitr
 }
 
 /* How many bytes a UTF-8 sequence has by its first one; 0 for one that starts none (RFC 3629 4). */
+/*@ assigns \nothing;
+    ensures \result <= 4;
+    ensures lead < 0x80 ==> \result == 1;
+*/
 static inline size_t utf8_size(uint8_t lead)
 {
     if (lead < 0x80) {
@@ -207,6 +326,7 @@ static inline size_t utf8_size(uint8_t lead)
 }
 
 /* Whether the second byte keeps the sequence from being overlong, a surrogate or past U+10FFFF. */
+/*@ assigns \nothing; */
 static inline bool utf8_second_fits(uint8_t lead, uint8_t second)
 {
     const uint8_t least = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
@@ -215,6 +335,10 @@ static inline bool utf8_second_fits(uint8_t lead, uint8_t second)
 }
 
 /* Size of the well-formed UTF-8 sequence at the start of text; 0 if there is none. */
+/*@ requires length >= 1 && \valid_read(text + (0 .. length - 1));
+    assigns \nothing;
+    ensures \result <= length;
+*/
 static inline size_t utf8_sequence(const uint8_t *text, size_t length)
 {
     const size_t size = utf8_size(text[0]);
@@ -224,6 +348,10 @@ static inline size_t utf8_sequence(const uint8_t *text, size_t length)
     if (size > 1 && !utf8_second_fits(text[0], text[1])) {
         return 0;
     }
+    /*@ loop invariant 2 <= i && (i <= size || size < 2);
+        loop assigns i;
+        loop variant size - i;
+    */
     for (size_t i = 2; i < size; i++) {
         if ((text[i] & 0xC0) != 0x80) {
             return 0;
@@ -233,12 +361,22 @@ static inline size_t utf8_sequence(const uint8_t *text, size_t length)
 }
 
 /* Moves over the content of a definite text string and checks that it is UTF-8 (P-5). */
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(head) && \valid(content);
+    requires \separated(r, head, content);
+    assigns  *r, *content;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> content_taken{Pre, Post}(r, content) && content->length == head->argument;
+*/
 static inline bool cbor_take_text(cbor_reader *r, const cbor_head *head, nitro_span *content)
 {
     if (!cbor_take_content(r, head, content)) {
         return false;
     }
     size_t done = 0;
+    /*@ loop invariant done <= content->length;
+        loop assigns done;
+        loop variant content->length - done;
+    */
     while (done < content->length) {
         const size_t size = utf8_sequence(r->bytes + content->offset + done, content->length - done);
         if (size == 0) {
@@ -250,6 +388,11 @@ static inline bool cbor_take_text(cbor_reader *r, const cbor_head *head, nitro_s
 }
 
 /* Demands the end of the input (C-12, P-4). */
+/*@ requires \valid(r) && reader_bounded(r) && (r->status == NITRO_OK ==> r->length <= UINT32_MAX);
+    assigns  r->status, r->error.offset, r->error.found;
+    ensures  reader_bounded(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> r->position == r->length;
+*/
 static inline bool cbor_expect_end(cbor_reader *r)
 {
     if (r->position != r->length) {

@@ -6,12 +6,33 @@
  */
 #include "nitro_cose.h"
 
-#include <string.h>
-
 #include "cbor_reader.h"
+
+/*@ requires \valid_read(one + (0 .. length - 1)) && \valid_read(other + (0 .. length - 1));
+    assigns  \nothing;
+    ensures  \result <==> (\forall integer i; 0 <= i < length ==> one[i] == other[i]);
+*/
+static bool bytes_equal(const uint8_t *one, const uint8_t *other, size_t length)
+{
+    /*@ loop invariant i <= length && (\forall integer k; 0 <= k < i ==> one[k] == other[k]);
+        loop assigns i;
+        loop variant length - i;
+    */
+    for (size_t i = 0; i < length; i++) {
+        if (one[i] != other[i]) {
+            return false;
+        }
+    }
+    return true;
+}
 
 /* ---- The envelope: [ protected, unprotected, payload, signature ] (RFC 9052 4.2) ------------- */
 
+/*@ requires \valid(r) && reader_bounded(r) && r->status == NITRO_OK;
+    assigns  *r;
+    ensures  reader_bounded(r) && reads_on{Pre, Post}(r) && r->position == \old(r->position);
+    ensures  r->status == NITRO_OK <==> 1 <= r->length <= NITRO_MAX_DOCUMENT;
+*/
 static void check_size(cbor_reader *r)
 {
     cbor_enter(r, NITRO_FIELD_DOCUMENT, NITRO_NO_INDEX);
@@ -22,28 +43,40 @@ static void check_size(cbor_reader *r)
     }
 }
 
+/*@ requires \valid_read(r) && reader_valid(r);
+    assigns  \nothing;
+    ensures  \result ==> r->status == NITRO_OK && r->position < r->length;
+*/
 static bool next_is_tag(const cbor_reader *r)
 {
     uint8_t byte;
-    return cbor_peek(r, &byte) && byte >> 5 == CBOR_TAG;
+    return cbor_peek(r, &byte) && byte / 32 == CBOR_TAG;
 }
 
 /* C-4: nothing or the single byte D2. The tag is not signed, so each other form would be malleable. */
+/*@ requires \valid(r) && reader_valid(r);
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+*/
 static void read_tag(cbor_reader *r)
 {
     (void)cbor_take_if(r, 0xD2);
     if (next_is_tag(r)) {
-        cbor_reader probe = *r;
-        cbor_head head = {0};
-        if (cbor_read_head(&probe, &head) || probe.status == NITRO_ERR_NOT_MINIMAL) {
-            cbor_fail(r, NITRO_ERR_TAG, r->position, head.argument);
-        } else {
-            *r = probe; /* no number to name: the head is cut short or of a reserved form */
+        cbor_head head;
+        if (cbor_read_head(r, &head)) {
+            cbor_fail(r, NITRO_ERR_TAG, head.offset, head.argument);
+        } else if (r->status == NITRO_ERR_NOT_MINIMAL) {
+            r->status = NITRO_ERR_TAG; /* the same place and number, but the tag is the fault */
         }
     }
 }
 
 /* C-5 */
+/*@ requires \valid(r) && reader_valid(r);
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  r->status == NITRO_OK ==> r->position == \old(r->position) + 1;
+*/
 static void read_array(cbor_reader *r)
 {
     size_t start;
@@ -52,39 +85,19 @@ static void read_array(cbor_reader *r)
     }
 }
 
-/* C-6, C-7: exactly {1: -35}, that is {alg: ES384} */
-static nitro_span read_protected(cbor_reader *r)
-{
-    static const uint8_t es384[4] = {0xA1, 0x01, 0x38, 0x22};
-    cbor_head head;
-    nitro_span content = {0, 0};
-    cbor_enter(r, NITRO_FIELD_PROTECTED, NITRO_NO_INDEX);
-    if (!cbor_read_head(r, &head) ||
-        !cbor_require(r, &head, CBOR_BYTES, NITRO_ERR_PROTECTED)) {
-        return content;
-    }
-    if (head.argument != sizeof es384) {
-        cbor_fail(r, NITRO_ERR_PROTECTED, head.offset, head.argument);
-        return content;
-    }
-    if (cbor_take_content(r, &head, &content) &&
-        memcmp(r->bytes + content.offset, es384, sizeof es384) != 0) {
-        cbor_fail_text(r, NITRO_ERR_PROTECTED, head.offset, content);
-    }
-    return content;
-}
+/*@ predicate content_read{Before, After}(cbor_reader *r, nitro_span content, integer least,
+                                          integer most) =
+        content_inside(content, least, most, \at(r->length, After)) &&
+        content.offset > \at(r->position, Before) &&
+        \at(r->position, After) == content.offset + content.length;
+*/
 
-/* C-8: the empty map in one byte; it is not signed, so it may say nothing */
-static void read_unprotected(cbor_reader *r)
-{
-    size_t start;
-    cbor_enter(r, NITRO_FIELD_UNPROTECTED, NITRO_NO_INDEX);
-    if (cbor_take(r, 1, &start) && r->bytes[start] != 0xA0) {
-        cbor_fail(r, NITRO_ERR_UNPROTECTED, start, r->bytes[start]);
-    }
-}
-
-/* C-9, C-10: a byte string of least to most bytes; wrong is the status for anything else */
+/* A byte string of least to most bytes (C-6, C-9, C-10); wrong is the status for anything else */
+/*@ requires \valid(r) && reader_valid(r) && field <= NITRO_FIELD_NONCE && wrong != NITRO_OK;
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  r->status == NITRO_OK ==> content_read{Pre, Post}(r, \result, least, most);
+*/
 static nitro_span read_element(cbor_reader *r, nitro_field field, nitro_status wrong, uint64_t least,
                                uint64_t most)
 {
@@ -100,6 +113,39 @@ static nitro_span read_element(cbor_reader *r, nitro_field field, nitro_status w
     }
     (void)cbor_take_content(r, &head, &content);
     return content;
+}
+
+/* C-6, C-7: exactly {1: -35}, that is {alg: ES384} */
+/*@ requires \valid(r) && reader_valid(r);
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  r->status == NITRO_OK ==> content_read{Pre, Post}(r, \result, 4, 4);
+*/
+static nitro_span read_protected(cbor_reader *r)
+{
+    static const uint8_t es384[4] = {0xA1, 0x01, 0x38, 0x22};
+    const nitro_span content =
+        read_element(r, NITRO_FIELD_PROTECTED, NITRO_ERR_PROTECTED, sizeof es384, sizeof es384);
+    if (r->status == NITRO_OK &&
+        !bytes_equal(r->bytes + content.offset, es384, sizeof es384)) {
+        cbor_fail_text(r, NITRO_ERR_PROTECTED, content.offset - 1, content); /* head: one byte */
+    }
+    return content;
+}
+
+/* C-8: the empty map in one byte; it is not signed, so it may say nothing */
+/*@ requires \valid(r) && reader_valid(r);
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  r->status == NITRO_OK ==> r->position == \old(r->position) + 1;
+*/
+static void read_unprotected(cbor_reader *r)
+{
+    size_t start;
+    cbor_enter(r, NITRO_FIELD_UNPROTECTED, NITRO_NO_INDEX);
+    if (cbor_take(r, 1, &start) && r->bytes[start] != 0xA0) {
+        cbor_fail(r, NITRO_ERR_UNPROTECTED, start, r->bytes[start]);
+    }
 }
 
 nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
@@ -128,6 +174,12 @@ nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
  * The head of a field's value: definite and of one major type. A null where the field may not be
  * null, and an undefined anywhere, get a status of their own (P-10).
  */
+/*@ requires \valid(r) && reader_valid(r) && \valid(head) && \separated(r, head);
+    assigns  *r, *head;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> head->offset == \old(r->position) && head->major == major;
+    ensures  \result ==> r->position > head->offset;
+*/
 static bool read_value_head(cbor_reader *r, uint8_t major, cbor_head *head)
 {
     if (!cbor_read_head(r, head)) {
@@ -144,6 +196,12 @@ static bool read_value_head(cbor_reader *r, uint8_t major, cbor_head *head)
 }
 
 /* A byte string of least to most bytes; wrong_length is the status outside these bounds. */
+/*@ requires \valid(r) && reader_valid(r) && \valid(content) && \separated(r, content);
+    requires wrong_length != NITRO_OK;
+    assigns  *r, *content;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> content_read{Pre, Post}(r, *content, least, most);
+*/
 static bool read_bytes(cbor_reader *r, uint64_t least, uint64_t most, nitro_status wrong_length,
                        nitro_span *content)
 {
@@ -158,14 +216,31 @@ static bool read_bytes(cbor_reader *r, uint64_t least, uint64_t most, nitro_stat
 }
 
 /* P-22 to P-24: null is the same as absent; zero bytes are neither (P-11) */
+/*@ requires \valid(r) && reader_valid(r) && \valid(content) && \separated(r, content);
+    requires wrong_length != NITRO_OK && most <= NITRO_MAX_OPTIONAL;
+    requires optional_at(content, NITRO_MAX_OPTIONAL, r->length);
+    assigns  *r, *content;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> optional_at(content, NITRO_MAX_OPTIONAL, r->length);
+    ensures  \result ==> r->position > \old(r->position);
+*/
 static bool read_optional(cbor_reader *r, uint64_t most, nitro_status wrong_length,
                           nitro_span *content)
 {
     return cbor_take_if(r, 0xF6) || read_bytes(r, 0, most, wrong_length, content);
 }
 
+/*@ requires \valid_read(text + (0 .. length - 1));
+    assigns  \nothing;
+    ensures  \result <==> (\forall integer i; 0 <= i < length ==> 0x21 <= text[i] <= 0x7E);
+*/
 static bool is_visible_ascii(const uint8_t *text, size_t length)
 {
+    /*@ loop invariant i <= length;
+        loop invariant \forall integer k; 0 <= k < i ==> 0x21 <= text[k] <= 0x7E;
+        loop assigns i;
+        loop variant length - i;
+    */
     for (size_t i = 0; i < length; i++) {
         if (text[i] < 0x21 || text[i] > 0x7E) {
             return false;
@@ -175,6 +250,11 @@ static bool is_visible_ascii(const uint8_t *text, size_t length)
 }
 
 /* P-12 */
+/*@ requires \valid(r) && reader_valid(r) && \valid(content) && \separated(r, content);
+    assigns  *r, *content;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> content_read{Pre, Post}(r, *content, 1, NITRO_MAX_MODULE_ID);
+*/
 static bool read_module_id(cbor_reader *r, nitro_span *content)
 {
     cbor_head head;
@@ -194,21 +274,32 @@ static bool read_module_id(cbor_reader *r, nitro_span *content)
 }
 
 /* P-13 */
+/*@ requires \valid(r) && reader_valid(r) && \valid(content) && \separated(r, content);
+    assigns  *r, *content;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> content_read{Pre, Post}(r, *content, 6, 6);
+*/
 static bool read_digest(cbor_reader *r, nitro_span *content)
 {
-    static const char sha384[6] = {'S', 'H', 'A', '3', '8', '4'};
+    static const uint8_t sha384[6] = {'S', 'H', 'A', '3', '8', '4'};
     cbor_head head;
     if (!read_value_head(r, CBOR_TEXT, &head) || !cbor_take_text(r, &head, content)) {
         return false;
     }
     if (content->length != sizeof sha384 ||
-        memcmp(r->bytes + content->offset, sha384, sizeof sha384) != 0) {
+        !bytes_equal(r->bytes + content->offset, sha384, sizeof sha384)) {
         return cbor_fail_text(r, NITRO_ERR_DIGEST, head.offset, *content);
     }
     return true;
 }
 
 /* P-14 */
+/*@ requires \valid(r) && reader_valid(r) && \valid(timestamp) && \separated(r, timestamp);
+    assigns  *r, *timestamp;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> 1 <= *timestamp <= NITRO_MAX_TIMESTAMP;
+    ensures  \result ==> r->position > \old(r->position);
+*/
 static bool read_timestamp(cbor_reader *r, uint64_t *timestamp)
 {
     cbor_head head;
@@ -222,8 +313,14 @@ static bool read_timestamp(cbor_reader *r, uint64_t *timestamp)
     return true;
 }
 
-/* P-6, P-16, P-17: one pair of the map of PCRs */
-static bool read_pcr(cbor_reader *r, nitro_field kind, nitro_span pcrs[NITRO_MAX_PCRS])
+/* P-16: a key of the map of PCRs */
+/*@ requires \valid(r) && reader_valid(r) && \valid(index) && \separated(r, index);
+    requires kind <= NITRO_FIELD_NONCE;
+    assigns  *r, *index;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> *index < NITRO_MAX_PCRS && r->position > \old(r->position);
+*/
+static bool read_pcr_index(cbor_reader *r, nitro_field kind, uint32_t *index)
 {
     cbor_head key;
     cbor_enter(r, kind, NITRO_NO_INDEX);
@@ -236,19 +333,54 @@ static bool read_pcr(cbor_reader *r, nitro_field kind, nitro_span pcrs[NITRO_MAX
     if (key.major != CBOR_UINT || key.argument >= NITRO_MAX_PCRS) {
         return cbor_fail(r, NITRO_ERR_PCR_INDEX, key.offset, key.argument);
     }
-    cbor_enter(r, kind, (uint32_t)key.argument);
-    if (pcrs[key.argument].offset != 0) {
-        return cbor_fail(r, NITRO_ERR_DUPLICATE, key.offset, key.argument);
+    *index = (uint32_t)key.argument;
+    return true;
+}
+
+/* P-6, P-17: one pair of the map of PCRs */
+/*@ requires \valid(r) && reader_valid(r) && \valid(out) && \separated(r, out);
+    requires kind <= NITRO_FIELD_NONCE && pcrs_inside(out, r->length);
+    assigns  *r, out->pcrs[0 .. NITRO_MAX_PCRS - 1];
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> pcrs_inside(out, r->length);
+    ensures  \result ==> r->position > \old(r->position);
+*/
+static bool read_pcr(cbor_reader *r, nitro_field kind, nitro_payload *out)
+{
+    const size_t start = r->position;
+    uint32_t index;
+    nitro_span value;
+    if (!read_pcr_index(r, kind, &index)) {
+        return false;
     }
-    return read_bytes(r, NITRO_PCR_SIZE, NITRO_PCR_SIZE, NITRO_ERR_PCR_LENGTH,
-                      &pcrs[key.argument]);
+    cbor_enter(r, kind, index);
+    if (out->pcrs[index].offset != 0) {
+        return cbor_fail(r, NITRO_ERR_DUPLICATE, start, index);
+    }
+    if (!read_bytes(r, NITRO_PCR_SIZE, NITRO_PCR_SIZE, NITRO_ERR_PCR_LENGTH, &value)) {
+        return false;
+    }
+    out->pcrs[index] = value;
+    return true;
 }
 
 /* P-18: without PCR0, PCR1 and PCR2 nobody could tell whether an enclave runs in debug mode */
-static bool check_image_pcrs(cbor_reader *r, size_t offset, const nitro_span pcrs[NITRO_MAX_PCRS])
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(out) && \separated(r, out);
+    requires r->status == NITRO_OK && offset <= r->length;
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  r->position == \old(r->position);
+    ensures  \result ==> image_pcrs_present(out);
+*/
+static bool check_image_pcrs(cbor_reader *r, size_t offset, const nitro_payload *out)
 {
+    /*@ loop invariant index <= 3;
+        loop invariant \forall integer i; 0 <= i < index ==> out->pcrs[i].offset != 0;
+        loop assigns index;
+        loop variant 3 - index;
+    */
     for (uint32_t index = 0; index < 3; index++) {
-        if (pcrs[index].offset == 0) {
+        if (out->pcrs[index].offset == 0) {
             cbor_enter(r, NITRO_FIELD_PCRS, index);
             return cbor_fail(r, NITRO_ERR_PCRS_MISSING, offset, index);
         }
@@ -257,6 +389,14 @@ static bool check_image_pcrs(cbor_reader *r, size_t offset, const nitro_span pcr
 }
 
 /* P-15 */
+/*@ requires \valid(r) && reader_valid(r) && \valid(out) && \separated(r, out);
+    requires kind == NITRO_FIELD_PCRS || kind == NITRO_FIELD_NITROTPM_PCRS;
+    requires pcrs_inside(out, r->length);
+    assigns  *r, out->pcrs[0 .. NITRO_MAX_PCRS - 1], out->kind;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> pcrs_valid(out, r->length);
+    ensures  \result ==> r->position > \old(r->position);
+*/
 static bool read_pcrs(cbor_reader *r, nitro_field kind, nitro_payload *out)
 {
     cbor_head map;
@@ -266,16 +406,31 @@ static bool read_pcrs(cbor_reader *r, nitro_field kind, nitro_payload *out)
     if (map.argument < 1 || map.argument > NITRO_MAX_PCRS) {
         return cbor_fail(r, NITRO_ERR_PCRS_COUNT, map.offset, map.argument);
     }
+    /*@ loop invariant reader_valid(r) && reads_on{LoopEntry, Here}(r) && r->status == NITRO_OK;
+        loop invariant i <= map.argument && pcrs_inside(out, r->length);
+        loop assigns i, *r, out->pcrs[0 .. NITRO_MAX_PCRS - 1];
+        loop variant map.argument - i;
+    */
     for (uint64_t i = 0; i < map.argument; i++) {
-        if (!read_pcr(r, kind, out->pcrs)) {
+        if (!read_pcr(r, kind, out)) {
             return false;
         }
     }
     out->kind = kind;
-    return kind != NITRO_FIELD_PCRS || check_image_pcrs(r, map.offset, out->pcrs);
+    if (kind == NITRO_FIELD_PCRS && !check_image_pcrs(r, map.offset, out)) {
+        return false;
+    }
+    /*@ assert pcrs_inside(out, r->length) && out->kind == kind; */
+    /*@ assert kind == NITRO_FIELD_PCRS ==> image_pcrs_present(out); */
+    return true;
 }
 
 /* P-20, P-21 */
+/*@ requires \valid(r) && reader_valid(r) && \valid(out) && \separated(r, out);
+    assigns  *r, out->cabundle[0 .. NITRO_MAX_CABUNDLE - 1], out->cabundle_count;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> cabundle_valid(out, r->length) && r->position > \old(r->position);
+*/
 static bool read_cabundle(cbor_reader *r, nitro_payload *out)
 {
     cbor_head array;
@@ -286,29 +441,61 @@ static bool read_cabundle(cbor_reader *r, nitro_payload *out)
         return cbor_fail(r, NITRO_ERR_CABUNDLE, array.offset, array.argument);
     }
     out->cabundle_count = (uint32_t)array.argument;
+    /*@ loop invariant reader_valid(r) && reads_on{LoopEntry, Here}(r) && r->status == NITRO_OK;
+        loop invariant i <= out->cabundle_count;
+        loop invariant certificates_inside(out, i, r->length);
+        loop assigns i, *r, out->cabundle[0 .. NITRO_MAX_CABUNDLE - 1];
+        loop variant out->cabundle_count - i;
+    */
     for (uint32_t i = 0; i < out->cabundle_count; i++) {
         cbor_enter(r, NITRO_FIELD_CABUNDLE, i);
-        if (!read_bytes(r, 1, NITRO_MAX_CERTIFICATE, NITRO_ERR_CABUNDLE_ENTRY,
-                        &out->cabundle[i])) {
+        nitro_span entry;
+        if (!read_bytes(r, 1, NITRO_MAX_CERTIFICATE, NITRO_ERR_CABUNDLE_ENTRY, &entry)) {
             return false;
         }
+        /*@ assert certificates_inside(out, i, r->length); */
+        out->cabundle[i].offset = entry.offset;
+        out->cabundle[i].length = entry.length;
+        /*@ assert certificates_inside(out, i, r->length); */
+        /*@ assert certificate_at(&out->cabundle[i], r->length); */
     }
     return true;
 }
 
-static uint32_t bit(uint32_t field)
-{
-    return (uint32_t)1 << field;
-}
+enum { FIELDS = NITRO_FIELD_NONCE + 1, KEYS = 10, BREAK = 0xFF };
+
+/*@ predicate limits_valid(nitro_limits *limits) =
+        limits->public_key <= NITRO_MAX_OPTIONAL && limits->user_data <= NITRO_MAX_OPTIONAL &&
+        limits->nonce <= NITRO_MAX_OPTIONAL;
+
+    predicate field_valid(nitro_payload *out, integer field, integer length) =
+        (field == NITRO_FIELD_MODULE_ID ==>
+            content_at(&out->module_id, 1, NITRO_MAX_MODULE_ID, length)) &&
+        (field == NITRO_FIELD_DIGEST ==> content_at(&out->digest, 6, 6, length)) &&
+        (field == NITRO_FIELD_TIMESTAMP ==> 1 <= out->timestamp <= NITRO_MAX_TIMESTAMP) &&
+        (field == NITRO_FIELD_PCRS ==> pcrs_valid(out, length)) &&
+        (field == NITRO_FIELD_NITROTPM_PCRS ==> pcrs_valid(out, length)) &&
+        (field == NITRO_FIELD_CERTIFICATE ==> certificate_at(&out->certificate, length)) &&
+        (field == NITRO_FIELD_CABUNDLE ==> cabundle_valid(out, length)) &&
+        (field == NITRO_FIELD_PUBLIC_KEY ==>
+            optional_at(&out->public_key, NITRO_MAX_OPTIONAL, length)) &&
+        (field == NITRO_FIELD_USER_DATA ==>
+            optional_at(&out->user_data, NITRO_MAX_OPTIONAL, length)) &&
+        (field == NITRO_FIELD_NONCE ==> optional_at(&out->nonce, NITRO_MAX_OPTIONAL, length));
+*/
 
 /* The field of a key; NITRO_FIELD_KEY for one that is not known. */
+/*@ requires \valid_read(key + (0 .. length - 1));
+    assigns  \nothing;
+    ensures  NITRO_FIELD_KEY <= \result <= NITRO_FIELD_NONCE;
+*/
 static nitro_field field_of_key(const uint8_t *key, size_t length)
 {
     static const struct {
-        char name[14];
+        uint8_t name[14];
         uint8_t length;
         uint8_t field;
-    } keys[] = {
+    } keys[KEYS] = {
         {"module_id", 9, NITRO_FIELD_MODULE_ID},
         {"digest", 6, NITRO_FIELD_DIGEST},
         {"timestamp", 9, NITRO_FIELD_TIMESTAMP},
@@ -320,61 +507,117 @@ static nitro_field field_of_key(const uint8_t *key, size_t length)
         {"user_data", 9, NITRO_FIELD_USER_DATA},
         {"nonce", 5, NITRO_FIELD_NONCE},
     };
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        if (length == keys[i].length && memcmp(key, keys[i].name, length) == 0) {
+    /*@ loop invariant i <= KEYS;
+        loop assigns i;
+        loop variant KEYS - i;
+    */
+    for (size_t i = 0; i < KEYS; i++) {
+        if (length == keys[i].length && bytes_equal(key, keys[i].name, length)) {
             return (nitro_field)keys[i].field;
         }
     }
     return NITRO_FIELD_KEY;
 }
 
-/* P-5 to P-7, P-9: a key whose head was just read, and that it may stand here */
-static bool read_key(cbor_reader *r, const cbor_head *head, uint32_t *seen, nitro_field *field)
+/*@ assigns \nothing;
+    ensures \result <==> field == NITRO_FIELD_PCRS || field == NITRO_FIELD_NITROTPM_PCRS;
+*/
+static bool is_kind(nitro_field field)
 {
-    const uint32_t both_kinds = bit(NITRO_FIELD_PCRS) | bit(NITRO_FIELD_NITROTPM_PCRS);
-    nitro_span name;
-    if (!cbor_require(r, head, CBOR_TEXT, NITRO_ERR_KEY_TYPE) ||
-        !cbor_take_text(r, head, &name)) {
+    return field == NITRO_FIELD_PCRS || field == NITRO_FIELD_NITROTPM_PCRS;
+}
+
+/* P-5, P-7: a key whose head was just read */
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(head) && \valid(name) && \valid(field);
+    requires \separated(r, head, name, field);
+    requires r->status == NITRO_OK && head->offset < r->position;
+    assigns  *r, *name, *field;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> name->offset > 0 && span_inside(*name, r->length);
+    ensures  \result ==> NITRO_FIELD_KEY < *field <= NITRO_FIELD_NONCE;
+*/
+static bool read_key(cbor_reader *r, const cbor_head *head, nitro_span *name, nitro_field *field)
+{
+    if (!cbor_require(r, head, CBOR_TEXT, NITRO_ERR_KEY_TYPE) || !cbor_take_text(r, head, name)) {
         return false;
     }
-    *field = field_of_key(r->bytes + name.offset, name.length);
+    *field = field_of_key(r->bytes + name->offset, name->length);
     if (*field == NITRO_FIELD_KEY) {
-        return cbor_fail_text(r, NITRO_ERR_UNKNOWN_KEY, head->offset, name);
-    }
-    cbor_enter(r, *field, NITRO_NO_INDEX);
-    if ((*seen & bit(*field)) != 0) {
-        return cbor_fail_text(r, NITRO_ERR_DUPLICATE, head->offset, name);
-    }
-    *seen |= bit(*field);
-    if ((*seen & both_kinds) == both_kinds) {
-        return cbor_fail_text(r, NITRO_ERR_KIND, head->offset, name);
+        return cbor_fail_text(r, NITRO_ERR_UNKNOWN_KEY, head->offset, *name);
     }
     return true;
 }
 
-static bool read_value(cbor_reader *r, nitro_field field, const nitro_limits *limits,
-                       nitro_payload *out)
+/* P-6, P-9: whether a key may stand where it was read, at start */
+/*@ requires \valid(r) && reader_valid(r) && r->status == NITRO_OK && start <= r->length;
+    requires \valid_read(seen + (0 .. FIELDS - 1)) && \separated(r, seen + (0 .. FIELDS - 1));
+    requires name.offset > 0 && span_inside(name, r->length);
+    requires NITRO_FIELD_KEY < field <= NITRO_FIELD_NONCE;
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  r->position == \old(r->position);
+*/
+static bool check_key(cbor_reader *r, size_t start, nitro_span name, nitro_field field,
+                      const bool seen[FIELDS])
 {
+    cbor_enter(r, field, NITRO_NO_INDEX);
+    if (seen[field]) {
+        return cbor_fail_text(r, NITRO_ERR_DUPLICATE, start, name);
+    }
+    if (is_kind(field) && (seen[NITRO_FIELD_PCRS] || seen[NITRO_FIELD_NITROTPM_PCRS])) {
+        return cbor_fail_text(r, NITRO_ERR_KIND, start, name);
+    }
+    return true;
+}
+
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(limits) && limits_valid(limits) && \valid(out);
+    requires \valid(seen + (0 .. FIELDS - 1)) && NITRO_FIELD_KEY < field <= NITRO_FIELD_NONCE;
+    requires \separated(r, limits, out, seen + (0 .. FIELDS - 1));
+    requires pcrs_inside(out, r->length);
+    assigns  *r, *out, seen[0 .. FIELDS - 1];
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> field_valid(out, field, r->length) && pcrs_inside(out, r->length);
+*/
+static bool read_value(cbor_reader *r, nitro_field field, const nitro_limits *limits,
+                       nitro_payload *out, bool seen[FIELDS])
+{
+    bool read = false;
+    nitro_span span = {0, 0};
     switch (field) {
     case NITRO_FIELD_MODULE_ID:
-        return read_module_id(r, &out->module_id);
+        read = read_module_id(r, &span);
+        out->module_id = span;
+        break;
     case NITRO_FIELD_DIGEST:
-        return read_digest(r, &out->digest);
+        read = read_digest(r, &span);
+        out->digest = span;
+        break;
     case NITRO_FIELD_TIMESTAMP:
-        return read_timestamp(r, &out->timestamp);
+        read = read_timestamp(r, &out->timestamp);
+        break;
     case NITRO_FIELD_PCRS:
     case NITRO_FIELD_NITROTPM_PCRS:
-        return read_pcrs(r, field, out);
+        read = read_pcrs(r, field, out);
+        break;
     case NITRO_FIELD_CERTIFICATE:
-        return read_bytes(r, 1, NITRO_MAX_CERTIFICATE, NITRO_ERR_CERTIFICATE, &out->certificate);
+        read = read_bytes(r, 1, NITRO_MAX_CERTIFICATE, NITRO_ERR_CERTIFICATE, &span);
+        out->certificate = span;
+        break;
     case NITRO_FIELD_CABUNDLE:
-        return read_cabundle(r, out);
+        read = read_cabundle(r, out);
+        break;
     case NITRO_FIELD_PUBLIC_KEY:
-        return read_optional(r, limits->public_key, NITRO_ERR_PUBLIC_KEY, &out->public_key);
+        read = read_optional(r, limits->public_key, NITRO_ERR_PUBLIC_KEY, &span);
+        out->public_key = span;
+        break;
     case NITRO_FIELD_USER_DATA:
-        return read_optional(r, limits->user_data, NITRO_ERR_USER_DATA, &out->user_data);
+        read = read_optional(r, limits->user_data, NITRO_ERR_USER_DATA, &span);
+        out->user_data = span;
+        break;
     case NITRO_FIELD_NONCE:
-        return read_optional(r, limits->nonce, NITRO_ERR_NONCE, &out->nonce);
+        read = read_optional(r, limits->nonce, NITRO_ERR_NONCE, &span);
+        out->nonce = span;
+        break;
     case NITRO_FIELD_DOCUMENT:
     case NITRO_FIELD_PROTECTED:
     case NITRO_FIELD_UNPROTECTED:
@@ -383,17 +626,61 @@ static bool read_value(cbor_reader *r, nitro_field field, const nitro_limits *li
     case NITRO_FIELD_KEY:
         break;
     }
-    return cbor_fail(r, NITRO_ERR_UNKNOWN_KEY, r->position, 0);
+    if (!read) { /* with an error of its own, which sticks, or no field of the payload at all */
+        return cbor_fail(r, NITRO_ERR_UNKNOWN_KEY, r->position, 0);
+    }
+    seen[field] = true;
+    return true;
+}
+
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(limits) && limits_valid(limits) && \valid(out);
+    requires \valid(seen + (0 .. FIELDS - 1));
+    requires \separated(r, limits, out, seen + (0 .. FIELDS - 1));
+    requires r->status == NITRO_OK && pcrs_inside(out, r->length);
+    assigns  *r, *out, seen[0 .. FIELDS - 1];
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  \result <==> r->status == NITRO_OK;
+    ensures  \result ==> r->position > \old(r->position) && pcrs_inside(out, r->length);
+*/
+static bool read_pair(cbor_reader *r, const nitro_limits *limits, nitro_payload *out,
+                      bool seen[FIELDS])
+{
+    cbor_head key;
+    nitro_span name;
+    nitro_field field;
+    cbor_enter(r, NITRO_FIELD_KEY, NITRO_NO_INDEX);
+    if (!cbor_read_head(r, &key)) {
+        return false;
+    }
+    if (cbor_is_break(&key)) {
+        return cbor_fail(r, NITRO_ERR_BREAK, key.offset, 0);
+    }
+    if (!read_key(r, &key, &name, &field)) {
+        return false;
+    }
+    /*@ assert pcrs_inside(out, r->length); */
+    if (!check_key(r, key.offset, name, field, seen)) {
+        return false;
+    }
+    return read_value(r, field, limits, out, seen);
 }
 
 /*
  * P-1 to P-8: the pairs of a definite or indefinite map, in any order. Each pair must bring another
  * known key, so however many a head announces, no more than there are fields are ever read.
  */
-static bool read_map(cbor_reader *r, const nitro_limits *limits, nitro_payload *out, uint32_t *seen)
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(limits) && limits_valid(limits) && \valid(out);
+    requires \valid(seen + (0 .. FIELDS - 1));
+    requires \separated(r, limits, out, seen + (0 .. FIELDS - 1));
+    requires r->status == NITRO_OK && pcrs_inside(out, r->length);
+    assigns  *r, *out, seen[0 .. FIELDS - 1];
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> pcrs_inside(out, r->length);
+*/
+static bool read_map(cbor_reader *r, const nitro_limits *limits, nitro_payload *out,
+                     bool seen[FIELDS])
 {
-    cbor_head map, key;
-    nitro_field field;
+    cbor_head map;
     if (!cbor_read_head(r, &map)) {
         return false;
     }
@@ -401,47 +688,107 @@ static bool read_map(cbor_reader *r, const nitro_limits *limits, nitro_payload *
         return cbor_fail(r, NITRO_ERR_NOT_MAP, map.offset, map.major);
     }
     const bool indefinite = map.info == CBOR_INFO_INDEFINITE;
+    /*@ loop invariant reader_valid(r) && reads_on{LoopEntry, Here}(r) && r->status == NITRO_OK;
+        loop invariant pcrs_inside(out, r->length) && pairs <= r->position;
+        loop assigns pairs, *r, *out, seen[0 .. FIELDS - 1];
+        loop variant r->length - r->position;
+    */
     for (uint64_t pairs = 0; indefinite || pairs < map.argument; pairs++) {
-        cbor_enter(r, NITRO_FIELD_KEY, NITRO_NO_INDEX);
-        if (!cbor_read_head(r, &key)) {
-            return false;
-        }
-        if (cbor_is_break(&key)) {
-            if (!indefinite) {
-                return cbor_fail(r, NITRO_ERR_BREAK, key.offset, 0);
-            }
+        if (indefinite && cbor_take_if(r, BREAK)) {
             return true;
         }
-        if (!read_key(r, &key, seen, &field) || !read_value(r, field, limits, out)) {
+        if (!read_pair(r, limits, out, seen)) {
             return false;
         }
     }
     return true;
 }
 
-/* P-9 */
-static bool check_present(cbor_reader *r, uint32_t seen)
+/* P-9: the fields from module_id to cabundle, of the two kinds of PCRs either */
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(seen + (0 .. FIELDS - 1));
+    requires \separated(r, seen + (0 .. FIELDS - 1)) && r->status == NITRO_OK;
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> (\forall integer i; NITRO_FIELD_MODULE_ID <= i <= NITRO_FIELD_CABUNDLE ==>
+        seen[i] != 0 || i == NITRO_FIELD_PCRS || i == NITRO_FIELD_NITROTPM_PCRS);
+    ensures  \result ==> seen[NITRO_FIELD_PCRS] != 0 || seen[NITRO_FIELD_NITROTPM_PCRS] != 0;
+*/
+static bool check_present(cbor_reader *r, const bool seen[FIELDS])
 {
-    static const nitro_field mandatory[] = {
-        NITRO_FIELD_MODULE_ID,   NITRO_FIELD_DIGEST,   NITRO_FIELD_TIMESTAMP, NITRO_FIELD_PCRS,
-        NITRO_FIELD_CERTIFICATE, NITRO_FIELD_CABUNDLE,
-    };
-    if ((seen & bit(NITRO_FIELD_NITROTPM_PCRS)) != 0) {
-        seen |= bit(NITRO_FIELD_PCRS);
-    }
-    for (size_t i = 0; i < sizeof mandatory / sizeof mandatory[0]; i++) {
-        if ((seen & bit(mandatory[i])) == 0) {
-            cbor_enter(r, mandatory[i], NITRO_NO_INDEX);
+    const bool any_kind = seen[NITRO_FIELD_PCRS] || seen[NITRO_FIELD_NITROTPM_PCRS];
+    /*@ loop invariant NITRO_FIELD_MODULE_ID <= field <= NITRO_FIELD_CABUNDLE + 1;
+        loop invariant \forall integer i; NITRO_FIELD_MODULE_ID <= i < field ==>
+            seen[i] != 0 || any_kind && (i == NITRO_FIELD_PCRS || i == NITRO_FIELD_NITROTPM_PCRS);
+        loop assigns field;
+        loop variant NITRO_FIELD_CABUNDLE - field;
+    */
+    for (nitro_field field = NITRO_FIELD_MODULE_ID; field <= NITRO_FIELD_CABUNDLE; field++) {
+        if (!seen[field] && !(any_kind && is_kind(field))) {
+            cbor_enter(r, field, NITRO_NO_INDEX);
             return cbor_fail(r, NITRO_ERR_MISSING, r->length, 0);
         }
     }
     return true;
 }
 
+/*@ requires \valid_read(limits);
+    assigns  \nothing;
+    ensures  \result <==> limits_valid(limits);
+*/
 static bool limits_are_valid(const nitro_limits *limits)
 {
     return limits->public_key <= NITRO_MAX_OPTIONAL && limits->user_data <= NITRO_MAX_OPTIONAL &&
            limits->nonce <= NITRO_MAX_OPTIONAL;
+}
+
+/*@ requires \valid(out);
+    assigns  *out;
+    ensures  \forall integer i; 0 <= i < NITRO_MAX_PCRS ==> out->pcrs[i].offset == 0;
+*/
+static void clear(nitro_payload *out)
+{
+    *out = (nitro_payload){0};
+    /*@ loop invariant i <= NITRO_MAX_PCRS;
+        loop invariant \forall integer k; 0 <= k < i ==> out->pcrs[k].offset == 0;
+        loop assigns i, out->pcrs[0 .. NITRO_MAX_PCRS - 1];
+        loop variant NITRO_MAX_PCRS - i;
+    */
+    for (uint32_t i = 0; i < NITRO_MAX_PCRS; i++) {
+        out->pcrs[i].offset = 0; /* again, where a proof can follow it into the array */
+    }
+}
+
+/* The whole of the payload, into a cleared out */
+/*@ requires \valid(r) && reader_bounded(r) && \valid_read(limits) && \valid(out);
+    requires \separated(r, limits, out);
+    requires r->status == NITRO_OK && r->position == 0 && pcrs_inside(out, r->length);
+    requires 1 <= r->length <= NITRO_MAX_PAYLOAD ==> input_readable(r);
+    assigns  *r, *out;
+    ensures  reader_bounded(r);
+    ensures  r->length == \old(r->length);
+    ensures  r->status == NITRO_OK ==> pcrs_inside(out, r->length);
+*/
+static void read_payload(cbor_reader *r, const nitro_limits *limits, nitro_payload *out)
+{
+    bool seen[FIELDS] = {false};
+    cbor_enter(r, NITRO_FIELD_PAYLOAD, NITRO_NO_INDEX);
+    if (!limits_are_valid(limits)) {
+        cbor_fail(r, NITRO_ERR_LIMITS, 0, 0);
+        return;
+    }
+    if (r->length < 1 || r->length > NITRO_MAX_PAYLOAD) {
+        cbor_fail(r, NITRO_ERR_PAYLOAD, 0, r->length);
+        return;
+    }
+    if (!read_map(r, limits, out, seen)) {
+        return;
+    }
+    cbor_enter(r, NITRO_FIELD_PAYLOAD, NITRO_NO_INDEX);
+    if (!cbor_expect_end(r)) {
+        return;
+    }
+    /*@ assert pcrs_inside(out, r->length); */
+    (void)check_present(r, seen);
 }
 
 nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro_limits *limits,
@@ -452,21 +799,10 @@ nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro
     if (payload == NULL || out == NULL) {
         return NITRO_ERR_NULL;
     }
-    if (limits == NULL) {
-        limits = &defaults;
-    }
-    *out = (nitro_payload){0};
+    clear(out);
+    /*@ assert pcrs_inside(out, len); */
     cbor_reader r = cbor_reader_over(payload, len);
-    uint32_t seen = 0;
-    cbor_enter(&r, NITRO_FIELD_PAYLOAD, NITRO_NO_INDEX);
-    if (!limits_are_valid(limits)) {
-        cbor_fail(&r, NITRO_ERR_LIMITS, 0, 0);
-    } else if (len < 1 || len > NITRO_MAX_PAYLOAD) {
-        cbor_fail(&r, NITRO_ERR_PAYLOAD, 0, len);
-    } else if (read_map(&r, limits, out, &seen)) {
-        cbor_enter(&r, NITRO_FIELD_PAYLOAD, NITRO_NO_INDEX);
-        (void)(cbor_expect_end(&r) && check_present(&r, seen));
-    }
+    read_payload(&r, limits == NULL ? &defaults : limits, out);
     out->error = r.error;
     return r.status;
 }

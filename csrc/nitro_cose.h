@@ -162,20 +162,95 @@ typedef struct {
     uint32_t nonce;
 } nitro_limits;
 
+/*@ predicate span_inside(nitro_span span, integer length) =
+        span.offset + span.length <= length;
+
+    predicate span_inside_or_absent(nitro_span span, integer length) =
+        span.offset == 0 ? span.length == 0 : span_inside(span, length);
+
+    predicate error_inside(nitro_error error, integer length) =
+        error.offset <= length && span_inside_or_absent(error.text, length) &&
+        error.field <= NITRO_FIELD_NONCE &&
+        (error.index < NITRO_MAX_PCRS || error.index == NITRO_NO_INDEX) && error.reserved == 0;
+*/
+
+/*@ predicate content_inside(nitro_span span, integer least, integer most, integer length) =
+        span.offset > 0 && least <= span.length <= most && span_inside(span, length);
+
+    predicate content_at(nitro_span *span, integer least, integer most, integer length) =
+        span->offset > 0 && least <= span->length <= most &&
+        span->offset + span->length <= length;
+
+    predicate sign1_valid(nitro_sign1 *out, integer length) =
+        content_inside(out->protected_header, 4, 4, length) &&
+        content_inside(out->payload, 1, NITRO_MAX_PAYLOAD, length) &&
+        content_inside(out->signature, NITRO_SIGNATURE_SIZE, NITRO_SIGNATURE_SIZE, length) &&
+        out->protected_header.offset + 4 < out->payload.offset &&
+        out->payload.offset + out->payload.length < out->signature.offset &&
+        out->signature.offset + NITRO_SIGNATURE_SIZE == length;
+*/
+
 /*
  * Parses the envelope (rules C-1 to C-13). doc and out must not be NULL.
  * Refuses len > NITRO_MAX_DOCUMENT without reading a byte.
  */
+/*@ requires doc != \null && len <= NITRO_MAX_DOCUMENT ==> \valid_read(doc + (0 .. len - 1));
+    requires out != \null ==> \valid(out);
+    requires \separated(out, doc + (0 .. len - 1));
+    assigns  *out;
+    ensures  doc == \null || out == \null ==> \result == NITRO_ERR_NULL;
+    ensures  \result == NITRO_OK ==> sign1_valid(out, len);
+    ensures  doc != \null && out != \null ==> error_inside(out->error, len);
+*/
 nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out);
+
+/*@ predicate optional_at(nitro_span *span, integer most, integer length) =
+        span->offset == 0 && span->length == 0 || content_at(span, 0, most, length);
+
+    predicate pcrs_inside(nitro_payload *out, integer length) =
+        (\forall integer i; 0 <= i < NITRO_MAX_PCRS && out->pcrs[i].offset != 0 ==>
+            content_at(&out->pcrs[i], NITRO_PCR_SIZE, NITRO_PCR_SIZE, length));
+
+    predicate image_pcrs_present(nitro_payload *out) =
+        (\forall integer i; 0 <= i < 3 ==> out->pcrs[i].offset != 0);
+
+    predicate pcrs_valid(nitro_payload *out, integer length) =
+        pcrs_inside(out, length) &&
+        (out->kind == NITRO_FIELD_PCRS ==> image_pcrs_present(out)) &&
+        (out->kind == NITRO_FIELD_PCRS || out->kind == NITRO_FIELD_NITROTPM_PCRS);
+
+    predicate certificate_at(nitro_span *span, integer length) =
+        content_at(span, 1, NITRO_MAX_CERTIFICATE, length);
+
+    predicate certificates_inside(nitro_payload *out, integer count, integer length) =
+        (\forall integer i; 0 <= i < count ==> certificate_at(&out->cabundle[i], length));
+
+    predicate cabundle_valid(nitro_payload *out, integer length) =
+        1 <= out->cabundle_count <= NITRO_MAX_CABUNDLE &&
+        certificates_inside(out, out->cabundle_count, length);
+*/
 
 /*
  * Parses the whole payload (rules P-*). payload and out must not be NULL; limits may be NULL for
  * the defaults. Refuses len > NITRO_MAX_PAYLOAD without reading a byte.
  */
+/*@ requires payload != \null && len <= NITRO_MAX_PAYLOAD ==>
+        \valid_read(payload + (0 .. len - 1));
+    requires limits != \null ==> \valid_read(limits);
+    requires out != \null ==> \valid(out);
+    requires \separated(out, payload + (0 .. len - 1), limits);
+    assigns  *out;
+    ensures  payload == \null || out == \null ==> \result == NITRO_ERR_NULL;
+    ensures  \result == NITRO_OK ==> pcrs_inside(out, len);
+    ensures  payload != \null && out != \null ==> error_inside(out->error, len);
+*/
 nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro_limits *limits,
                                  nitro_payload *out);
 
 /* The stable code of a status, such as "cose.tag"; "ok" for NITRO_OK; never NULL. */
+/*@ assigns \result \from status;
+    ensures \result != \null;
+*/
 const char *nitro_status_code(nitro_status status);
 
 /* cffi-end */

@@ -897,9 +897,11 @@ static void test_a_value_is_read_whole_or_not(void)
         for (size_t size = 0; size <= s.size; size++) {
             cbor_reader r = cbor_reader_over(s.bytes, size);
             nitro_payload out = {0};
+            bool seen[FIELDS] = {false};
             const bool whole = size == s.size;
             CHECK_FOR(values[i].notation,
-                      read_value(&r, values[i].field, &default_limits, &out) == whole);
+                      read_value(&r, values[i].field, &default_limits, &out, seen) == whole);
+            CHECK_FOR(values[i].notation, seen[values[i].field] == whole);
         }
     }
 }
@@ -911,7 +913,7 @@ static void test_a_pcr_and_a_head_are_read_whole_or_not(void)
     nitro_payload out = {0};
     CHECK(!read_value_head(&r, CBOR_UINT, &head));
     r = cbor_reader_over((const uint8_t *)"", 0);
-    CHECK(!read_pcr(&r, NITRO_FIELD_PCRS, out.pcrs));
+    CHECK(!read_pcr(&r, NITRO_FIELD_PCRS, &out));
 }
 
 static void test_a_key_is_read_whole_or_not(void)
@@ -920,10 +922,10 @@ static void test_a_key_is_read_whole_or_not(void)
     for (size_t size = 1; size <= sizeof key; size++) {
         cbor_reader r = cbor_reader_over(key, size);
         cbor_head head;
-        uint32_t seen = 0;
+        nitro_span name;
         nitro_field field = NITRO_FIELD_KEY;
         CHECK(cbor_read_head(&r, &head));
-        CHECK(read_key(&r, &head, &seen, &field) == (size == sizeof key));
+        CHECK(read_key(&r, &head, &name, &field) == (size == sizeof key));
     }
 }
 
@@ -937,8 +939,8 @@ static void test_a_map_is_read_whole_or_not(void)
         for (size_t size = 0; size <= s.size; size++) {
             cbor_reader r = cbor_reader_over(s.bytes, size);
             nitro_payload out = {0};
-            uint32_t seen = 0;
-            CHECK(read_map(&r, &default_limits, &out, &seen) == (size == s.size));
+            bool seen[FIELDS] = {false};
+            CHECK(read_map(&r, &default_limits, &out, seen) == (size == s.size));
             CHECK(size < s.size || check_present(&r, seen));
         }
     }
@@ -1079,7 +1081,8 @@ static void test_what_is_no_key_has_no_value(void)
     for (size_t i = 0; i < COUNT(fields); i++) {
         cbor_reader r = cbor_reader_over((const uint8_t *)"\xF6", 1);
         nitro_payload out = {0};
-        CHECK(!read_value(&r, fields[i], &default_limits, &out));
+        bool seen[FIELDS] = {false};
+        CHECK(!read_value(&r, fields[i], &default_limits, &out, seen));
         CHECK(r.status == NITRO_ERR_UNKNOWN_KEY && r.position == 0 && r.error.found == 0);
     }
 }
