@@ -3,6 +3,7 @@
 import ctypes
 import sys
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -160,13 +161,26 @@ def test_an_accelerator_that_is_not_installed_is_an_input_error(monkeypatch):
         assert caught.value.code == "input.accelerator"
 
 
-def test_a_cpu_without_the_instructions_is_an_input_error(monkeypatch):
-    class Library:
-        @staticmethod
-        def mbx_is_crypto_mb_applicable(features):
-            return 0
+def library_on_a_cpu(applicable):
+    return SimpleNamespace(
+        mbx_is_crypto_mb_applicable=lambda features: applicable,
+        mbx_nistp384_ecdsa_verify_mb8=lambda r, s, digest, x, y, z, pool: 0,
+    )
 
-    monkeypatch.setattr(libcrypto_mb, "_open", Library)
+
+def test_the_library_is_called_as_its_header_declares_it(monkeypatch):
+    found = library_on_a_cpu(applicable=1)
+    monkeypatch.setattr(libcrypto_mb, "_open", lambda: found)
+    assert accelerators.load("libcrypto_mb").lanes == 8
+    (*pointers, z, pool) = found.mbx_nistp384_ecdsa_verify_mb8.argtypes
+    assert pointers == [ctypes.c_char_p * 8] * 5
+    assert (z, pool) == (ctypes.c_void_p, ctypes.c_void_p)
+    assert found.mbx_nistp384_ecdsa_verify_mb8.restype is ctypes.c_uint32
+    assert found.mbx_is_crypto_mb_applicable.argtypes == [ctypes.c_uint64]
+
+
+def test_a_cpu_without_the_instructions_is_an_input_error(monkeypatch):
+    monkeypatch.setattr(libcrypto_mb, "_open", lambda: library_on_a_cpu(applicable=0))
     with pytest.raises(InputError) as caught:
         accelerators.load("libcrypto_mb")
     assert caught.value.code == "input.accelerator"
