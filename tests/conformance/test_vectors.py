@@ -1,6 +1,5 @@
 """The conformance vectors: what is in them, that we pass them, and the tools around them."""
 
-import base64
 import copy
 import json
 import re
@@ -15,34 +14,21 @@ from datetime import datetime, timedelta
 import pytest
 from cryptography import x509
 
-from conftest import FIXTURES, ROOT
+from conformance_cases import CASES, FILES, FOLDER, raw
+from conftest import ROOT
 from json_schema import valid
 from nitro_attest.testing import FAULTS, VARIANTS
 
-FOLDER = FIXTURES / "vectors/conformance"
 TOOLS = ROOT / "tools"
 ADAPTER = TOOLS / "adapters/nitro_attest_adapter.py"
 SCHEMA = json.loads((FOLDER / "schema.json").read_text())
 IMAGE_SCHEMA = json.loads((FOLDER / "image-schema.json").read_text())
 IMAGES = json.loads((FOLDER / "image.json").read_text())
-FILES = {
-    path.stem: json.loads(path.read_text())
-    for path in sorted(FOLDER.glob("*.json"))
-    if path.stem not in ("schema", "image-schema", "image")
-}
-CASES = {case["id"]: case for content in FILES.values() for case in content["cases"]}
 CHAIN_FAMILIES = ("cert", "chain")
 
 
 def accepts(case):
     return case["expected"]["result"] == "accept"
-
-
-def raw(case):
-    stored = case["document"]
-    if "file" in stored:
-        return (FOLDER / stored["file"]).read_bytes()
-    return base64.b64decode(stored["base64"], validate=True)
 
 
 def tool(name, *arguments):

@@ -9,8 +9,6 @@ certificate to the library, which opens more of it than the rules ask: it may re
 the reference refuses, we refuse.
 """
 
-import base64
-import json
 import os
 import random
 import re
@@ -22,13 +20,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from conformance_cases import FILES, FOLDER, raw
 from conftest import FIXTURES
 from nitro_attest import ChainError, TrustedRoots, certificate, chain
 from nitro_attest.testing import FAULTS, VARIANTS, FakeNitro
 from reference import chain_reference, cose_reference
 from reference.chains import chains, issue
 
-VECTORS = FIXTURES / "vectors/conformance"
 LONG = os.environ.get("NITRO_ATTEST_LONG") == "1"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MILLISECOND = timedelta(milliseconds=1)
@@ -94,22 +92,14 @@ def compare(name, document, root_pem, at, skew_ms=0):
 # ---- Cases that stand in a table ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("group", sorted(path.stem for path in VECTORS.glob("*.json")))
+@pytest.mark.parametrize("group", FILES)
 def test_the_reference_agrees_on_every_vector(group):
-    content = json.loads((VECTORS / f"{group}.json").read_text())
-    for case in content.get("cases", []):
-        if "document" not in case:
-            continue
-        stored = case["document"]
-        if "file" in stored:
-            document = (VECTORS / stored["file"]).read_bytes()
-        else:
-            document = base64.b64decode(stored["base64"])
-        root = (VECTORS / f"roots/{case['root']}.pem").read_bytes()
+    for case in FILES[group]["cases"]:
+        root = (FOLDER / f"roots/{case['root']}.pem").read_bytes()
         at, skew_ms = case["time"], case["policy"]["clock_skew_ms"]
         if at != "document":
             at = datetime.fromisoformat(f"{at[:-1]}+00:00")
-        code = compare(case["id"], document, root, at, skew_ms)
+        code = compare(case["id"], raw(case), root, at, skew_ms)
         expected = case["expected"]["code"] or "accepted"
         if expected.startswith(("cert.", "chain.")):
             assert code == expected, case["id"]
@@ -147,7 +137,7 @@ CODES = {
 
 
 def at_every_edge(document):
-    pem = (VECTORS / "roots/aws.pem").read_bytes()
+    pem = (FOLDER / "roots/aws.pem").read_bytes()
     assert compare("genuine", document, pem, "document") == "accepted"
     read = cose_reference.parse(document, 1024, 1024, 1024)
     path = AWS_PATHS.walk(tuple(read["cabundle"]), read["certificate"])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conformance_cases import CASES, raw
 from nitro_attest._core import _SENTENCES, DEFAULT_LIMITS, Limits, parse
 from nitro_attest.errors import FormatError
 from reference import cose_reference
@@ -228,6 +229,13 @@ def every_wrong_document():
     yield document_of(b"\x80")
     yield document_of(payload_of(items_of()) + b"\x00")
     yield from (b"", b"\x84" * 16385, b"hEShATgioFkRYal")
+
+
+def test_the_conformance_cases():
+    for case in CASES.values():
+        verdict = check(raw(case))
+        if case["expected"]["result"] == "accept":
+            assert isinstance(verdict, dict), case["id"]
 
 
 def test_the_wrong_documents_are_refused_and_reach_every_code():

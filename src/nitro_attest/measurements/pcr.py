@@ -31,7 +31,10 @@ _INSTANCE_PROFILE_ARN: Final = re.compile(
 _INSTANCE_ID: Final = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 _ENCLAVE_ID: Final = re.compile(r"(i-[0-9a-f]+)-enc[0-9a-f]+")
 _PEM_CERTIFICATE: Final = re.compile(
-    rb"^-----BEGIN CERTIFICATE-----[ \t\r]*\n([A-Za-z0-9+/=\s]+)^-----END CERTIFICATE-----", re.M
+    rb"^-----BEGIN CERTIFICATE-----[ \t]*\r?\n"
+    rb"((?:[ \t]*[A-Za-z0-9+/=]+[ \t]*\r?\n)+)"
+    rb"-----END CERTIFICATE-----[ \t]*\r?$",
+    re.M,
 )
 
 
@@ -168,7 +171,8 @@ def first_pem_certificate(data: bytes) -> bytes:
     """The DER in the first PEM block of ``data``, which has to be a ``CERTIFICATE``.
 
     Text before the block is allowed. Readers differ in how they skip a malformed or foreign block;
-    here nothing is skipped, so that no two of them can see different certificates.
+    here nothing is skipped, so that no two of them can see different certificates. An empty line
+    in the block ends its headers for some readers: it is malformed, too.
 
     Raises:
         InputError: ``input.expected`` if there is no such block or its base64 is malformed.
