@@ -136,6 +136,7 @@ static const test_case envelope_errors[] = {
     {PROTECTED, "^43 A10126", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 3, 0},
     {PROTECTED, "^44[A1013823]", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 4, 0},
     {PROTECTED, "^44[A1013832]", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 4, 0},
+    {PROTECTED, "^45 A101382200", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 5, 0},
     {PROTECTED, "^46 A20138220240", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 6, 0},
     {PROTECTED, "^40", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 0, 0},
     {PROTECTED, "^A1013822", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, CBOR_MAP, 0},
@@ -601,6 +602,7 @@ static void test_limits(void)
     CHECK(parse_with(USER_DATA, "69'user_data' 591000*4096", 1, &highest, &out) == NITRO_OK);
     CHECK(out.user_data.length == 4096);
     CHECK(parse_with(NONCE, "65'nonce' 591000*4096", 1, &highest, &out) == NITRO_OK);
+    CHECK(out.nonce.length == 4096);
     CHECK(parse_with(PUBLIC_KEY, "6A'public_key' 591000*4096", 1, &highest, &out) == NITRO_OK);
     CHECK(parse_with(NONCE, "65'nonce' 591001*4097", 1, &highest, &out) == NITRO_ERR_NONCE);
     CHECK(parse_with(PUBLIC_KEY, "6A'public_key' 40", 1, &none, &out) == NITRO_OK);
