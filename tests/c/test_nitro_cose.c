@@ -136,6 +136,7 @@ static const test_case envelope_errors[] = {
     {PROTECTED, "^43 A10126", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 3, 0},
     {PROTECTED, "^44[A1013823]", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 4, 0},
     {PROTECTED, "^44[A1013832]", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 4, 0},
+    {PROTECTED, "^45 A101382200", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 5, 0},
     {PROTECTED, "^46 A20138220240", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 6, 0},
     {PROTECTED, "^40", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, 0, 0},
     {PROTECTED, "^A1013822", NITRO_ERR_PROTECTED, F(PROTECTED), ALL, CBOR_MAP, 0},
@@ -188,6 +189,17 @@ static void test_envelope_errors(void)
         CHECK_FOR(c->notation, parse_sign1(s.bytes, s.size, &out) == c->status);
         check_error(c, &s, &out.error);
     }
+}
+
+/* Fails closed: what was not read is nowhere, whatever out held before. */
+static void test_an_envelope_that_is_not_read_has_no_parts(void)
+{
+    static const nitro_span nowhere = {0, 0};
+    nitro_sign1 out;
+    CHECK(parse_sign1((const uint8_t *)"", 0, &out) == NITRO_ERR_EMPTY);
+    CHECK(memcmp(&out.protected_header, &nowhere, sizeof nowhere) == 0);
+    CHECK(memcmp(&out.payload, &nowhere, sizeof nowhere) == 0);
+    CHECK(memcmp(&out.signature, &nowhere, sizeof nowhere) == 0);
 }
 
 static void check_envelope(int replaced, const char *notation, uint32_t payload_at, uint32_t size)
@@ -307,6 +319,8 @@ static const test_case payload_errors[] = {
     {NONCE, "^F97E00 F6", NITRO_ERR_KEY_TYPE, F(KEY), ALL, CBOR_SIMPLE, 1},
     {NONCE, "65'nonc'^FF F6", NITRO_ERR_UTF8, F(KEY), ALL, 0, 1},
     {NONCE, "65'nonc'^C3 F6", NITRO_ERR_UTF8, F(KEY), ALL, 0, 1},
+    {NONCE, "65'nonc'^C3 80", NITRO_ERR_UTF8, F(KEY), ALL, 0, 1}, /* 80 is past the end of the key */
+    {MODULE_ID, "69'module_id' 62 ^FF'i'", NITRO_ERR_UTF8, F(MODULE_ID), ALL, 0, 1},
     {MODULE_ID, "69'module_id' 64'i-'^C0AF", NITRO_ERR_UTF8, F(MODULE_ID), ALL, 0, 1},
     {DIGEST, "66'digest' 66 'SHA'^EDA080", NITRO_ERR_UTF8, F(DIGEST), ALL, 0, 1},
     /* P-6 */
@@ -345,10 +359,12 @@ static const test_case payload_errors[] = {
     {MODULE_ID, "69'module_id' ^63['i'20'x']", NITRO_ERR_MODULE_ID, F(MODULE_ID), ALL, 3, 1},
     {MODULE_ID, "69'module_id' ^62['i'7F]", NITRO_ERR_MODULE_ID, F(MODULE_ID), ALL, 2, 1},
     {MODULE_ID, "69'module_id' ^62['i'00]", NITRO_ERR_MODULE_ID, F(MODULE_ID), ALL, 2, 1},
+    {MODULE_ID, "69'module_id' ^62[' '69]", NITRO_ERR_MODULE_ID, F(MODULE_ID), ALL, 2, 1},
     {MODULE_ID, "69'module_id' ^63['i'C3A9]", NITRO_ERR_MODULE_ID, F(MODULE_ID), ALL, 3, 1},
     {MODULE_ID, "69'module_id' ^41'i'", NITRO_ERR_TYPE, F(MODULE_ID), ALL, CBOR_BYTES, 1},
     /* P-13 */
     {DIGEST, "66'digest' ^66['SHA256']", NITRO_ERR_DIGEST, F(DIGEST), ALL, 6, 1},
+    {DIGEST, "66'digest' ^66['SHA385']", NITRO_ERR_DIGEST, F(DIGEST), ALL, 6, 1},
     {DIGEST, "66'digest' ^66['sha384']", NITRO_ERR_DIGEST, F(DIGEST), ALL, 6, 1},
     {DIGEST, "66'digest' ^67['SHA384'00]", NITRO_ERR_DIGEST, F(DIGEST), ALL, 7, 1},
     {DIGEST, "66'digest' ^60[]", NITRO_ERR_DIGEST, F(DIGEST), ALL, 0, 1},
@@ -565,19 +581,28 @@ static void test_oversized_input_is_not_read(void)
     free(byte);
 }
 
+static void test_the_largest_payload_is_read(void)
+{
+    static const uint8_t largest[NITRO_MAX_PAYLOAD] = {0};
+    nitro_payload payload;
+    CHECK(parse_payload(largest, sizeof largest, NULL, &payload) == NITRO_ERR_NOT_MAP);
+}
+
 static void test_limits(void)
 {
-    static const nitro_limits too_high[] = {{4097, 0, 0}, {0, 4097, 0}, {0, 0, UINT32_MAX}};
+    static const nitro_limits too_high[] = {
+        {4097, 0, 0}, {0, 4097, 0}, {0, 0, 4097}, {0, 0, UINT32_MAX}};
     static const nitro_limits highest = {4096, 4096, 4096};
     static const nitro_limits none = {0, 0, 0};
     nitro_payload out;
     for (size_t i = 0; i < COUNT(too_high); i++) {
         CHECK(parse_with(NONCE, "", 0, &too_high[i], &out) == NITRO_ERR_LIMITS);
-        CHECK(out.error.offset == 0);
+        CHECK(out.error.offset == 0 && out.error.found == 0);
     }
     CHECK(parse_with(USER_DATA, "69'user_data' 591000*4096", 1, &highest, &out) == NITRO_OK);
     CHECK(out.user_data.length == 4096);
     CHECK(parse_with(NONCE, "65'nonce' 591000*4096", 1, &highest, &out) == NITRO_OK);
+    CHECK(out.nonce.length == 4096);
     CHECK(parse_with(PUBLIC_KEY, "6A'public_key' 591000*4096", 1, &highest, &out) == NITRO_OK);
     CHECK(parse_with(NONCE, "65'nonce' 591001*4097", 1, &highest, &out) == NITRO_ERR_NONCE);
     CHECK(parse_with(PUBLIC_KEY, "6A'public_key' 40", 1, &none, &out) == NITRO_OK);
@@ -846,6 +871,83 @@ static void test_strings_with_huge_lengths(void)
     free(bytes);
 }
 
+/* ---- What a reader of the payload returns ------------------------------------------------------ */
+
+static const struct {
+    nitro_field field;
+    const char *notation;
+} values[] = {
+    {F(MODULE_ID), "63'i-0'"},
+    {F(DIGEST), "66'SHA384'"},
+    {F(TIMESTAMP), "1903E8"},
+    {F(PCRS), "A3 00 5830*48 01 5830*48 02 5830*48"},
+    {F(NITROTPM_PCRS), "A1 08 5830*48"},
+    {F(CERTIFICATE), "42*2"},
+    {F(CABUNDLE), "82 42*2 41*1"},
+    {F(PUBLIC_KEY), "42*2"},
+    {F(USER_DATA), "42*2"},
+    {F(NONCE), "F6"},
+};
+
+/* C-13: each reader says itself that nothing whole was there, whoever calls it. */
+static void test_a_value_is_read_whole_or_not(void)
+{
+    static sample s;
+    for (size_t i = 0; i < COUNT(values); i++) {
+        sample_clear(&s);
+        sample_write(&s, values[i].notation);
+        for (size_t size = 0; size <= s.size; size++) {
+            cbor_reader r = cbor_reader_over(s.bytes, size);
+            nitro_payload out = {0};
+            bool seen[FIELDS] = {false};
+            const bool whole = size == s.size;
+            CHECK_FOR(values[i].notation,
+                      read_value(&r, values[i].field, &default_limits, &out, seen) == whole);
+            CHECK_FOR(values[i].notation, seen[values[i].field] == whole);
+        }
+    }
+}
+
+static void test_a_pcr_and_a_head_are_read_whole_or_not(void)
+{
+    cbor_reader r = cbor_reader_over((const uint8_t *)"", 0);
+    cbor_head head = {0};
+    nitro_payload out = {0};
+    CHECK(!read_value_head(&r, CBOR_UINT, &head));
+    r = cbor_reader_over((const uint8_t *)"", 0);
+    CHECK(!read_pcr(&r, NITRO_FIELD_PCRS, &out));
+}
+
+static void test_a_key_is_read_whole_or_not(void)
+{
+    static const uint8_t key[] = {0x65, 'n', 'o', 'n', 'c', 'e'};
+    for (size_t size = 1; size <= sizeof key; size++) {
+        cbor_reader r = cbor_reader_over(key, size);
+        cbor_head head;
+        nitro_span name;
+        nitro_field field = NITRO_FIELD_KEY;
+        CHECK(cbor_read_head(&r, &head));
+        CHECK(read_key(&r, &head, &name, &field) == (size == sizeof key));
+    }
+}
+
+static void test_a_map_is_read_whole_or_not(void)
+{
+    static const int forms[] = {DEFINITE, INDEFINITE};
+    static const test_case whole = {NONCE, "65'nonce' F6", NITRO_OK, F(DOCUMENT), ALL, 0, 1};
+    static sample s;
+    for (size_t i = 0; i < COUNT(forms); i++) {
+        write_payload(&s, &whole, forms[i]);
+        for (size_t size = 0; size <= s.size; size++) {
+            cbor_reader r = cbor_reader_over(s.bytes, size);
+            nitro_payload out = {0};
+            bool seen[FIELDS] = {false};
+            CHECK(read_map(&r, &default_limits, &out, seen) == (size == s.size));
+            CHECK(size < s.size || check_present(&r, seen));
+        }
+    }
+}
+
 /* ---- UTF-8 (RFC 3629) ------------------------------------------------------------------------ */
 
 static size_t encode_utf8(uint32_t point, uint8_t out[4])
@@ -983,13 +1085,14 @@ static void test_what_is_no_key_has_no_value(void)
         nitro_payload out = {0};
         bool seen[FIELDS] = {false};
         CHECK(!read_value(&r, fields[i], &default_limits, &out, seen));
-        CHECK(r.status == NITRO_ERR_UNKNOWN_KEY && r.position == 0);
+        CHECK(r.status == NITRO_ERR_UNKNOWN_KEY && r.position == 0 && r.error.found == 0);
     }
 }
 
 int main(int count, char **paths)
 {
     test_envelope_errors();
+    test_an_envelope_that_is_not_read_has_no_parts();
     test_envelopes_that_are_accepted();
     test_payload_errors();
     test_payloads_that_are_accepted();
@@ -998,6 +1101,7 @@ int main(int count, char **paths)
     test_all_32_pcrs();
     test_null_arguments();
     test_oversized_input_is_not_read();
+    test_the_largest_payload_is_read();
     test_limits();
     test_sample_documents();
     for (int i = 1; i < count; i++) {
@@ -1012,6 +1116,10 @@ int main(int count, char **paths)
     test_all_256_first_bytes_of_a_head();
     test_shortest_forms();
     test_strings_with_huge_lengths();
+    test_a_value_is_read_whole_or_not();
+    test_a_pcr_and_a_head_are_read_whole_or_not();
+    test_a_key_is_read_whole_or_not();
+    test_a_map_is_read_whole_or_not();
     test_utf8_of_every_code_point();
     test_utf8_reads_nothing_else();
     test_every_status_has_its_stable_code_and_a_case();

@@ -113,6 +113,12 @@ def test_x24_the_instance_ca_names_the_instance_and_the_region(document, path):
     assert names(document.module_id, path.names).failures == ()
 
 
+def test_x24_ever_new_names_do_not_fill_the_memory():
+    for number in range(300):
+        names(f"i-{number}-enc0", ("",))
+    assert names.cache_info().currsize == 256
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_x24_an_issuer_without_one_common_name_agrees_with_nothing(document, path, place):
     unnamed = (*path.names[:place], "", *path.names[place + 1 :])

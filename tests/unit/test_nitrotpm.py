@@ -148,6 +148,23 @@ def test_where_and_how_fresh_are_judged_as_for_enclaves(instance, judged):
     assert code_of(verify_nitrotpm, instance, **judged, policy=there) == "policy.module_id"
 
 
+@pytest.mark.parametrize("name", ["module_id", "instance_id"])
+def test_each_name_is_held_against_its_own_list(instance, judged, name):
+    result = verify_nitrotpm(instance, **judged)
+    pcr4, right = result.nitrotpm_pcrs[4], getattr(result, name)
+    here = NitroTpmPolicy([{4: pcr4}], **{f"{name}s": [right]})
+    assert verify_nitrotpm(instance, **judged, policy=here)
+    there = NitroTpmPolicy([{4: pcr4}], **{f"{name}s": [f"{right}0"]})
+    assert code_of(verify_nitrotpm, instance, **judged, policy=there) == "policy.module_id"
+
+
+def test_pins_from_elsewhere_are_added_to_every_set_and_keep_the_rest():
+    policy = NitroTpmPolicy([{4: ONES}, {7: ONES}], regions=["us-east-1"], require_nonce=True)
+    assert policy.with_pins({12: ONES}) == NitroTpmPolicy(
+        [{4: ONES, 12: ONES}, {7: ONES, 12: ONES}], regions=["us-east-1"], require_nonce=True
+    )
+
+
 def test_zero_registers_of_an_instance_are_not_debug_mode(fake, when, judged):
     zeros = fake.document(at=when, kind="nitrotpm", pcrs=dict.fromkeys((0, 1, 2), bytes(48)))
     assert "policy.debug" not in codes(verify_nitrotpm(zeros, **judged))
@@ -162,6 +179,7 @@ def test_zero_registers_of_an_instance_are_not_debug_mode(fake, when, judged):
         ({8: ONES}, 1),
         ({2: ONES, 3: ONES}, 1),
         ({0: ONES, 4: ONES}, 1),
+        ({1: ONES, 4: ONES}, 1),
         ({0: ONES}, 2),
     ],
 )

@@ -1,17 +1,24 @@
 """What a policy demands of an authentic document, and what no policy can be (M-*, L-7, L-8)."""
 
+import json
+from dataclasses import FrozenInstanceError
 from datetime import timedelta
 
 import pytest
 
 from nitro_attest import (
     ANY_ENCLAVE,
+    ANY_INSTANCE,
+    AnyEnclave,
+    AnyInstance,
     InputError,
     MeasurementSet,
+    NitroTpmPolicy,
     Policy,
     PolicyError,
     TrustedRoots,
     Verifier,
+    parse_unverified,
     verify,
 )
 from nitro_attest.measurement_set import EMPTY_RAMDISKS
@@ -72,7 +79,9 @@ def test_m1_a_zero_pcr3_is_required_as_no_role_and_reported(judged, fake, when):
 def test_m2_any_zero_image_pcr_is_debug_mode(judged, fake, when, zeroed):
     document = fake.document(at=when, pcrs=dict.fromkeys(zeroed, ZERO))
     policy = {4: pcr4_from_instance_id("i-0abcdef0123456789")}
-    assert [failure.code for failure in failures(judged, policy, document)] == ["policy.debug"]
+    [failure] = failures(judged, policy, document)
+    assert failure.code == "policy.debug"
+    assert (failure.expected, failure.found) == ("PCR0, PCR1 and PCR2 not zero", "zero")
     allowing = Policy([policy], allow_debug=True)
     assert "policy.debug" in warnings(judged(allowing, document, allow_debug=True))
 
@@ -83,6 +92,11 @@ def test_m2_debug_mode_needs_the_consent_of_policy_and_call(judged, fake, when):
     for policy, call in ((True, False), (False, True)):
         found = failures(judged, Policy([pins], allow_debug=policy), document, allow_debug=call)
         assert [failure.code for failure in found] == ["policy.debug"]
+
+
+def test_m2_no_policy_allows_debug_mode_unless_it_says_so():
+    assert Policy([IMAGE]).allow_debug is False
+    assert ANY_ENCLAVE.allow_debug is False
 
 
 def test_m2_a_set_that_pins_the_image_refuses_debug_mode_even_where_it_is_allowed(
@@ -205,6 +219,11 @@ def test_l7_an_empty_policy_is_not_any_enclave(nothing):
     assert refusal(Policy, nothing) == "policyfile.empty"
 
 
+def test_l7_text_is_no_list_of_sets():
+    with pytest.raises(InputError, match="a policy needs a list of at least one"):
+        Policy("PCR0")
+
+
 def test_l7_an_empty_set_beside_a_full_one_is_refused():
     assert refusal(Policy, [{0: OTHER}, {}]) == "policyfile.empty"
 
@@ -213,17 +232,23 @@ def test_l7_an_empty_set_beside_a_full_one_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("name", "right", "wrong"),
+    ("name", "what", "right", "wrong"),
     [
-        ("module_ids", "i-0abcdef0123456789-enc019a5376999041b1", "i-0abcdef0123456789-enc0"),
-        ("instance_ids", "i-0abcdef0123456789", "i-0abcdef012345678"),
-        ("regions", "us-east-1", "us-east-2"),
+        (
+            "module_ids",
+            "module_id",
+            "i-0abcdef0123456789-enc019a5376999041b1",
+            "i-0abcdef0123456789-enc0",
+        ),
+        ("instance_ids", "instance id", "i-0abcdef0123456789", "i-0abcdef012345678"),
+        ("regions", "region", "us-east-1", "us-east-2"),
     ],
 )
-def test_the_place_must_be_one_of_those_named(judged, name, right, wrong):
+def test_the_place_must_be_one_of_those_named(judged, name, what, right, wrong):
     assert judged(Policy([IMAGE], **{name: [wrong, right]})).matched is None
     [failure] = failures(judged, Policy([IMAGE], **{name: [wrong]}))
     assert (failure.code, failure.expected, failure.found) == ("policy.module_id", wrong, right)
+    assert failure.message == f"the {what} is {right!r}; allowed are {wrong}"
 
 
 def test_an_unknown_region_is_none_of_those_named(fake, when):
@@ -239,8 +264,15 @@ def test_an_unknown_region_is_none_of_those_named(fake, when):
 @pytest.mark.parametrize("name", ["module_ids", "instance_ids", "regions"])
 def test_a_list_of_places_is_not_empty_and_not_a_string(name):
     assert refusal(Policy, [IMAGE], **{name: []}) == "policyfile.empty"
-    for value in ("us-east-1", {"us-east-1": 1}, 7, [""], [None], ["a\n"]):
-        assert refusal(Policy, [IMAGE], **{name: value}) == "policyfile.format"
+    for value in ("us-east-1", {"us-east-1": 1}, 7, [""], [None], [7], ["a\n"]):
+        with pytest.raises(InputError, match=f" {name} (is|holds) ") as caught:
+            Policy([IMAGE], **{name: value})
+        assert caught.value.code == "policyfile.format"
+
+
+def test_a_list_of_places_is_kept_sorted_and_without_repetition():
+    regions = [f"us-east-{number}" for number in range(1, 10)]
+    assert Policy([IMAGE], regions=[*reversed(regions), *regions]).regions == tuple(regions)
 
 
 def test_all_failures_are_reported_not_the_first(judged):
@@ -278,6 +310,12 @@ def test_the_smaller_maximum_age_holds(fake, fake_document, when):
         assert failure.code == "freshness.too_old"
 
 
+def test_x23_any_positive_maximum_age_is_allowed_and_no_other():
+    assert Policy([IMAGE], timedelta.resolution).max_age == timedelta.resolution
+    for age in (timedelta(0), -timedelta.resolution, 60):
+        assert refusal(Policy, [IMAGE], age) == "input.time"
+
+
 @pytest.mark.parametrize("caveat", ["policy.source_unattested", "policy.debug_flag"])
 def test_l2_l5_what_is_known_against_the_source_stands_on_every_result(judged, caveat):
     assert caveat in warnings(judged(Policy([IMAGE], caveats=[caveat])))
@@ -286,6 +324,8 @@ def test_l2_l5_what_is_known_against_the_source_stands_on_every_result(judged, c
 
 def test_a_caveat_that_nobody_knows_is_refused():
     assert refusal(Policy, [IMAGE], caveats=["policy.fine"]) == "policyfile.unknown_key"
+    with pytest.raises(InputError, match=r"caveats is 'policy\.debug_flag', not a list"):
+        Policy([IMAGE], caveats="policy.debug_flag")
 
 
 # More pins
@@ -330,22 +370,21 @@ def test_the_least_policy_leaves_everything_else_open():
     assert Policy.from_dict(form()) == Policy([{0: OTHER}])
 
 
+FULL = {
+    "measurements": [{"name": "v1", "pcrs": {"PCR0": HEX}}],
+    "allow_debug": True,
+    "require_nonce": True,
+    "max_age_seconds": 1.5,
+    "module_ids": ["i-0-enc0"],
+    "instance_ids": ["i-0"],
+    "regions": ["us-east-1"],
+    "caveats": ["policy.debug_flag"],
+}
+
+
 def test_the_full_policy_says_everything():
-    policy = Policy.from_dict(
-        form(
-            measurements=[
-                {"name": "v1", "pcrs": {"HashAlgorithm": "Sha384 { ... }", "pcr0": HEX.upper()}}
-            ],
-            max_age_seconds=1.5,
-            allow_debug=True,
-            require_nonce=True,
-            module_ids=["i-0-enc0"],
-            instance_ids=["i-0"],
-            regions=["us-east-1"],
-            caveats=["policy.debug_flag"],
-        )
-    )
-    assert policy == Policy(
+    as_built = {"name": "v1", "pcrs": {"HashAlgorithm": "Sha384 { ... }", "pcr0": HEX.upper()}}
+    assert Policy.from_dict(form(**FULL) | {"measurements": [as_built]}) == Policy(
         [MeasurementSet({0: OTHER}, "v1")],
         timedelta(milliseconds=1500),
         True,
@@ -355,6 +394,18 @@ def test_the_full_policy_says_everything():
         regions=["us-east-1"],
         caveats=["policy.debug_flag"],
     )
+
+
+def test_the_json_form_says_all_of_a_policy_and_nothing_that_is_open():
+    for changes in ({}, FULL, {"measurements": [{"pcrs": {"PCR8": HEX}}]}):
+        policy = Policy.from_dict(form(**changes))
+        assert policy.to_dict() == {"allow_debug": False, "require_nonce": False} | form(**changes)
+
+
+def test_whole_seconds_are_written_as_an_integer():
+    for seconds, text in ((60, "60"), (60.0, "60"), (0.5, "0.5")):
+        written = Policy.from_dict(form(max_age_seconds=seconds)).to_dict()["max_age_seconds"]
+        assert json.dumps(written) == text
 
 
 @pytest.mark.parametrize(
@@ -377,6 +428,7 @@ def test_x20_a_policy_has_no_key_for_archive_mode_clock_or_roots_nor_for_typos(k
         ({"measurements": [{"pcrs": {}}]}, "empty"),
         ({"measurements": [{"pcrs": {"PCR0": HEX}, "pcr1": HEX}]}, "unknown_key"),
         ({"measurements": [{"pcrs": {"PCR0": HEX}, "name": ""}]}, "format"),
+        ({"measurements": [{"pcrs": {"PCR0": HEX}, "name": None}]}, "format"),
         ({"measurements": [{"pcrs": {"0": HEX}}]}, "unknown_key"),
         ({"measurements": [{"pcrs": {0: HEX}}]}, "unknown_key"),
         ({"measurements": [{"pcrs": {"PCR0": HEX, "pcr0": HEX}}]}, "duplicate"),
@@ -412,3 +464,44 @@ def test_what_is_no_policy_is_refused(value):
 
 def test_any_enclave_must_still_be_spelled_out(judged):
     assert "policy.none" not in warnings(judged(ANY_ENCLAVE))
+
+
+@pytest.mark.parametrize(
+    "policy", [ANY_ENCLAVE, ANY_INSTANCE, Policy([IMAGE]), NitroTpmPolicy([IMAGE])]
+)
+def test_a_policy_cannot_be_changed(policy):
+    with pytest.raises(FrozenInstanceError):
+        policy.max_age = None
+    assert type(getattr(policy, "measurements", ())) is tuple
+
+
+@pytest.mark.parametrize("kind", [AnyEnclave, AnyInstance])
+def test_a_policy_that_asks_for_nothing_is_checked_as_any_other(kind):
+    assert kind().spelled_out is True
+    assert refusal(kind, max_age=timedelta(0)) == "input.time"
+
+
+@pytest.mark.parametrize(
+    ("make", "flag"),
+    [
+        (AnyEnclave, "allow_debug"),
+        (AnyEnclave, "spelled_out"),
+        (AnyInstance, "spelled_out"),
+        (lambda **flags: Policy([IMAGE], **flags), "allow_debug"),
+        (lambda **flags: Policy([IMAGE], **flags), "require_nonce"),
+    ],
+)
+def test_a_flag_is_true_or_false_and_nothing_that_counts_as_either(make, flag):
+    with pytest.raises(InputError) as caught:
+        make(**{flag: 1})
+    assert caught.value.code == "policyfile.format"
+    assert caught.value.message == f"{flag} is 1; true or false was expected"
+
+
+@pytest.mark.parametrize(("kind", "name"), [(AnyEnclave, "enclave"), (AnyInstance, "instance")])
+def test_a_policy_that_was_not_spelled_out_says_what_it_lets_in(fake_document, kind, name):
+    document = parse_unverified(fake_document).authenticated()
+    assert kind().notices(document) == []
+    [notice] = kind(spelled_out=False).notices(document)
+    assert notice.code == "policy.none"
+    assert notice.message.endswith(f"any {name} of any AWS customer")

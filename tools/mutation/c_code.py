@@ -157,7 +157,7 @@ def _instead_of(token: _Token, previous: _Token) -> Iterator[str]:
     if token.kind == "number":
         yield from (str(int(text, 0) + 1), str(int(text, 0) - 1))
     elif token.kind == "string":
-        yield f'{text[:-1]}!"'
+        yield f'"!{text[2:]}'  # as long as before: names are compared up to their length
     elif token.kind == "char":
         yield f"{text} + 1"
     elif token.kind == "word":

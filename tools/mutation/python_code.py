@@ -1,7 +1,8 @@
 """Mutants of a Python module, made on its syntax tree.
 
 Not mutated: annotations, docstrings, f-strings and every text with a space in it, which are the
-sentences that people read; imports; and what exists for the type checker alone.
+sentences that people read; imports; what exists for the type checker alone; and which methods a
+dataclass is given, as its own take precedence (whether it is frozen is mutated).
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ _ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.BitOr: ast.BitAnd,
 }
 _OTHER_FUNCTION: Final = {"any": "all", "all": "any", "min": "max", "max": "min"}
-_TYPING: Final = {"Literal", "Generic", "Protocol", "TypeVar"}
+_SYMMETRIC: Final = {"compare_digest"}  # their arguments can change places
+_METHODS: Final = {"init", "eq", "repr"}
+_TYPING: Final = {"Callable", "Literal", "Generic", "Protocol", "TypeVar"}
 _DELETABLE: Final = (ast.Raise, ast.AugAssign, ast.Delete, ast.For, ast.Continue, ast.Break)
 
 
@@ -126,6 +129,8 @@ def _is_left_alone(parent: ast.AST, node: ast.AST) -> bool:
         return True  # a docstring
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    if isinstance(node, ast.keyword):
+        return _is_dataclass(parent) and node.arg in _METHODS
     if isinstance(node, ast.Subscript):
         return _name_of(node.value) in _TYPING
     if isinstance(node, ast.Call):
@@ -133,6 +138,10 @@ def _is_left_alone(parent: ast.AST, node: ast.AST) -> bool:
     return (
         isinstance(parent, ast.Call) and _name_of(parent.func) == "cast" and node is parent.args[0]
     )
+
+
+def _is_dataclass(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and _name_of(node.func) == "dataclass"
 
 
 def _name_of(node: ast.AST) -> str | None:
@@ -208,7 +217,7 @@ def _of_constant(node: ast.Constant) -> Iterator[ast.AST]:
     elif isinstance(value, bytes):
         yield ast.Constant(value + b"!")
     elif isinstance(value, str) and not re.search(r"\s", value):
-        yield ast.Constant(value + "!")
+        yield ast.Constant(value + "x")  # Python finds a codec in spite of punctuation
 
 
 def _of_call(node: ast.Call) -> Iterator[ast.AST]:
@@ -222,6 +231,8 @@ def _of_call(node: ast.Call) -> Iterator[ast.AST]:
         if keyword.arg and not isinstance(getattr(keyword.value, "value", None), bool):
             others = [*node.keywords[:place], *node.keywords[place + 1 :]]
             yield ast.Call(node.func, node.args, others)
+    if getattr(node.func, "attr", name) in _SYMMETRIC:
+        return
     for place, (one, other) in enumerate(zip(node.args, node.args[1:], strict=False)):
         if not (_is_sentence(one) or _is_sentence(other)):
             swapped = [*node.args[:place], other, one, *node.args[place + 2 :]]
