@@ -92,7 +92,7 @@ def test_c17_every_document_that_an_emulator_made_is_refused_by_name():
     folder = Path(os.environ.get("NITRO_ATTEST_CORPUS", "")).parent / "emulated"
     documents = sorted(folder.glob("*.cbor")) if "NITRO_ATTEST_CORPUS" in os.environ else []
     if not documents:
-        pytest.skip("NITRO_ATTEST_CORPUS has no sibling folder emulated: its documents unread")
+        pytest.skip("NITRO_ATTEST_CORPUS is not set or has no sibling folder emulated: unread")
     for path in documents:
         with pytest.raises(FormatError, match="QEMU") as refused:
             verify(path.read_bytes(), at="document", allow_debug=True)

@@ -50,7 +50,7 @@ def test_the_path_engine_agrees_on_every_genuine_chain(corpus):
 
 
 needs_openssl = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="the openssl command is not installed"
+    shutil.which("openssl") is None, reason="the openssl command is not installed: it was not asked"
 )
 
 

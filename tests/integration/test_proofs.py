@@ -43,18 +43,11 @@ def test_a_break_still_fits_the_source(broken):
 
 
 @needs_the_provers
-def test_the_bounds_check_is_proved_and_a_byte_too_many_is_noticed(tmp_path):
+def test_the_bounds_check_is_proved_and_a_byte_too_many_is_noticed():
     assert prove.prove(CSRC, ["cbor_take"], seconds=60).faults == []
-    for name, text in sources().items():
-        for broken in BROKEN[:2]:
-            text = text.replace(broken["was"], broken["is"]) if name == broken["file"] else text
-        (tmp_path / name).write_text(text)
-    (fault, *_) = prove.prove(tmp_path, ["cbor_take"], seconds=5).faults
-    assert fault.startswith("not proved: cbor_take_")
+    assert f"not proved: {BROKEN[0]['goal']}" in prove.faults_of_broken(BROKEN[0])
 
 
 @needs_the_provers
-def test_a_function_without_goals_is_a_fault(tmp_path):
-    for name, text in sources().items():
-        (tmp_path / name).write_text(text)
-    assert "has no goal: no_such_function" in prove.prove(tmp_path, ["no_such_function"], 5).faults
+def test_a_function_without_goals_is_a_fault():
+    assert "has no goal: no_such_function" in prove.prove(CSRC, ["no_such_function"], 5).faults

@@ -61,7 +61,7 @@ def test_c16_wycheproofs_cases(confirmed):
     folder = os.environ.get("NITRO_ATTEST_VECTORS")
     name = "wycheproof_ecdsa_secp384r1_sha384_p1363.json"
     if not folder or not (Path(folder) / name).is_file():
-        pytest.skip("NITRO_ATTEST_VECTORS has no Wycheproof cases")
+        pytest.skip(f"NITRO_ATTEST_VECTORS is not set or has no {name}: unread")
     groups = json.loads((Path(folder) / name).read_text())["testGroups"]
     compared = 0
     for group in groups:

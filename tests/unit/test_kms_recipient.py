@@ -150,7 +150,10 @@ def test_k7_genuine_answers_to_another_key_say_so(blobs):
 def test_the_published_answer_of_kms_opens_with_its_published_key(blobs):
     path = os.environ.get("NITRO_ATTEST_KMS_KEY")
     if not path:
-        pytest.skip("NITRO_ATTEST_KMS_KEY is not set: the worked decryption was not done")
+        pytest.skip(
+            "NITRO_ATTEST_KMS_KEY does not name the key that edgebitio/nitro-enclaves-sdk-go "
+            "publishes in crypto/cms/cms_test.go: the worked decryption was not done"
+        )
     key = RecipientKey(load_pem_private_key(Path(path).read_bytes(), None))
     expected = "3be82c440f06cb4d44c4c2ec3bf30d472407d3a9125aa4c1842b98f6bdd26e41"
     assert key.decrypt(blobs["edgebit"]).hex() == expected

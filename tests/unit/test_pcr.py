@@ -213,6 +213,14 @@ def test_pcr8_refuses_what_is_not_one_clear_certificate(data: bytes) -> None:
     assert "certificate" in refusal(error).lower()
 
 
+@pytest.mark.parametrize("base64", [b"AAAA==", b"AAB=", b"AAA"])
+def test_s4_a_block_has_one_way_to_say_its_content(base64: bytes) -> None:
+    with pytest.raises(InputError, match="the PEM certificate is damaged"):
+        first_pem_certificate(
+            b"-----BEGIN CERTIFICATE-----\n%b\n-----END CERTIFICATE-----\n" % base64
+        )
+
+
 def test_wrong_types_and_lengths_are_input_errors() -> None:
     text: Any = "text"
     numbers: Any = [1, 2, 3]

@@ -175,7 +175,8 @@ def first_pem_certificate(data: bytes) -> bytes:
     in the block ends its headers for some readers: it is malformed, too.
 
     Raises:
-        InputError: ``input.expected`` if there is no such block or its base64 is malformed.
+        InputError: ``input.expected`` if there is no such block, or its base64 is malformed or not
+            the one that encodes its content.
     """
     start = data.find(b"-----BEGIN ")
     block = _PEM_CERTIFICATE.match(data, start) if start >= 0 else None
@@ -190,7 +191,7 @@ def first_pem_certificate(data: bytes) -> bytes:
         raise InputError("input.expected", f"the PEM certificate is damaged: {error}") from error
     if base64.b64encode(der) != text:  # the same DER in other letters (RFC 4648 section 3.5)
         raise InputError(
-            "input.expected", "the PEM certificate is damaged: its last letter holds stray bits"
+            "input.expected", "the PEM certificate is damaged: stray bits or padding at its end"
         )
     return der
 
