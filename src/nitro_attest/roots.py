@@ -169,8 +169,8 @@ def _root_from_pem(pem: bytes) -> Root:
     if not isinstance(pem, bytes) or b"-----BEGIN CERTIFICATE-----" not in pem:
         raise InputError(
             "input.root",
-            "the root is not PEM text; pass the content of the file, which begins with "
-            "-----BEGIN CERTIFICATE-----, not its path",
+            "the root is not a PEM certificate, which begins with -----BEGIN CERTIFICATE-----; "
+            "give that of a trusted root (in Python the content of the file, not its path)",
         )
     try:
         with quiet_library():

@@ -182,7 +182,9 @@ def first_pem_certificate(data: bytes) -> bytes:
     block = _PEM_CERTIFICATE.match(data, start) if start >= 0 else None
     if block is None:
         raise InputError(
-            "input.expected", "the first PEM block is not a well-formed 'BEGIN CERTIFICATE' block"
+            "input.expected",
+            "the first PEM block is not a well-formed 'BEGIN CERTIFICATE' block: lines of base64, "
+            "none of them empty, were expected up to 'END CERTIFICATE'",
         )
     text = b"".join(block[1].split())
     try:
