@@ -264,7 +264,7 @@ def _check_names(parent: Certificate, child: Certificate, path: Sequence[Certifi
         ) from error
     if wanted == parent.parsed.subject.public_bytes():
         return
-    others = (other for other in path if other not in (parent, child))
+    others = (other for other in path if other is not child)
     if any(other.parsed.subject.public_bytes() == wanted for other in others):
         raise ChainError(
             "chain.order",

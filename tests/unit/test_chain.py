@@ -48,7 +48,26 @@ def test_x5_the_root_of_a_path_is_our_own_copy(path, roots):
     assert path.certificates[0] is root.certificate
 
 
+def test_only_a_path_that_was_walked_is_known(roots, forms):
+    *issuers, leaf = (form.der for form in forms)
+    paths, bundle = Paths(roots, 1), tuple(issuers)
+    assert paths.known(bundle, leaf) is None
+    walked = paths.walk(bundle, leaf)
+    assert paths.known(bundle, leaf) is walked
+    assert paths.known(bundle[:-1], leaf) is None
+    assert paths.known(bundle, bundle[-1]) is None
+
+
+def test_x24_a_certificate_without_a_common_name_has_an_empty_one(roots, forms):
+    *issuers, leaf = forms
+    nameless = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Amazon")])
+    path = walk(roots, *issuers, replace(leaf, subject=nameless.public_bytes()))
+    assert path.names[-1] == ""
+    assert all(path.names[:-1])
+
+
 def test_what_a_cache_shares_cannot_be_changed(path):
+    assert type(path.certificates) is type(path.chain) is type(path.names) is tuple
     for shared, name in ((path, "key"), (path.leaf, "common_name"), (path.root, "certificate")):
         with pytest.raises(FrozenInstanceError):
             setattr(shared, name, None)
@@ -76,6 +95,32 @@ def test_x10_the_skew_is_allowed_to_the_millisecond(path):
     check_windows(path, path.leaf.not_before_ms - skew, skew)
     error = refusal(check_windows, path, path.leaf.not_before_ms - skew - 1, skew)
     assert error.code == "cert.not_yet_valid"
+
+
+@pytest.mark.parametrize(
+    ("leaf", "issuer", "label", "code"),
+    [
+        ((0, 0), (1, 9), "certificate 3", "cert.not_yet_valid"),
+        ((0, 0), (-9, -1), "certificate 3", "cert.expired"),
+        ((1, 0), (-9, 9), "the signing certificate", "cert.not_yet_valid"),  # ends before it begins
+    ],
+)
+def test_x10_a_certificate_is_valid_at_both_ends_of_its_window(path, leaf, issuer, label, code):
+    at = path.leaf.not_before_ms
+    *above, last, signing = path.certificates
+    changed = [
+        replace(certificate, not_before_ms=at + begins, not_after_ms=at + ends)
+        for certificate, (begins, ends) in ((last, issuer), (signing, leaf))
+    ]
+    beyond = replace(
+        path,
+        certificates=(*above, *changed),
+        not_before_ms=at + max(leaf[0], issuer[0]),
+        not_after_ms=at + min(leaf[1], issuer[1]),
+    )
+    error = refusal(check_windows, beyond, at, 0)
+    assert error.code == code
+    assert error.message.startswith(label)
 
 
 def test_x1_the_sentence_says_which_certificate_it_is(roots, fake):
