@@ -25,6 +25,13 @@ def when():
     return datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
 
 
+@pytest.fixture
+def clock(monkeypatch, when):
+    """Stops the clock that verification reads, at ``when`` and a part of a millisecond."""
+    stopped = round(when.timestamp() * 1000) * 1_000_000 + 999_999
+    monkeypatch.setattr("nitro_attest.verifier.time.time_ns", lambda: stopped)
+
+
 @pytest.fixture(scope="session")
 def fake():
     return FakeNitro(seed=b"tests")

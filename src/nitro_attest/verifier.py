@@ -345,10 +345,10 @@ def verify(
         policy = AnyEnclave(allow_debug=allow_debug, spelled_out=False)
     elif isinstance(policy, Mapping):
         policy = Policy([policy], allow_debug=allow_debug)
-    elif isinstance(policy, (Policy, AnyEnclave)) and policy.allow_debug and not allow_debug:
+    elif isinstance(policy, (Policy, AnyEnclave)) and not allow_debug:
         policy = replace(policy, allow_debug=False)
     roots = None if root_pem is None else TrustedRoots.from_pem(root_pem)
-    return Verifier(roots, policy=policy, cache_size=0).verify(
+    return Verifier(roots, policy=policy).verify(
         document,
         nonce=nonce,
         user_data=user_data,
@@ -377,7 +377,7 @@ def verify_nitrotpm(
     if policy is None:
         policy = AnyInstance(spelled_out=False)
     roots = None if root_pem is None else TrustedRoots.from_pem(root_pem)
-    return Verifier(roots, policy=_nitrotpm_only(policy), cache_size=0).verify_nitrotpm(
+    return Verifier(roots, policy=_nitrotpm_only(policy)).verify_nitrotpm(
         document,
         nonce=nonce,
         user_data=user_data,

@@ -1,8 +1,12 @@
 """The rules of one certificate, called by themselves (X-1, X-2, X-9, X-12 to X-17)."""
 
-import pytest
+from dataclasses import FrozenInstanceError, replace
 
-from nitro_attest import TrustedRoots, certificate
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from nitro_attest import ChainError, TrustedRoots, certificate
 
 
 @pytest.fixture
@@ -11,8 +15,68 @@ def root(fake):
     return trusted.certificate
 
 
-def test_a_certificate_does_not_print_its_extensions(root):
+@pytest.fixture
+def form(fake, when):
+    """What the signing certificate of a document says."""
+    return fake._pki.path(when, fake.module_id)[-1]
+
+
+def refusal(form):
+    with pytest.raises(ChainError) as caught:
+        certificate.read_certificate(form.der, "it")
+    return caught.value
+
+
+def test_a_certificate_prints_neither_its_key_nor_its_extensions(root):
     assert "_extensions" not in repr(root)
+    assert "key_info" not in repr(root)
+
+
+def test_what_was_read_cannot_be_changed(root):
+    with pytest.raises(FrozenInstanceError):
+        root.not_after_ms = 0
+
+
+def test_x10_times_are_whole_milliseconds_since_1970(form, when):
+    read = certificate.read_certificate(form.der, "it")
+    for time, expected in (
+        (read.not_before_ms, form.not_before),
+        (read.not_after_ms, form.not_after),
+    ):
+        assert type(time) is int
+        assert time == expected.timestamp() * 1000
+
+
+@pytest.mark.parametrize(
+    ("serial", "found"),
+    [
+        (0, "not positive"),
+        (-1, "not positive"),
+        (-(2**200), "not positive"),
+        (2**167, "22 octets long"),
+        (2**175, "23 octets long"),
+    ],
+)
+def test_x2_a_serial_number_that_is_not_positive_or_too_long_is_named_so(form, serial, found):
+    error = refusal(replace(form, serial=serial))
+    assert error.code == "cert.serial"
+    assert f"of it is {found}; 1 to 21 octets" in error.message
+
+
+@pytest.mark.parametrize("serial", [1, 2**160, 2**167 - 1])
+def test_x2_a_positive_serial_number_of_up_to_21_octets_is_read(form, serial):
+    read = certificate.read_certificate(replace(form, serial=serial).der, "it")
+    assert read.parsed.serial_number == serial
+
+
+@pytest.mark.parametrize(("names", "found"), [([], None), (["a"], "a"), (["a", "b"], None)])
+def test_x24_only_a_single_common_name_counts(form, names, found):
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Amazon")]
+    attributes += [x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names]
+    subject = x509.Name(attributes).public_bytes()
+    assert (
+        certificate.read_certificate(replace(form, subject=subject).der, "it").common_name == found
+    )
 
 
 def test_x1_one_thread_at_a_time_touches_the_warning_filters(fake, monkeypatch):

@@ -242,6 +242,10 @@ def test_c2_a_view_of_wide_items_is_measured_in_bytes():
     assert caught.value.code == "document.too_large"
 
 
+def test_p13_the_digest_is_given_as_the_document_has_it():
+    assert parse_unverified(DOCUMENT).digest == "SHA384"
+
+
 def test_a_changed_buffer_changes_nothing_that_was_returned():
     buffer = bytearray(DOCUMENT)
     parsed = parse_unverified(buffer)

@@ -253,6 +253,13 @@ def test_a_wrong_argument_is_refused_at_the_call_not_at_the_first_outcome(verifi
     assert caught.value.code == code
 
 
+def test_x20_a_time_without_a_zone_is_refused_at_the_call_for_instances_too(roots):
+    judge = Verifier(roots, policy=ANY_INSTANCE)
+    with pytest.raises(InputError) as caught:
+        judge.verify_many_nitrotpm([], at=datetime(2026, 1, 1))
+    assert caught.value.code == "input.time"
+
+
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_one_document_is_not_taken_for_many(verifier, fake_document, kind):
     with pytest.raises(InputError, match="iterable of documents"):

@@ -1,6 +1,7 @@
 """Documents of whole EC2 instances: verified as such, and never as an enclave's (T-1 to T-5)."""
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 
@@ -8,6 +9,7 @@ from nitro_attest import (
     ANY_ENCLAVE,
     ANY_INSTANCE,
     Attestation,
+    FormatError,
     InputError,
     MeasurementSet,
     NitroAttestError,
@@ -98,6 +100,37 @@ def test_t1_policies_of_the_two_kinds_do_not_mix(fake, when, instance, judged):
     assert code_of(for_instances.verify, enclave, at=when) == "input.expected"
 
 
+def test_t1_a_policy_of_the_other_kind_is_named_with_what_was_wanted(instance, fake, when, judged):
+    for_enclaves, for_instances = (
+        Verifier(TrustedRoots.from_pem(fake.root_pem), policy=policy)
+        for policy in (ANY_ENCLAVE, ANY_INSTANCE)
+    )
+    sentences = {
+        "a AnyInstance cannot judge enclaves; Policy or ANY_ENCLAVE was expected": [
+            lambda: for_instances.verify(instance, at=when),
+            lambda: for_instances.verify_many([instance], at=when),
+            lambda: verify(instance, **judged, policy=ANY_INSTANCE),
+        ],
+        "a AnyEnclave cannot judge instances; NitroTpmPolicy or ANY_INSTANCE was expected": [
+            lambda: for_enclaves.verify_nitrotpm(instance, at=when),
+            lambda: for_enclaves.verify_many_nitrotpm([instance], at=when),
+            lambda: verify_nitrotpm(instance, **judged, policy=ANY_ENCLAVE),
+        ],
+    }
+    for sentence, calls in sentences.items():
+        for call in calls:
+            with pytest.raises(InputError) as caught:
+                call()
+            assert (caught.value.code, caught.value.message) == ("input.expected", sentence)
+
+
+def test_t1_a_document_of_the_other_kind_is_named(fake_document, instance, judged):
+    with pytest.raises(FormatError, match=r"this is an enclave's document; a NitroTPM .* expected"):
+        verify_nitrotpm(fake_document, **judged)
+    with pytest.raises(FormatError, match=r"this is a NitroTPM .*; an enclave's document was exp"):
+        verify(instance, **judged)
+
+
 def test_t1_measurement_sets_of_the_two_kinds_do_not_mix():
     with pytest.raises(InputError):
         NitroTpmPolicy([MeasurementSet({4: ONES})])
@@ -137,6 +170,32 @@ def test_pcrs_are_judged_as_for_enclaves(instance, judged):
     for pins, code in (({4: ONES}, "policy.pcr_mismatch"), ({24: ONES}, "policy.pcr_absent")):
         policy = NitroTpmPolicy([pins])
         assert code_of(verify_nitrotpm, instance, **judged, policy=policy) == code
+
+
+@pytest.mark.parametrize("name", ["nonce", "user_data", "public_key"])
+def test_an_expected_value_must_equal_the_documents(fake, when, judged, name):
+    document = fake.document(at=when, kind="nitrotpm", **{name: b"right" * 4})
+    assert verify_nitrotpm(document, **judged, **{name: b"right" * 4})
+    code = code_of(verify_nitrotpm, document, **judged, **{name: b"wrong" * 4})
+    assert code == f"policy.{name}"
+
+
+def test_x23_a_document_is_refused_a_millisecond_after_its_maximum_age(instance, fake, when):
+    limit = timedelta(minutes=5)
+    options = {"root_pem": fake.root_pem, "max_age": limit}
+    assert verify_nitrotpm(instance, **options, at=when + limit)
+    late = when + limit + timedelta(milliseconds=1)
+    assert code_of(verify_nitrotpm, instance, **options, at=late) == "freshness.too_old"
+
+
+@pytest.mark.usefixtures("clock")
+def test_without_a_time_the_clocks_is_taken_and_without_a_root_that_of_aws(instance, fake, when):
+    for policy in (None, ANY_INSTANCE):
+        result = verify_nitrotpm(instance, fake.root_pem, policy=policy)
+        assert (result.time_source, result.verified_at) == ("now", when)
+    verifier = Verifier(TrustedRoots.from_pem(fake.root_pem), policy=ANY_INSTANCE)
+    assert verifier.verify_nitrotpm(instance).verified_at == when
+    assert code_of(verify_nitrotpm, instance) == "chain.untrusted_root"
 
 
 def test_where_and_how_fresh_are_judged_as_for_enclaves(instance, judged):

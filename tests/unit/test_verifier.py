@@ -20,6 +20,7 @@ from nitro_attest import (
     PolicyError,
     TrustedRoots,
     Verifier,
+    parse_unverified,
     verify,
 )
 from nitro_attest.testing import FAULTS
@@ -42,11 +43,11 @@ def roots(fake):
     return TrustedRoots.from_pem(fake.root_pem)
 
 
-def test_verify_takes_bytes_and_a_root_and_nothing_more(fake, monkeypatch, when):
-    monkeypatch.setattr("nitro_attest.verifier.time.time_ns", lambda: int(when.timestamp() * 1e9))
+@pytest.mark.usefixtures("clock")
+def test_verify_takes_bytes_and_a_root_and_nothing_more(fake, when):
     attestation = verify(fake.document(at=when), fake.root_pem)
     assert attestation.module_id == fake.module_id
-    assert attestation.time_source == "now"
+    assert (attestation.time_source, attestation.verified_at) == ("now", when)
     assert codes(attestation) == ["policy.none", "freshness.unbound", "root.custom"]
 
 
@@ -148,6 +149,13 @@ def test_x10_the_clock_skew_never_widens_expiry(fake_document, roots, when):
     assert code_of(verifier.verify, fake_document, at=late) == "cert.expired"
 
 
+def test_x22_without_a_clock_skew_no_document_may_be_from_the_future(fake_document, roots, when):
+    verifier = Verifier(roots, policy=ANY_ENCLAVE, clock_skew=timedelta(0))
+    assert verifier.verify(fake_document, at=when)
+    early = when - timedelta(milliseconds=1)
+    assert code_of(verifier.verify, fake_document, at=early) == "freshness.future"
+
+
 @pytest.mark.parametrize("skew", [timedelta(seconds=301), timedelta(seconds=-1), 60])
 def test_x20_a_clock_skew_out_of_range_is_refused(skew):
     assert code_of(Verifier, policy=ANY_ENCLAVE, clock_skew=skew) == "input.time"
@@ -180,8 +188,11 @@ def test_m2_debug_mode_is_refused_unless_the_call_and_the_policy_allow_it(fake, 
         strict = Policy([pins], allow_debug=not allow)
         code = code_of(verify, document, **options, policy=strict, allow_debug=allow)
         assert code == "policy.debug"
-    lax = Policy([pins], allow_debug=True)
-    assert verify(document, **options, policy=lax, allow_debug=True)
+    assert code_of(verify, document, **options, policy=AnyEnclave(allow_debug=True)) == (
+        "policy.debug"
+    )
+    for lax in (Policy([pins], allow_debug=True), AnyEnclave(allow_debug=True), pins):
+        assert verify(document, **options, policy=lax, allow_debug=True)
 
 
 def test_all_failures_are_reported_not_the_first(fake, when):
@@ -230,6 +241,13 @@ def test_limits_that_are_none_of_ours_are_refused():
     assert code_of(Verifier, policy=ANY_ENCLAVE, limits={"nonce": 9999}) == "input.limits"
 
 
+def test_a_mapping_of_pcrs_is_a_policy_of_one_measurement_set(fake_document, roots, when):
+    pcr2 = parse_unverified(fake_document).pcrs[2]
+    assert Verifier(roots, policy={2: pcr2}).verify(fake_document, at=when)
+    other = Verifier(roots, policy={2: b"\1" * 48})
+    assert code_of(other.verify, fake_document, at=when) == "policy.pcr_mismatch"
+
+
 def test_a_verifier_needs_a_policy_and_a_root():
     with pytest.raises(TypeError):
         Verifier()
@@ -257,6 +275,7 @@ def test_an_attestation_is_made_by_verification_only(fake_document, fake, when):
         pickle.dumps(attestation)
     with pytest.raises(AttributeError):
         attestation.root = None
+    assert type(attestation.warnings) is tuple
     with pytest.raises(TypeError):
         attestation.pcrs[0] = ZERO
 
@@ -362,6 +381,13 @@ def test_x23_no_policy_takes_a_maximum_age_that_is_no_positive_duration(age):
 @pytest.mark.parametrize("size", [-1, 65537, 1.0, True, None])
 def test_a_cache_size_out_of_range_is_refused(size):
     assert code_of(Verifier, policy=ANY_ENCLAVE, cache_size=size) == "input.limits"
+
+
+@pytest.mark.parametrize("size", [0, 65536])
+def test_a_cache_size_at_either_end_of_its_range_is_taken(fake_document, roots, when, size):
+    verifier = Verifier(roots, policy=ANY_ENCLAVE, cache_size=size)
+    assert verifier.verify(fake_document, at=when)
+    assert verifier.cache_info()["paths"] == min(size, 1)
 
 
 def test_a_failure_says_what_was_expected_and_what_was_found(fake, when):

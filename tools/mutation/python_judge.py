@@ -35,7 +35,7 @@ def _unit(*names: str) -> tuple[str, ...]:
 _RULES: Final = ("tests/conformance/test_rules.py",)
 _REST: Final = (
     *_unit("requirements", "consistency", "chain", "signature", "certificate", "measurement_set"),
-    *_unit("verifier", "core", "policy", "policy_files", "nitrotpm", "path_cache"),
+    *_unit("verifier", "core", "policy", "policy_files", "nitrotpm", "path_cache", "accelerators"),
     *_unit("hostile_certificates", "roots", "many", "cli_policy", "cli"),
     "tests/conformance/test_genuine.py",
     _ANSWERS,
