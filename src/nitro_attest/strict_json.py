@@ -6,7 +6,6 @@ says; each of these lets a file mean something else than its reader sees.
 
 from __future__ import annotations
 
-import json
 import re
 import reprlib
 from collections.abc import Collection, Iterable
@@ -36,9 +35,14 @@ def read_json(text: str, start: int = 0) -> tuple[Any, int]:
             deeper than MAX_DEPTH; ``policyfile.duplicate`` for keys of one object that are equal
             but for their case (L-3).
     """
+    import json  # 5 ms that a verification need not pay
+
     _check_depth(text, start)
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant
+    )
     try:
-        value, end = _DECODER.raw_decode(text, start)
+        value, end = decoder.raw_decode(text, start)
     except json.JSONDecodeError as error:
         raise InputError(
             "policyfile.format",
@@ -111,8 +115,3 @@ def _integer(digits: str) -> int:
 
 def _constant(name: str) -> NoReturn:
     raise InputError("policyfile.format", f"{name} is not JSON")
-
-
-_DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant
-)

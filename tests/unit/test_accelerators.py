@@ -187,16 +187,16 @@ def test_a_cpu_without_the_instructions_is_an_input_error(monkeypatch):
     assert "AVX-512 IFMA" in caught.value.message
 
 
-def test_aws_lc_is_asked_first_and_cryptography_where_it_does_not_confirm(monkeypatch):
-    (claim,) = good_claims(b"aws-lc", 1)
-    asked = []
+@pytest.fixture
+def aws_lc(monkeypatch):
+    """Stands in for awscrt: takes one digest, and fails on all others; keeps what it was asked."""
 
     class EC:
-        """Stands in for awscrt's: takes this one signature, and fails on all others."""
+        taken = b""
 
         def verify(self, digest, signature):
-            asked.append(digest)
-            if digest != claim.digest:
+            self.asked.append(digest)
+            if digest != self.taken:
                 raise RuntimeError("no")
             return True
 
@@ -204,12 +204,27 @@ def test_aws_lc_is_asked_first_and_cryptography_where_it_does_not_confirm(monkey
         def new_key_from_der_data(cls, der):
             return cls()
 
+    EC.asked = []
     module = type(sys)("awscrt.crypto")
     module.EC = EC
     monkeypatch.setitem(sys.modules, "awscrt", type(sys)("awscrt"))
     monkeypatch.setitem(sys.modules, "awscrt.crypto", module)
+    return EC
+
+
+def test_aws_lc_is_asked_first_and_cryptography_where_it_does_not_confirm(aws_lc):
+    (claim,) = good_claims(b"aws-lc", 1)
+    aws_lc.taken = claim.digest
     accelerator = accelerators.load("aws-lc")
     assert accelerator.check(claim)
     assert not accelerator.check(claim._replace(digest=bytes(48)))
-    assert asked == [claim.digest, bytes(48)]
+    assert aws_lc.asked == [claim.digest, bytes(48)]
     assert accelerator.ahead([claim]) == accelerator.check
+
+
+def test_a_verifier_asks_its_accelerator_about_every_document(aws_lc, fake, fake_document, when):
+    roots = TrustedRoots.from_pem(fake.root_pem)
+    verifier = Verifier(roots, policy=ANY_ENCLAVE, accelerator="aws-lc")
+    attestation_id = verifier.verify(fake_document, at=when).attestation_id
+    assert codes(verifier.verify_many([fake_document], workers=1, at=when)) == [None]
+    assert aws_lc.asked == [attestation_id] * 2
