@@ -152,7 +152,7 @@ def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Ext
         with quiet_library():
             certificate = x509.load_der_x509_certificate(der)
             # Decoded on access; what comes later relies on its being sound.
-            _ = certificate.subject, certificate.signature_algorithm_oid
+            _ = certificate.subject
             _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
             extensions = certificate.extensions
             version, serial = certificate.version, certificate.serial_number

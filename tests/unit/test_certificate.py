@@ -1,5 +1,6 @@
 """The rules of one certificate, called by themselves (X-1, X-2, X-9, X-12 to X-17)."""
 
+import re
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -45,6 +46,17 @@ def test_x10_times_are_whole_milliseconds_since_1970(form, when):
     ):
         assert type(time) is int
         assert time == expected.timestamp() * 1000
+
+
+@pytest.mark.parametrize("date", ["not before", "not after"])
+def test_x1_either_date_in_the_year_zero_is_a_malformed_certificate(form, date):
+    der = replace(form, generalized=True).der
+    dates = [match.start() for match in re.finditer(rb"\x18\x0f2026", der)]
+    at = dates[date == "not after"] + 2
+    with pytest.raises(ChainError) as caught:
+        certificate.read_certificate(der[:at] + b"0000" + der[at + 4 :], "it")
+    assert len(dates) == 2
+    assert caught.value.code == "cert.malformed"
 
 
 @pytest.mark.parametrize(

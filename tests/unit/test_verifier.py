@@ -49,6 +49,8 @@ def test_verify_takes_bytes_and_a_root_and_nothing_more(fake, when):
     assert attestation.module_id == fake.module_id
     assert (attestation.time_source, attestation.verified_at) == ("now", when)
     assert codes(attestation) == ["policy.none", "freshness.unbound", "root.custom"]
+    verifier = Verifier(TrustedRoots.from_pem(fake.root_pem), policy=ANY_ENCLAVE)
+    assert verifier.verify(fake.document(at=when)).verified_at == when
 
 
 def test_verify_without_a_root_trusts_the_aws_commercial_one(genuine, fake, when):
