@@ -181,13 +181,17 @@ def quiet_library() -> Iterator[None]:
 def _check_serial(serial: int, label: str) -> None:
     """X-2. Genuine serials reach 21 content octets: 160 bits and a sign octet."""
     octets = serial.bit_length() // 8 + 1
-    if serial <= 0 or octets > MAX_SERIAL_OCTETS:
-        found = "not positive" if serial <= 0 else f"{octets} octets long"
-        raise ChainError(
-            "cert.serial",
-            f"the serial number of {label} is {found}; 1 to {MAX_SERIAL_OCTETS} octets and "
-            "positive were expected",
-        )
+    if serial <= 0:
+        found = "not positive"
+    elif octets > MAX_SERIAL_OCTETS:
+        found = f"{octets} octets long"
+    else:
+        return
+    raise ChainError(
+        "cert.serial",
+        f"the serial number of {label} is {found}; 1 to {MAX_SERIAL_OCTETS} octets and positive "
+        "were expected",
+    )
 
 
 class SigningKey(NamedTuple):

@@ -1,6 +1,7 @@
 """The rules of one certificate, called by themselves (X-1, X-2, X-9, X-12 to X-17)."""
 
 import re
+import warnings
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -103,3 +104,9 @@ def test_x1_one_thread_at_a_time_touches_the_warning_filters(fake, monkeypatch):
     certificate.load_certificate(fake.root_der, "it")
     assert held == [True]
     assert not certificate._filters_lock.locked()
+
+
+def test_x1_the_callers_warning_filters_are_as_before(fake):
+    before = list(warnings.filters)
+    certificate.load_certificate(fake.root_der, "it")
+    assert warnings.filters == before

@@ -223,11 +223,14 @@ def test_the_clock_is_read_when_each_verification_begins(
     assert len(times) == 5
 
 
+@pytest.mark.usefixtures("clock")
 def test_instances_have_a_method_of_their_own(roots, fake, fake_document, when):
     instance = fake.document(at=when, kind="nitrotpm")
     judge = Verifier(roots, policy=ANY_INSTANCE)
     found = judge.verify_many_nitrotpm([instance, fake_document], at=when, workers=2)
     assert codes(found) == [None, "payload.kind"]
+    (evidence,) = judge.verify_many_nitrotpm([instance])  # at the time of the stopped clock
+    assert evidence.unwrap().verified_at == when
     with pytest.raises(InputError):
         judge.verify_many([instance])
     with pytest.raises(InputError):
