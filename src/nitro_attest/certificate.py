@@ -22,9 +22,8 @@ _ECDSA_WITH_SHA384: Final = bytes.fromhex("300a06082a8648ce3d040303")
 
 _P384_KEY_INFO: Final = bytes.fromhex("3076301006072a8648ce3d020106052b8104002203620004")
 """A SubjectPublicKeyInfo up to the coordinates: id-ecPublicKey, the named curve secp384r1, an
-uncompressed point (RFC 5480 section 2.1.1, 2.2)."""
+uncompressed point (RFC 5480 section 2.1.1, 2.2). Its lengths leave room for 96 bytes, no other."""
 
-_P384_KEY_INFO_BYTES: Final = len(_P384_KEY_INFO) + 96
 _BIT_STRING: Final = 0x03
 
 _UNDERSTOOD: Final = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
@@ -231,7 +230,7 @@ def _checked_key_info(certificate: x509.Certificate, der: bytes, label: str) -> 
         oid = certificate.signature_algorithm_oid.dotted_string
         raise _algorithm_error(label, f"is signed with {oid} or with parameters")
     key_info = _subject_public_key_info(der)
-    if len(key_info) != _P384_KEY_INFO_BYTES or not key_info.startswith(_P384_KEY_INFO):
+    if not key_info.startswith(_P384_KEY_INFO):
         oid = certificate.public_key_algorithm_oid.dotted_string
         raise _algorithm_error(label, f"has a key of another kind or form ({oid})")
     return key_info
