@@ -232,7 +232,7 @@ class Verifier:
 
     def _ahead(self, batch: Sequence[Item]) -> Verifier:
         """This verifier, knowing which signatures of a batch its accelerator confirms."""
-        if self._accelerator is None or self._accelerator.lanes == 1:
+        if self._accelerator is None:
             return self
         informed = copy(self)
         informed._check = self._accelerator.ahead(self._claims(batch))
@@ -377,7 +377,7 @@ def verify_nitrotpm(
     if policy is None:
         policy = AnyInstance(spelled_out=False)
     roots = None if root_pem is None else TrustedRoots.from_pem(root_pem)
-    return Verifier(roots, policy=_nitrotpm_only(policy)).verify_nitrotpm(
+    return Verifier(roots, policy=policy).verify_nitrotpm(
         document,
         nonce=nonce,
         user_data=user_data,
@@ -401,14 +401,9 @@ def _as_policy(policy: object) -> Policy | AnyEnclave | NitroTpmPolicy | AnyInst
         return Policy([policy])
     raise InputError(
         "input.expected",
-        f"policy is {policy!r}; a Policy, a mapping of PCRs, or ANY_ENCLAVE was expected",
+        f"policy is {policy!r}; a Policy or NitroTpmPolicy, a mapping of PCRs, ANY_ENCLAVE or "
+        "ANY_INSTANCE was expected",
     )
-
-
-def _nitrotpm_only(policy: object) -> NitroTpmPolicy | AnyInstance:
-    if isinstance(policy, (NitroTpmPolicy, AnyInstance)):
-        return policy
-    raise _wrong_policy("instances", policy)
 
 
 def _wrong_policy(judged: str, policy: object) -> InputError:

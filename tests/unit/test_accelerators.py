@@ -93,6 +93,27 @@ def test_documents_of_a_known_path_are_confirmed_in_eights(
     assert curve_calls == []
 
 
+def test_a_request_is_confirmed_as_its_document_is(verifier_with, documents, when, curve_calls):
+    verifier, _ = verifier_with()
+    curve_calls.clear()
+    items = [Request(document) for document in documents]
+    found = verifier.verify_many(items, workers=1, at=when + timedelta(minutes=1))
+    assert codes(found) == [None] * 11
+    assert curve_calls == []
+
+
+def test_what_was_confirmed_is_forgotten_with_the_batch(
+    verifier_with, documents, when, curve_calls
+):
+    verifier, _ = verifier_with()
+    curve_calls.clear()
+    later = when + timedelta(minutes=1)
+    assert codes(verifier.verify_many(documents[:8], workers=1, at=later)) == [None] * 8
+    assert curve_calls == []
+    assert verifier.verify(documents[0], at=later)
+    assert len(curve_calls) == 1
+
+
 def test_what_it_does_not_confirm_cryptography_decides(verifier_with, documents, when, curve_calls):
     verifier, library = verifier_with(never=True)
     curve_calls.clear()

@@ -105,6 +105,12 @@ def test_x20_archive_mode_goes_with_no_maximum_age(fake_document, fake):
     )
 
 
+def test_x20_a_time_that_is_given_is_the_one_judged_at(fake_document, fake, when):
+    attestation = verify(fake_document, fake.root_pem, at=when + timedelta(seconds=1))
+    assert attestation.time_source == "given"
+    assert attestation.verified_at == when + timedelta(seconds=1)
+
+
 def test_x20_archive_mode_says_so(fake_document, fake, when):
     attestation = verify(fake_document, fake.root_pem, at="document")
     assert attestation.time_source == "document"
