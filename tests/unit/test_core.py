@@ -198,6 +198,10 @@ def test_p7_a_long_unknown_field_is_quoted_in_part(size, shown):
     assert f"unknown field {shown}; this" in refusal(document_of(payload_of(items))).message
 
 
+def test_what_is_no_utf8_can_be_quoted_all_the_same():
+    assert _core._quote(b"k\xff") == r"'k\\xff'"
+
+
 # ---- Arguments ----------------------------------------------------------------------------------
 
 
