@@ -410,7 +410,7 @@ def _wrong_policy(judged: str, policy: object) -> InputError:
     wanted = "Policy or ANY_ENCLAVE" if judged == "enclaves" else "NitroTpmPolicy or ANY_INSTANCE"
     return InputError(
         "input.expected",
-        f"a {type(policy).__name__} cannot judge {judged}; {wanted} was expected",
+        f"{type(policy).__name__} cannot judge {judged}; {wanted} was expected",
     )
 
 

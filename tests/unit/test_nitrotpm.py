@@ -106,12 +106,12 @@ def test_t1_a_policy_of_the_other_kind_is_named_with_what_was_wanted(instance, f
         for policy in (ANY_ENCLAVE, ANY_INSTANCE)
     )
     sentences = {
-        "a AnyInstance cannot judge enclaves; Policy or ANY_ENCLAVE was expected": [
+        "AnyInstance cannot judge enclaves; Policy or ANY_ENCLAVE was expected": [
             lambda: for_instances.verify(instance, at=when),
             lambda: for_instances.verify_many([instance], at=when),
             lambda: verify(instance, **judged, policy=ANY_INSTANCE),
         ],
-        "a AnyEnclave cannot judge instances; NitroTpmPolicy or ANY_INSTANCE was expected": [
+        "AnyEnclave cannot judge instances; NitroTpmPolicy or ANY_INSTANCE was expected": [
             lambda: for_enclaves.verify_nitrotpm(instance, at=when),
             lambda: for_enclaves.verify_many_nitrotpm([instance], at=when),
             lambda: verify_nitrotpm(instance, **judged, policy=ANY_ENCLAVE),
