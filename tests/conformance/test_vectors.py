@@ -187,7 +187,7 @@ def test_what_the_oracles_say_is_what_they_were_asked(monkeypatch):
 
     (asked,) = {content["asked"]["openssl"].rpartition(".")[0] for content in FILES.values()}
     here = oracles.versions()["openssl"]
-    if here.rpartition(".")[0] != asked:
+    if here.rpartition(".")[0] != asked:  # another series may judge some chains otherwise
         pytest.skip(f"OpenSSL {here} is here, {asked} was asked: its answers are not compared")
     roots = workshop.roots()
     for case in suite.all_cases()[::16]:

@@ -39,7 +39,7 @@ def test_what_was_read_cannot_be_changed(root):
         root.not_after_ms = 0
 
 
-def test_x10_times_are_whole_milliseconds_since_1970(form, when):
+def test_x10_times_are_whole_milliseconds_since_1970(form):
     read = certificate.read_certificate(form.der, "it")
     for time, expected in (
         (read.not_before_ms, form.not_before),
@@ -82,14 +82,21 @@ def test_x2_a_positive_serial_number_of_up_to_21_octets_is_read(form, serial):
     assert read.parsed.serial_number == serial
 
 
+def test_x1_a_common_name_that_is_a_bit_string_is_a_malformed_certificate(form):
+    name = b"\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x03\x02\x00a"
+    assert refusal(replace(form, subject=name)).code == "cert.malformed"
+    text = name[:-4] + b"\x0c\x02aa"  # the same as UTF8String
+    read = certificate.read_certificate(replace(form, subject=text).der, "it")
+    assert read.common_name == "aa"
+
+
 @pytest.mark.parametrize(("names", "found"), [([], None), (["a"], "a"), (["a", "b"], None)])
 def test_x24_only_a_single_common_name_counts(form, names, found):
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Amazon")]
     attributes += [x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names]
     subject = x509.Name(attributes).public_bytes()
-    assert (
-        certificate.read_certificate(replace(form, subject=subject).der, "it").common_name == found
-    )
+    read = certificate.read_certificate(replace(form, subject=subject).der, "it")
+    assert read.common_name == found
 
 
 def test_x1_one_thread_at_a_time_touches_the_warning_filters(fake, monkeypatch):

@@ -112,7 +112,7 @@ def _cid_of(name: str) -> int:
     """The CID of the one running enclave of this name, by ``nitro-cli describe-enclaves``."""
     try:
         done = subprocess.run(
-            ["nitro-cli", "describe-enclaves"],  # noqa: S607  it is the operator's PATH
+            ["nitro-cli", "describe-enclaves"],  # noqa: S607  where the operator's PATH has it
             capture_output=True,
             timeout=_NITRO_CLI_SECONDS,
             check=True,
