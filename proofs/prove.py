@@ -125,8 +125,8 @@ def _read(output: str, names: list[str]) -> Proof:
 def prove_that_breaks_are_found() -> int:
     """Breaks the core on purpose, one thing at a time; the goal that it names must be unproved.
 
-    That any goal is unproved would be too little: it may only have wanted more time. So the goal
-    that is named must be one that the sound core has proved in the same few seconds.
+    That any goal is unproved would be too little: it may only have wanted more time. The goal that
+    is named must be one that the break makes false: a slow one is proved on some days.
     """
     breaks = json.loads((ROOT / "proofs" / "broken.json").read_text())
     unnoticed = 0
