@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from nitro_attest._native import ffi, lib
 from nitro_attest.errors import FormatError, InputError
+from nitro_attest.frozen import Value
 from nitro_attest.limits import (
     DEFAULT_OPTIONAL_BYTES,
     MAX_CABUNDLE_CERTIFICATES,
@@ -31,8 +31,7 @@ from nitro_attest.limits import (
 Kind = Literal["enclave", "nitrotpm"]
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Value):
     """Caps on the three optional fields, in bytes (rules P-22 to P-24).
 
     No other limit can be changed.
@@ -46,17 +45,22 @@ class Limits:
         InputError: ``input.limits`` for anything but an integer from 0 to 4096.
     """
 
-    public_key: int = DEFAULT_OPTIONAL_BYTES
-    user_data: int = DEFAULT_OPTIONAL_BYTES
-    nonce: int = DEFAULT_OPTIONAL_BYTES
+    public_key: int
+    user_data: int
+    nonce: int
 
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+    def __init__(
+        self,
+        public_key: int = DEFAULT_OPTIONAL_BYTES,
+        user_data: int = DEFAULT_OPTIONAL_BYTES,
+        nonce: int = DEFAULT_OPTIONAL_BYTES,
+    ) -> None:
+        self.__dict__.update(public_key=public_key, user_data=user_data, nonce=nonce)
+        for name, value in self.__dict__.items():
             if type(value) is not int or not 0 <= value <= MAX_OPTIONAL_BYTES:
                 raise InputError(
                     "input.limits",
-                    f"the limit of {field.name} is {value!r}; "
+                    f"the limit of {name} is {value!r}; "
                     f"an integer from 0 to {MAX_OPTIONAL_BYTES} was expected",
                 )
 

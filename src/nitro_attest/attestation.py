@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -12,19 +11,20 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from nitro_attest.document import AttestationDocument, NitroTpmDocument, from_milliseconds
 from nitro_attest.errors import Notice
+from nitro_attest.frozen import Frozen
 from nitro_attest.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
-from nitro_attest.public_key import RawKey, load_public_key
 from nitro_attest.roots import Root
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
     from typing_extensions import Self
 
+    from nitro_attest.public_key import RawKey
+
 TimeSource = Literal["now", "document", "given"]
 
 
-@dataclass(frozen=True, init=False, eq=False)
-class _Evidence:
+class _Evidence(Frozen):
     """What both kinds of result have. Private: a result of one kind must not pass for the other."""
 
     document: AttestationDocument | NitroTpmDocument
@@ -45,7 +45,7 @@ class _Evidence:
     @classmethod
     def _of_verified(cls, values: Mapping[str, Any]) -> Self:
         self = object.__new__(cls)
-        self.__dict__.update(values)  # one by one, past the frozen class, took 2 us more
+        self.__dict__.update(values)
         return self
 
     def __reduce__(self) -> NoReturn:
@@ -99,6 +99,8 @@ class _Evidence:
         Raises:
             InputError: ``input.expected``: it is absent or has another form.
         """
+        from nitro_attest.public_key import load_public_key  # 8 ms that few callers need
+
         return load_public_key(self.public_key, kind)
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +120,6 @@ class _Evidence:
         }
 
 
-@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Attestation(_Evidence):
     """Proof in hand: an enclave's document that passed every check. Only a verification makes one.
 
@@ -147,7 +148,6 @@ class Attestation(_Evidence):
         return self.document.pcrs
 
 
-@dataclass(frozen=True, init=False, eq=False, repr=False)
 class NitroTpmAttestation(_Evidence):
     """The same for the document of a whole EC2 instance: evidence of another kind (T-1).
 

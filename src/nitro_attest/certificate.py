@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar, cast
 
@@ -31,8 +30,7 @@ _UNDERSTOOD: Final = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY
 _ExtensionT = TypeVar("_ExtensionT", bound=x509.ExtensionType)
 
 
-@dataclass(frozen=True, eq=False)
-class Certificate:
+class Certificate(NamedTuple):
     """A certificate that was read and meets the rules common to CAs and the signing certificate.
 
     Attributes:
@@ -42,6 +40,7 @@ class Certificate:
         not_before_ms: Start of validity in milliseconds since 1970.
         not_after_ms: End of validity, inclusive, in milliseconds since 1970.
         key_info: The SubjectPublicKeyInfo, byte for byte.
+        extensions: By their OID.
     """
 
     label: str
@@ -49,16 +48,19 @@ class Certificate:
     common_name: str | None
     not_before_ms: int
     not_after_ms: int
-    key_info: bytes = field(repr=False)
-    _extensions: dict[x509.ObjectIdentifier, x509.Extension[x509.ExtensionType]] = field(repr=False)
+    key_info: bytes
+    extensions: Mapping[x509.ObjectIdentifier, x509.Extension[x509.ExtensionType]]
+
+    def __repr__(self) -> str:
+        return f"<Certificate: {self.label}>"
 
     def extension(self, kind: type[_ExtensionT]) -> x509.Extension[_ExtensionT] | None:
         """The extension of this kind, or None."""
-        return cast("x509.Extension[_ExtensionT] | None", self._extensions.get(kind.oid))
+        return cast("x509.Extension[_ExtensionT] | None", self.extensions.get(kind.oid))
 
 
 def read_certificate(der: bytes, label: str) -> Certificate:
-    """Reads a certificate and checks X-1, X-2, X-9, X-12 and X-13.
+    """Reads a certificate and checks X-1, X-2, X-9, X-12 and X-13. Call it in quiet_library().
 
     Args:
         der: The certificate, exactly.
@@ -79,7 +81,7 @@ def read_certificate(der: bytes, label: str) -> Certificate:
                 "basicConstraints and keyUsage are understood",
             )
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return Certificate(  # by position: by name it took 1 us more
+    return Certificate(
         label,
         certificate,
         str(names[0].value) if len(names) == 1 else None,
@@ -139,6 +141,8 @@ def check_signer(certificate: Certificate) -> None:
 def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Extensions, int]:
     """Decodes a certificate, its extensions and serial number, hostile ones included (X-1, X-13).
 
+    Call it in quiet_library().
+
     Args:
         der: The certificate, exactly.
         label: What to call it in sentences.
@@ -148,13 +152,12 @@ def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Ext
             them leaves this function.
     """
     try:
-        with quiet_library():
-            certificate = x509.load_der_x509_certificate(der)
-            # Decoded on access; what comes later relies on its being sound.
-            _ = certificate.subject
-            _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-            extensions = certificate.extensions
-            version, serial = certificate.version, certificate.serial_number
+        certificate = x509.load_der_x509_certificate(der)
+        # Decoded on access; what comes later relies on its being sound.
+        _ = certificate.subject
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        extensions = certificate.extensions
+        version, serial = certificate.version, certificate.serial_number
     except Exception as error:
         raise ChainError("cert.malformed", f"{label} cannot be read: {error}") from error
     if version is not x509.Version.v3:

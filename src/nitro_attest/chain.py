@@ -8,7 +8,6 @@ certificate that came in a document ever becomes an anchor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -30,11 +29,11 @@ from nitro_attest.certificate import (
 )
 from nitro_attest.document import from_milliseconds
 from nitro_attest.errors import ChainError
+from nitro_attest.frozen import Frozen
 from nitro_attest.roots import PINNED, Root, TrustedRoots
 
 
-@dataclass(frozen=True, eq=False)
-class Path:
+class Path(Frozen):
     """A verified path, times aside.
 
     Attributes:
@@ -54,6 +53,17 @@ class Path:
     names: tuple[str, ...]
     not_before_ms: int
     not_after_ms: int
+
+    def __init__(self, root: Root, certificates: tuple[Certificate, ...]) -> None:
+        self.__dict__.update(
+            root=root,
+            certificates=certificates,
+            key=load_key(certificates[-1]),
+            chain=tuple([certificate.parsed for certificate in reversed(certificates)]),
+            names=tuple([certificate.common_name or "" for certificate in certificates[1:]]),
+            not_before_ms=max([certificate.not_before_ms for certificate in certificates]),
+            not_after_ms=min([certificate.not_after_ms for certificate in certificates]),
+        )
 
     @property
     def leaf(self) -> Certificate:
@@ -96,20 +106,13 @@ class Paths:
             raise ChainError("chain.order", "the signing certificate stands in the cabundle itself")
         if len(set(cabundle)) != len(cabundle):
             raise ChainError("chain.loop", "a certificate stands twice in the cabundle")
-        leaf = read_certificate(certificate, "the signing certificate")
+        with quiet_library():
+            leaf = read_certificate(certificate, "the signing certificate")
         check_signer(leaf)
         root, issuers = self.issuers(cabundle)
         path = (*issuers, leaf)
         _check_link(issuers[-1], leaf, path, further_authorities=0)
-        verified = Path(
-            root=root,
-            certificates=path,
-            key=load_key(leaf),
-            chain=tuple([certificate.parsed for certificate in reversed(path)]),
-            names=tuple([certificate.common_name or "" for certificate in path[1:]]),
-            not_before_ms=max([certificate.not_before_ms for certificate in path]),
-            not_after_ms=min([certificate.not_after_ms for certificate in path]),
-        )
+        verified = Path(root, path)
         self._known[cabundle, certificate] = verified
         return verified
 
@@ -120,12 +123,12 @@ class Paths:
     def _walk_issuers(self, cabundle: tuple[bytes, ...]) -> tuple[Root, tuple[Certificate, ...]]:
         """The same for the issuers alone, down to the one that signs documents' certificates."""
         root = self._roots.find(cabundle[0])
-        path = tuple(
-            root.certificate if root is not None and position == 0 else _read_issuer(der, position)
-            for position, der in enumerate(cabundle)
-        )
+        first = 0 if root is None else 1
+        with quiet_library():
+            read = [_read_issuer(cabundle[at], at) for at in range(first, len(cabundle))]
         if root is None:
             _refuse_root(cabundle, self._roots)
+        path = (root.certificate, *read)
         for position, (parent, child) in enumerate(pairwise(path)):
             _check_link(parent, child, path, further_authorities=len(path) - 1 - position)
         return root, path

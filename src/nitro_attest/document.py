@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from nitro_attest._core import DEFAULT_LIMITS, Content, Kind, Limits, Parts, parse
 from nitro_attest.errors import FormatError, InputError
+from nitro_attest.frozen import Value
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -25,11 +25,13 @@ def to_milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
-@dataclass(frozen=True, repr=False)
-class _Document:
+class _Document(Value):
     """The fields that every kind of document has; sizes are those of rules P-12 to P-24."""
 
     _content: Content
+
+    def __init__(self, content: Content) -> None:
+        self.__dict__["_content"] = content
 
     @property
     def module_id(self) -> str:
@@ -99,7 +101,6 @@ def _hex(value: bytes | None) -> str | None:
     return None if value is None else value.hex()
 
 
-@dataclass(frozen=True, repr=False)
 class AttestationDocument(_Document):
     """What an authentic document of an enclave says."""
 
@@ -113,7 +114,6 @@ class AttestationDocument(_Document):
         return self._fields_to_dict("pcrs")
 
 
-@dataclass(frozen=True, repr=False)
 class NitroTpmDocument(_Document):
     """What an authentic document of a whole EC2 instance says.
 
@@ -131,11 +131,14 @@ class NitroTpmDocument(_Document):
         return self._fields_to_dict("nitrotpm_pcrs")
 
 
-@dataclass(frozen=True, repr=False)
 class UnverifiedDocument(_Document):
     """What a document says of itself. Nobody has checked who made it."""
 
     _parts: Parts
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts.content)
+        self.__dict__["_parts"] = parts
 
     @property
     def kind(self) -> Kind:
@@ -190,8 +193,7 @@ def parse_unverified(
         FormatError: The bytes are not a document of the accepted form (C-1 to C-13, P-*).
         InputError: ``input.document``: the argument is not bytes.
     """
-    parts = parse(_own_copy(document), limits)
-    return UnverifiedDocument(parts.content, parts)
+    return UnverifiedDocument(parse(_own_copy(document), limits))
 
 
 def _own_copy(document: bytes | bytearray | memoryview) -> bytes:

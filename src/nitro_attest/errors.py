@@ -7,8 +7,7 @@ says what was found, what was expected, where, and what to do, and may change be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 
 class NitroAttestError(Exception):
@@ -68,8 +67,7 @@ class SignatureError(NitroAttestError):
     exit_code = 5
 
 
-@dataclass(frozen=True)
-class Notice:
+class Notice(NamedTuple):
     """Something that a verified result does not prove, or that its reader should know.
 
     Attributes:
@@ -81,8 +79,7 @@ class Notice:
     message: str
 
 
-@dataclass(frozen=True)
-class PolicyFailure:
+class PolicyFailure(NamedTuple):
     """One requirement that an authentic document did not meet.
 
     Attributes:
@@ -103,14 +100,7 @@ class PolicyFailure:
 
     def to_dict(self) -> dict[str, Any]:
         """The failure as JSON-ready values."""
-        return {
-            "code": self.code,
-            "message": self.message,
-            "expected": self.expected,
-            "found": self.found,
-            "pcr": self.pcr,
-            "measurement_set": self.measurement_set,
-        }
+        return self._asdict()
 
 
 class PolicyError(NitroAttestError):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar, cast
 
 from nitro_attest.errors import InputError, NitroAttestError
+from nitro_attest.frozen import Frozen
 from nitro_attest.limits import MAX_WORKERS
 from nitro_attest.policy import check_max_age
 from nitro_attest.requirements import UNCHECKED
@@ -31,8 +31,7 @@ _BATCHES_AHEAD: Final = 2
 """For each worker: one under way and one waiting, so that none idles while the consumer works."""
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One document to verify, and what is expected of it alone.
 
     Attributes:
@@ -59,8 +58,7 @@ Item = bytes | bytearray | memoryview | Request | NitroAttestError
 _Evidence = TypeVar("_Evidence")
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome(Generic[_Evidence]):
+class Outcome(Frozen, Generic[_Evidence]):
     """What became of one document: exactly one of the two is there.
 
     It has no truth value: ``if outcome:`` would be true of a refusal.
@@ -73,9 +71,10 @@ class Outcome(Generic[_Evidence]):
     attestation: _Evidence | None
     error: NitroAttestError | None
 
-    def __post_init__(self) -> None:
-        if (self.attestation is None) is (self.error is None):
+    def __init__(self, attestation: _Evidence | None, error: NitroAttestError | None) -> None:
+        if (attestation is None) is (error is None):
             raise TypeError("an Outcome holds either evidence or an error")
+        self.__dict__.update(attestation=attestation, error=error)
 
     def __bool__(self) -> NoReturn:
         raise TypeError("an Outcome is neither true nor false; call unwrap(), or look at its error")

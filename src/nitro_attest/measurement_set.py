@@ -10,12 +10,12 @@ import hmac
 import re
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from nitro_attest.document import AttestationDocument, NitroTpmDocument
 from nitro_attest.errors import InputError, Notice, PolicyFailure
+from nitro_attest.frozen import Value
 from nitro_attest.limits import MAX_PCRS, PCR_BYTES
 
 if TYPE_CHECKING:
@@ -42,12 +42,11 @@ _PCR_NAME: Final = re.compile(r"pcr(0|[1-9][0-9]?)")
 _MAX_NAME_LENGTH: Final = 128
 
 
-@dataclass(frozen=True)
-class _PcrSet:
+class _PcrSet(Value):
     """Expected PCR values. Private: the two kinds of document share no public base (T-1)."""
 
     pcrs: Mapping[int, bytes]
-    name: str | None = None
+    name: str | None
 
     def __init__(self, pcrs: Mapping[int, bytes | str], name: str | None = None) -> None:
         values = (
@@ -60,8 +59,9 @@ class _PcrSet:
                 "policyfile.empty",
                 "a measurement set must hold at least one PCR; an empty one would accept anything",
             )
-        object.__setattr__(self, "pcrs", MappingProxyType(dict(sorted(values.items()))))
-        object.__setattr__(self, "name", _set_name(name))
+        self.__dict__.update(
+            pcrs=MappingProxyType(dict(sorted(values.items()))), name=_set_name(name)
+        )
 
     @classmethod
     def from_named(cls, values: Mapping[str, Any], name: str | None = None) -> Self:
@@ -136,7 +136,6 @@ class _PcrSet:
         return f" (measurement set {self.name!r})" if self.name is not None else ""
 
 
-@dataclass(frozen=True, init=False)
 class MeasurementSet(_PcrSet):
     """PCR values of an enclave that must all match: one version of one image.
 
@@ -190,7 +189,6 @@ class MeasurementSet(_PcrSet):
         return value != ZERO_PCR and not (index == 2 and value == EMPTY_RAMDISKS)
 
 
-@dataclass(frozen=True, init=False)
 class NitroTpmMeasurementSet(_PcrSet):
     """PCR values of an EC2 instance that must all match; the same form as MeasurementSet.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar, Final, TypeVar
 
 from nitro_attest.document import AttestationDocument, NitroTpmDocument
 from nitro_attest.errors import InputError, Notice, PolicyFailure
+from nitro_attest.frozen import Value, replace
 from nitro_attest.measurement_set import (
     ZERO_PCR,
     MeasurementSet,
@@ -64,8 +64,7 @@ def _flag(name: str, value: object) -> bool:
     return value
 
 
-@dataclass(frozen=True)
-class AnyEnclave:
+class AnyEnclave(Value):
     """The policy that asks for no measurements: any enclave of any AWS customer will do.
 
     Attributes:
@@ -75,15 +74,20 @@ class AnyEnclave:
             ``policy.none``.
     """
 
-    allow_debug: bool = False
-    max_age: timedelta | None = None
-    spelled_out: bool = True
+    allow_debug: bool
+    max_age: timedelta | None
+    spelled_out: bool
     require_nonce: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        check_max_age(self.max_age)
-        _flag("allow_debug", self.allow_debug)
-        _flag("spelled_out", self.spelled_out)
+    def __init__(
+        self, allow_debug: bool = False, max_age: timedelta | None = None, spelled_out: bool = True
+    ) -> None:
+        check_max_age(max_age)
+        self.__dict__.update(
+            allow_debug=_flag("allow_debug", allow_debug),
+            max_age=max_age,
+            spelled_out=_flag("spelled_out", spelled_out),
+        )
 
     def judge(
         self, document: AttestationDocument, instance_id: str, region: str | None
@@ -104,8 +108,7 @@ ANY_ENCLAVE: Final = AnyEnclave()
 """Spelled out where no measurements are required."""
 
 
-@dataclass(frozen=True)
-class AnyInstance:
+class AnyInstance(Value):
     """The policy for NitroTPM documents that asks for no measurements: any EC2 instance will do.
 
     Attributes:
@@ -113,13 +116,13 @@ class AnyInstance:
         spelled_out: As in AnyEnclave.
     """
 
-    max_age: timedelta | None = None
-    spelled_out: bool = True
+    max_age: timedelta | None
+    spelled_out: bool
     require_nonce: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        check_max_age(self.max_age)
-        _flag("spelled_out", self.spelled_out)
+    def __init__(self, max_age: timedelta | None = None, spelled_out: bool = True) -> None:
+        check_max_age(max_age)
+        self.__dict__.update(max_age=max_age, spelled_out=_flag("spelled_out", spelled_out))
 
     def judge(
         self, document: NitroTpmDocument, instance_id: str, region: str | None
@@ -140,8 +143,7 @@ ANY_INSTANCE: Final = AnyInstance()
 """Spelled out where no measurements of an EC2 instance are required."""
 
 
-@dataclass(frozen=True, init=False)
-class _Conditions:
+class _Conditions(Value):
     """What both kinds of policy can say. Private: they share no public base (T-1)."""
 
     max_age: timedelta | None
@@ -159,14 +161,13 @@ class _Conditions:
         regions: Collection[str] | None,
     ) -> None:
         check_max_age(max_age)
-        self._set("max_age", max_age)
-        self._set("require_nonce", _flag("require_nonce", require_nonce))
-        self._set("module_ids", _allowed("module_ids", module_ids))
-        self._set("instance_ids", _allowed("instance_ids", instance_ids))
-        self._set("regions", _allowed("regions", regions))
-
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
+        self.__dict__.update(
+            max_age=max_age,
+            require_nonce=_flag("require_nonce", require_nonce),
+            module_ids=_allowed("module_ids", module_ids),
+            instance_ids=_allowed("instance_ids", instance_ids),
+            regions=_allowed("regions", regions),
+        )
 
     def _place_failures(
         self, module_id: str, instance_id: str, region: str | None
@@ -189,7 +190,6 @@ class _Conditions:
         ]
 
 
-@dataclass(frozen=True, init=False)
 class Policy(_Conditions):
     """What an enclave must be: one of several measurement sets, where it may run, how fresh.
 
@@ -235,9 +235,11 @@ class Policy(_Conditions):
         known_against = _texts("caveats", caveats)
         check_keys(known_against, _CAVEATS.keys(), "the list of caveats")
         self._restrict(max_age, require_nonce, module_ids, instance_ids, regions)
-        self._set("measurements", _measurement_sets(measurements, MeasurementSet))
-        self._set("allow_debug", _flag("allow_debug", allow_debug))
-        self._set("caveats", known_against)
+        self.__dict__.update(
+            measurements=_measurement_sets(measurements, MeasurementSet),
+            allow_debug=_flag("allow_debug", allow_debug),
+            caveats=known_against,
+        )
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Policy:
@@ -326,7 +328,6 @@ class Policy(_Conditions):
         ]
 
 
-@dataclass(frozen=True, init=False)
 class NitroTpmPolicy(_Conditions):
     """What an EC2 instance must be. Not a Policy: an instance's registers are another thing (T-2).
 
@@ -355,7 +356,7 @@ class NitroTpmPolicy(_Conditions):
         regions: Collection[str] | None = None,
     ) -> None:
         self._restrict(max_age, require_nonce, module_ids, instance_ids, regions)
-        self._set("measurements", _measurement_sets(measurements, NitroTpmMeasurementSet))
+        self.__dict__["measurements"] = _measurement_sets(measurements, NitroTpmMeasurementSet)
 
     def judge(
         self, document: NitroTpmDocument, instance_id: str, region: str | None

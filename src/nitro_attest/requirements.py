@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Generic, Protocol, TypeVar
 
 from nitro_attest.document import AttestationDocument, NitroTpmDocument
 from nitro_attest.errors import InputError, Notice, PolicyFailure
+from nitro_attest.frozen import Frozen
 from nitro_attest.limits import MIN_NONCE_BYTES
 from nitro_attest.measurement_set import MeasurementSet, NitroTpmMeasurementSet
 from nitro_attest.policy import check_max_age
@@ -30,6 +30,11 @@ Compared by identity, so that neither None nor an empty value, which a caller ma
 can mean it.
 """
 
+
+_UNBOUND: Final = Notice(
+    "freshness.unbound",
+    "neither a nonce nor a maximum age was required; the document may be an old one",
+)
 
 _DocumentT = TypeVar("_DocumentT", AttestationDocument, NitroTpmDocument)
 _Judged = TypeVar("_Judged", contravariant=True)
@@ -58,9 +63,8 @@ class PolicyFor(Protocol[_Judged]):
         """What an accepted document leaves open."""
 
 
-@dataclass(frozen=True)
-class Requirements(Generic[_DocumentT]):
-    """All that one verification demands, from the policy and from the call, already checked.
+class Requirements(Frozen, Generic[_DocumentT]):
+    """All that one verification demands, of the policy and of the call, checked and joined.
 
     Attributes:
         policy: What the enclave or instance must be.
@@ -68,6 +72,11 @@ class Requirements(Generic[_DocumentT]):
         nonce: Expected value or UNCHECKED; so too user_data and public_key.
         user_data: See nonce.
         public_key: See nonce.
+
+    Raises:
+        InputError: ``input.nonce`` or ``input.expected`` for an expected value that is None, empty
+            or not bytes; ``input.nonce`` also where the policy requires a nonce and the call brings
+            none; ``input.time`` for a max_age that is not positive.
     """
 
     policy: PolicyFor[_DocumentT]
@@ -76,22 +85,14 @@ class Requirements(Generic[_DocumentT]):
     user_data: bytes
     public_key: bytes
 
-    @classmethod
-    def of_call(
-        cls,
+    def __init__(
+        self,
         policy: PolicyFor[_DocumentT],
         max_age: timedelta | None,
         nonce: bytes,
         user_data: bytes,
         public_key: bytes,
-    ) -> Requirements[_DocumentT]:
-        """Checks the arguments of one call and joins them with the policy.
-
-        Raises:
-            InputError: ``input.nonce`` or ``input.expected`` for an expected value that is None,
-                empty or not bytes; ``input.nonce`` also where the policy requires a nonce and the
-                call brings none; ``input.time`` for a max_age that is not positive.
-        """
+    ) -> None:
         check_max_age(max_age)
         if policy.require_nonce and nonce is UNCHECKED:
             raise InputError(
@@ -101,12 +102,12 @@ class Requirements(Generic[_DocumentT]):
             )
         if max_age is None or (policy.max_age is not None and policy.max_age < max_age):
             max_age = policy.max_age
-        return cls(
-            policy,
-            max_age,
-            _expected("nonce", "input.nonce", nonce),
-            _expected("user_data", "input.expected", user_data),
-            _expected("public_key", "input.expected", public_key),
+        self.__dict__.update(
+            policy=policy,
+            max_age=max_age,
+            nonce=_expected("nonce", "input.nonce", nonce),
+            user_data=_expected("user_data", "input.expected", user_data),
+            public_key=_expected("public_key", "input.expected", public_key),
         )
 
     def judge(
@@ -127,19 +128,11 @@ class Requirements(Generic[_DocumentT]):
         failures += _value_failures("public_key", self.public_key, document.public_key)
         return matched.name if matched else None, failures
 
-    def notices(self, document: _DocumentT, age_ms: int) -> list[Notice]:
+    def notices(self, document: _DocumentT) -> list[Notice]:
         """What an accepted document leaves open under these requirements."""
         notices = self.policy.notices(document)
         if self.nonce is UNCHECKED and self.max_age is None:
-            made = timedelta(milliseconds=abs(age_ms))
-            notices.append(
-                Notice(
-                    "freshness.unbound",
-                    "neither a nonce nor a maximum age was required; the document was made "
-                    f"{made} {'after' if age_ms < 0 else 'before'} the time of "
-                    "verification",
-                )
-            )
+            notices.append(_UNBOUND)
         if self.nonce is not UNCHECKED and len(self.nonce) < MIN_NONCE_BYTES:
             notices.append(
                 Notice(

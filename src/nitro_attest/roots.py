@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+from binascii import a2b_base64
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from nitro_attest.certificate import (
     Certificate,
@@ -34,8 +33,7 @@ certificate that the AWS GovCloud (US) user guide prints.
 _ZIP_SHA256: Final = "8cf60e2b2efca96c6a9e71e851d00c1b6991cc09eadbe64a6a1d1b1eb9faff7c"
 
 
-@dataclass(frozen=True, eq=False)
-class Root:
+class Root(NamedTuple):
     """One trust anchor: our own copy, never one that came in a document.
 
     Attributes:
@@ -152,9 +150,10 @@ class TrustedRoots:
 
 @functools.cache
 def _shipped_root(partition: str) -> Root:
-    # The C core needs real files anyway; importlib.resources took 5 ms to import.
+    # The C core needs real files anyway; importlib.resources took 5 ms to import, and what the
+    # library needs to give DER for PEM, 8 ms. The file is ours, and held against its fingerprint.
     pem = (Path(__file__).parent / "roots" / f"{partition}.pem").read_bytes()
-    root = _root_from_pem(pem)
+    root = _root(a2b_base64(b"".join(pem.splitlines()[1:-1])))
     if root.name != partition:
         raise InputError(
             "input.root",
@@ -173,6 +172,8 @@ def _root_from_pem(pem: bytes) -> Root:
             "the root is not a PEM certificate, which begins with -----BEGIN CERTIFICATE-----; "
             "give that of a trusted root (in Python the content of the file, not its path)",
         )
+    from cryptography.hazmat.primitives.serialization import Encoding
+
     try:
         with quiet_library():
             certificates = x509.load_pem_x509_certificates(pem)
@@ -183,8 +184,11 @@ def _root_from_pem(pem: bytes) -> Root:
             "input.root",
             f"{len(certificates)} certificates were given as root; exactly one was expected",
         )
-    der = certificates[0].public_bytes(Encoding.DER)
-    sha256 = certificates[0].fingerprint(SHA256()).hex()
+    return _root(certificates[0].public_bytes(Encoding.DER))
+
+
+def _root(der: bytes) -> Root:
+    sha256 = hashlib.sha256(der).hexdigest()
     name = next((n for n, pin in PINNED.items() if pin == sha256), f"custom:{sha256[:16]}")
     return Root(name, sha256, der, _read_self_signed(der))
 
@@ -192,7 +196,8 @@ def _root_from_pem(pem: bytes) -> Root:
 def _read_self_signed(der: bytes) -> Certificate:
     """X-8 for the root itself, checked once here and never again for a document."""
     try:
-        certificate = read_certificate(der, "certificate 0 (root)")
+        with quiet_library():
+            certificate = read_certificate(der, "certificate 0 (root)")
         check_authority(certificate)
         certificate.parsed.verify_directly_issued_by(certificate.parsed)
     except ChainError as error:

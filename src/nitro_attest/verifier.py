@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
@@ -25,6 +24,7 @@ from nitro_attest._core import DEFAULT_LIMITS, Kind, Limits
 from nitro_attest.attestation import Attestation, NitroTpmAttestation, TimeSource
 from nitro_attest.document import parse_unverified, to_milliseconds
 from nitro_attest.errors import FormatError, InputError, NitroAttestError, Notice, PolicyError
+from nitro_attest.frozen import replace
 from nitro_attest.limits import (
     DEFAULT_CACHE_SIZE,
     DEFAULT_CLOCK_SKEW_SECONDS,
@@ -147,7 +147,7 @@ class Verifier:
         """
         if not isinstance(self._policy, (Policy, AnyEnclave)):
             raise _wrong_policy("enclaves", self._policy)
-        demands = Requirements.of_call(self._policy, max_age, nonce, user_data, public_key)
+        demands = Requirements(self._policy, max_age, nonce, user_data, public_key)
         return Attestation._of_verified(self._steps(document, "enclave", demands, at))
 
     def verify_nitrotpm(
@@ -167,7 +167,7 @@ class Verifier:
         """
         if not isinstance(self._policy, (NitroTpmPolicy, AnyInstance)):
             raise _wrong_policy("instances", self._policy)
-        demands = Requirements.of_call(self._policy, max_age, nonce, user_data, public_key)
+        demands = Requirements(self._policy, max_age, nonce, user_data, public_key)
         return NitroTpmAttestation._of_verified(self._steps(document, "nitrotpm", demands, at))
 
     def verify_many(
@@ -283,7 +283,7 @@ class Verifier:
         failures += policy_failures
         if failures:
             raise PolicyError(failures)
-        notices = demands.notices(content, age_ms)
+        notices = demands.notices(content)
         notices += [Notice(failure.code, failure.message) for failure in names.failures]
         notices += _circumstances(path, source)
         return {

@@ -2,13 +2,18 @@
 
 import re
 import warnings
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from nitro_attest import ChainError, TrustedRoots, certificate
+from nitro_attest import ANY_ENCLAVE, ChainError, TrustedRoots, Verifier, certificate
+
+
+def read_certificate(der, label):
+    with certificate.quiet_library():
+        return certificate.read_certificate(der, label)
 
 
 @pytest.fixture
@@ -25,22 +30,22 @@ def form(fake, when):
 
 def refusal(form):
     with pytest.raises(ChainError) as caught:
-        certificate.read_certificate(form.der, "it")
+        read_certificate(form.der, "it")
     return caught.value
 
 
 def test_a_certificate_prints_neither_its_key_nor_its_extensions(root):
-    assert "_extensions" not in repr(root)
+    assert "extensions" not in repr(root)
     assert "key_info" not in repr(root)
 
 
 def test_what_was_read_cannot_be_changed(root):
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         root.not_after_ms = 0
 
 
 def test_x10_times_are_whole_milliseconds_since_1970(form):
-    read = certificate.read_certificate(form.der, "it")
+    read = read_certificate(form.der, "it")
     for time, expected in (
         (read.not_before_ms, form.not_before),
         (read.not_after_ms, form.not_after),
@@ -55,7 +60,7 @@ def test_x1_either_date_in_the_year_zero_is_a_malformed_certificate(form, date):
     dates = [match.start() for match in re.finditer(rb"\x18\x0f2026", der)]
     at = dates[date == "not after"] + 2
     with pytest.raises(ChainError) as caught:
-        certificate.read_certificate(der[:at] + b"0000" + der[at + 4 :], "it")
+        read_certificate(der[:at] + b"0000" + der[at + 4 :], "it")
     assert len(dates) == 2
     assert caught.value.code == "cert.malformed"
 
@@ -78,7 +83,7 @@ def test_x2_a_serial_number_that_is_not_positive_or_too_long_is_named_so(form, s
 
 @pytest.mark.parametrize("serial", [1, 2**160, 2**167 - 1])
 def test_x2_a_positive_serial_number_of_up_to_21_octets_is_read(form, serial):
-    read = certificate.read_certificate(replace(form, serial=serial).der, "it")
+    read = read_certificate(replace(form, serial=serial).der, "it")
     assert read.parsed.serial_number == serial
 
 
@@ -86,7 +91,7 @@ def test_x1_a_common_name_that_is_a_bit_string_is_a_malformed_certificate(form):
     name = b"\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x03\x02\x00a"
     assert refusal(replace(form, subject=name)).code == "cert.malformed"
     text = name[:-4] + b"\x0c\x02aa"  # the same as UTF8String
-    read = certificate.read_certificate(replace(form, subject=text).der, "it")
+    read = read_certificate(replace(form, subject=text).der, "it")
     assert read.common_name == "aa"
 
 
@@ -95,11 +100,14 @@ def test_x24_only_a_single_common_name_counts(form, names, found):
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Amazon")]
     attributes += [x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names]
     subject = x509.Name(attributes).public_bytes()
-    read = certificate.read_certificate(replace(form, subject=subject).der, "it")
+    read = read_certificate(replace(form, subject=subject).der, "it")
     assert read.common_name == found
 
 
-def test_x1_one_thread_at_a_time_touches_the_warning_filters(fake, monkeypatch):
+def test_x1_one_thread_at_a_time_touches_the_warning_filters(
+    fake, fake_document, when, monkeypatch
+):
+    roots = TrustedRoots.from_pem(fake.root_pem)
     real = certificate.x509.load_der_x509_certificate
     held = []
 
@@ -108,12 +116,13 @@ def test_x1_one_thread_at_a_time_touches_the_warning_filters(fake, monkeypatch):
         return real(der)
 
     monkeypatch.setattr(certificate.x509, "load_der_x509_certificate", load)
-    certificate.load_certificate(fake.root_der, "it")
-    assert held == [True]
+    Verifier(roots, policy=ANY_ENCLAVE).verify(fake_document, at=when)
+    assert held == [True] * 4
     assert not certificate._filters_lock.locked()
 
 
-def test_x1_the_callers_warning_filters_are_as_before(fake):
+def test_x1_the_callers_warning_filters_are_as_before():
     before = list(warnings.filters)
-    certificate.load_certificate(fake.root_der, "it")
+    with certificate.quiet_library():
+        pass
     assert warnings.filters == before

@@ -1,13 +1,13 @@
 """The walk over a path, called by itself: what the sentences say, and what no document shows."""
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from nitro_attest import ChainError, TrustedRoots
-from nitro_attest.chain import Paths, check_windows
+from nitro_attest.chain import Path, Paths, check_windows
 from nitro_attest.testing import FakeNitro
 from nitro_attest.testing.certificates import Extension
 from nitro_attest.testing.pki import host_name
@@ -69,13 +69,8 @@ def test_x24_a_certificate_without_a_common_name_has_an_empty_one(roots, forms):
 def test_what_a_cache_shares_cannot_be_changed(path):
     assert type(path.certificates) is type(path.chain) is type(path.names) is tuple
     for shared, name in ((path, "key"), (path.leaf, "common_name"), (path.root, "certificate")):
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             setattr(shared, name, None)
-
-
-def test_paths_and_certificates_are_compared_by_identity(path):
-    assert replace(path) != path
-    assert replace(path.leaf) != path.leaf
 
 
 def test_x10_of_several_expired_certificates_the_leaf_is_named(path):
@@ -109,15 +104,10 @@ def test_x10_a_certificate_is_valid_at_both_ends_of_its_window(path, leaf, issue
     at = path.leaf.not_before_ms
     *above, last, signing = path.certificates
     changed = [
-        replace(certificate, not_before_ms=at + begins, not_after_ms=at + ends)
+        certificate._replace(not_before_ms=at + begins, not_after_ms=at + ends)
         for certificate, (begins, ends) in ((last, issuer), (signing, leaf))
     ]
-    beyond = replace(
-        path,
-        certificates=(*above, *changed),
-        not_before_ms=at + max(leaf[0], issuer[0]),
-        not_after_ms=at + min(leaf[1], issuer[1]),
-    )
+    beyond = Path(path.root, (*above, *changed))
     error = refusal(check_windows, beyond, at, 0)
     assert error.code == code
     assert error.message.startswith(label)

@@ -1,13 +1,13 @@
 """A document against its certificates, fact by fact (X-21, X-22, X-24, T-3)."""
 
-from dataclasses import replace
+from copy import copy
 
 import pytest
 
 from nitro_attest import TrustedRoots, parse_unverified
 from nitro_attest.chain import Paths
 from nitro_attest.consistency import kind_failures, names, time_failures
-from nitro_attest.document import from_milliseconds
+from nitro_attest.document import UnverifiedDocument, from_milliseconds
 
 SKEW = 60_000
 
@@ -24,11 +24,14 @@ def path(fake, document):
 
 
 def saying(document, **fields):
-    return replace(document, _content=document._content._replace(**fields))
+    parts = document._parts
+    return UnverifiedDocument(parts._replace(content=parts.content._replace(**fields)))
 
 
 def signed_by(path, name):
-    return replace(path, names=(*path.names[:-1], name))
+    changed = copy(path)
+    changed.__dict__["names"] = (*path.names[:-1], name)
+    return changed
 
 
 def text(milliseconds):

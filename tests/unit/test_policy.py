@@ -1,7 +1,6 @@
 """What a policy demands of an authentic document, and what no policy can be (M-*, L-7, L-8)."""
 
 import json
-from dataclasses import FrozenInstanceError
 from datetime import timedelta
 
 import pytest
@@ -470,7 +469,7 @@ def test_any_enclave_must_still_be_spelled_out(judged):
     "policy", [ANY_ENCLAVE, ANY_INSTANCE, Policy([IMAGE]), NitroTpmPolicy([IMAGE])]
 )
 def test_a_policy_cannot_be_changed(policy):
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         policy.max_age = None
     assert type(getattr(policy, "measurements", ())) is tuple
 

@@ -407,15 +407,6 @@ def test_a_failure_says_what_was_expected_and_what_was_found(fake, when):
     assert (user_data.expected, user_data.found) == ("75", None)
 
 
-def test_a_document_from_within_the_clock_skew_is_not_said_to_have_a_negative_age(
-    fake_document, roots, when
-):
-    result = Verifier(roots, policy=ANY_ENCLAVE).verify(
-        fake_document, at=when - timedelta(seconds=30)
-    )
-    assert "0:00:30 after the time of verification" in result.warnings[0].message
-
-
 @pytest.mark.parametrize("kind", ["enclave", "nitrotpm"])
 def test_t3_the_kind_is_judged_by_both_names_even_where_names_only_warn(fake, roots, when, kind):
     for name, fault in FAULTS.items():

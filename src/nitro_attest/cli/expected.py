@@ -6,7 +6,7 @@ Where several of them speak, a document must satisfy all; two that contradict ea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 import click
@@ -15,6 +15,7 @@ from nitro_attest.cli.image import measure_image
 from nitro_attest.cli.options import pcr_pin, text
 from nitro_attest.cli.output import warn
 from nitro_attest.errors import InputError
+from nitro_attest.frozen import replace
 from nitro_attest.limits import MAX_PCRS
 from nitro_attest.measurement_set import ZERO_PCR
 from nitro_attest.measurements.files import load_nitrotpm_policy, load_policy
