@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from nitro_attest._native import ffi, lib
@@ -66,6 +65,35 @@ class Limits(Value):
 
 
 DEFAULT_LIMITS: Final = Limits()
+
+
+class Registers(Mapping[int, bytes]):
+    """PCR values by index, each cut out of the payload where it is asked for.
+
+    To cut them all out took 3 us of every verification; what judges one looks at a few.
+    """
+
+    __slots__ = ("_offsets", "_payload")
+
+    def __init__(self, payload: bytes, offsets: tuple[int, ...]) -> None:
+        self._payload = payload
+        self._offsets = offsets  # by index; 0 where the register is absent
+
+    def __getitem__(self, index: int) -> bytes:
+        known = isinstance(index, int) and 0 <= index < MAX_PCRS
+        at = self._offsets[index] if known else 0
+        if not at:
+            raise KeyError(index)
+        return self._payload[at : at + PCR_BYTES]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([index for index, at in enumerate(self._offsets) if at])
+
+    def __len__(self) -> int:
+        return MAX_PCRS - self._offsets.count(0)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 class Content(NamedTuple):
@@ -168,13 +196,7 @@ def _content(payload: bytes, numbers: tuple[int, ...]) -> Content:
         payload[k_at : k_at + k_size] if k_at else None,
         payload[u_at : u_at + u_size] if u_at else None,
         payload[n_at : n_at + n_size] if n_at else None,
-        MappingProxyType(
-            {
-                index: payload[at : at + PCR_BYTES]
-                for index, at in enumerate(numbers[_FIRST_PCR:_FIRST_CERTIFICATE])
-                if at
-            }
-        ),
+        Registers(payload, numbers[_FIRST_PCR:_FIRST_CERTIFICATE]),
     )
 
 

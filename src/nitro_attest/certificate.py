@@ -72,8 +72,10 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     certificate, extensions, serial = load_certificate(der, label)
     _check_serial(serial, label)
     key_info = _checked_key_info(certificate, der, label)
-    by_oid = {extension.oid: extension for extension in extensions}
-    for oid, extension in by_oid.items():
+    by_oid = {}
+    for extension in extensions:
+        oid = extension.oid
+        by_oid[oid] = extension
         if extension.critical and oid not in _UNDERSTOOD:
             raise ChainError(
                 "cert.critical_extension",

@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from nitro_attest._core import Kind
 from nitro_attest.chain import Path
 from nitro_attest.document import UnverifiedDocument, from_milliseconds
 from nitro_attest.errors import PolicyFailure
@@ -16,7 +17,7 @@ from nitro_attest.errors import PolicyFailure
 _REGION: Final = re.compile(r"[a-z]{2,4}(?:-[a-z0-9]+)+")
 _SIGNER_SUFFIX: Final = ".aws"
 _AUTHORITY_SUFFIX: Final = ".aws.nitro-enclaves"
-_KIND_MARKS: Final = {"enclave": "-enc", "nitrotpm": "-tpm"}
+_KIND_MARKS: Final[dict[Kind, str]] = {"enclave": "-enc", "nitrotpm": "-tpm"}
 
 
 class Names(NamedTuple):
@@ -26,22 +27,26 @@ class Names(NamedTuple):
         instance_id: The EC2 instance id in the module_id: all before its last hyphen.
         region: The AWS region that the signing certificate names; None if it has another form.
         failures: Where they disagree (X-24): one enclave, one instance, one region.
+        kind_failures: Where they do not show the kind that the document's key says (T-3).
     """
 
     instance_id: str
     region: str | None
     failures: tuple[PolicyFailure, ...]
+    kind_failures: tuple[PolicyFailure, ...]
 
 
-@lru_cache(maxsize=256)  # they are the same in every document of an enclave, and cost 4 us
-def names(module_id: str, path_names: tuple[str, ...]) -> Names:
-    """Compares the module_id with the common names of a path.
+@lru_cache(maxsize=256)  # they are the same in every document of an enclave, and cost 5 us
+def names(kind: Kind, module_id: str, path_names: tuple[str, ...]) -> Names:
+    """Compares the kind and the module_id of a document with the common names of its path.
 
     Args:
+        kind: The document's.
         module_id: The document's.
         path_names: As in ``Path``: of all certificates below the root, the signing one last.
     """
     *authorities, signer = path_names
+    kind_failures = _kind_failures(kind, module_id, signer)
     instance_id = module_id.rpartition("-")[0]
     region = _region(signer, module_id)
     if region is None:
@@ -50,7 +55,7 @@ def names(module_id: str, path_names: tuple[str, ...]) -> Names:
         authority = f".{region}{_AUTHORITY_SUFFIX}"
         expected = f"{instance_id}{authority}"
         if authorities[-1:] == [expected] and all(n.endswith(authority) for n in authorities):
-            return Names(instance_id, region, ())
+            return Names(instance_id, region, (), kind_failures)
     found = ", ".join(path_names)
     failure = PolicyFailure(
         "consistency.module_id",
@@ -59,7 +64,7 @@ def names(module_id: str, path_names: tuple[str, ...]) -> Names:
         expected=expected,
         found=found,
     )
-    return Names(instance_id, region, (failure,))
+    return Names(instance_id, region, (failure,), kind_failures)
 
 
 def _region(signer: str, module_id: str) -> str | None:
@@ -68,6 +73,21 @@ def _region(signer: str, module_id: str) -> str | None:
     if signer != f"{prefix}{found}{_SIGNER_SUFFIX}" or not _REGION.fullmatch(found):
         return None
     return found
+
+
+def _kind_failures(kind: Kind, module_id: str, signer: str) -> tuple[PolicyFailure, ...]:
+    mark = _KIND_MARKS[kind]
+    if mark in module_id and mark in signer:
+        return ()
+    return (
+        PolicyFailure(
+            "consistency.kind",
+            f"the document is of kind {kind}, so {mark!r} was expected in its module_id "
+            f"and its certificate's name; they are {module_id!r} and {signer!r}",
+            expected=mark,
+            found=f"{module_id}, {signer}",
+        ),
+    )
 
 
 def time_failures(
@@ -102,20 +122,3 @@ def time_failures(
             )
         )
     return failures
-
-
-def kind_failures(document: UnverifiedDocument, path: Path) -> list[PolicyFailure]:
-    """The kind by the document's key against the kind in its names (T-3)."""
-    mark = _KIND_MARKS[document.kind]
-    name = path.names[-1]
-    if mark in document.module_id and mark in name:
-        return []
-    return [
-        PolicyFailure(
-            "consistency.kind",
-            f"the document is of kind {document.kind}, so {mark!r} was expected in its module_id "
-            f"and its certificate's name; they are {document.module_id!r} and {name!r}",
-            expected=mark,
-            found=f"{document.module_id}, {name}",
-        )
-    ]

@@ -137,8 +137,7 @@ class UnverifiedDocument(_Document):
     _parts: Parts
 
     def __init__(self, parts: Parts) -> None:
-        super().__init__(parts.content)
-        self.__dict__["_parts"] = parts
+        self.__dict__.update(_content=parts.content, _parts=parts)
 
     @property
     def kind(self) -> Kind:
@@ -198,21 +197,29 @@ def parse_unverified(
 
 def _own_copy(document: bytes | bytearray | memoryview) -> bytes:
     """One copy, after the size check: a buffer of the caller's may change while we work (C-2)."""
+    if type(document) is bytes:
+        size = len(document)
+    else:
+        view = _view_of(document)
+        size = view.nbytes
+    if size > MAX_DOCUMENT_BYTES:
+        raise FormatError(
+            "document.too_large",
+            f"the document is {size} bytes; the limit is {MAX_DOCUMENT_BYTES}",
+        )
+    return document if type(document) is bytes else bytes(view)
+
+
+def _view_of(document: object) -> memoryview:
     if isinstance(document, str):
         raise FormatError(
             "document.encoding",
             "the document is text; decode it (base64 or hex) to bytes first",
         )
     try:
-        view = memoryview(document)
+        return memoryview(document)  # type: ignore[arg-type]  # that is what is found out
     except (TypeError, ValueError):  # ValueError: a released memoryview
         raise InputError(
             "input.document",
             f"the document is {type(document).__name__} that cannot be read; bytes were expected",
         ) from None
-    if view.nbytes > MAX_DOCUMENT_BYTES:
-        raise FormatError(
-            "document.too_large",
-            f"the document is {view.nbytes} bytes; the limit is {MAX_DOCUMENT_BYTES}",
-        )
-    return document if type(document) is bytes else bytes(view)

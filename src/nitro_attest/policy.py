@@ -101,7 +101,7 @@ class AnyEnclave(Value):
 
     def notices(self, document: AttestationDocument) -> list[Notice]:
         """That nothing was required, unless the caller said so; and debug mode."""
-        return _unspoken("enclave", self.spelled_out) + _debug_notices(document)
+        return _unspoken("enclave", self.spelled_out) + _debug_notices(document, self.allow_debug)
 
 
 ANY_ENCLAVE: Final = AnyEnclave()
@@ -319,7 +319,7 @@ class Policy(_Conditions):
 
     def notices(self, document: AttestationDocument) -> list[Notice]:
         """Debug mode, and what the policy itself leaves open."""
-        return _debug_notices(document) + self.weaknesses()
+        return _debug_notices(document, self.allow_debug) + self.weaknesses()
 
     def weaknesses(self) -> list[Notice]:
         """What the measurement sets and their source leave open, whatever the document."""
@@ -384,7 +384,8 @@ class NitroTpmPolicy(_Conditions):
 
 def is_debug(document: AttestationDocument) -> bool:
     """M-2: any of PCR0, PCR1 and PCR2 is zero. There is no flag, and other PCRs stay non-zero."""
-    return ZERO_PCR in (document.pcrs[0], document.pcrs[1], document.pcrs[2])
+    pcrs = document.pcrs
+    return ZERO_PCR in (pcrs[0], pcrs[1], pcrs[2])
 
 
 def _debug_failures(document: AttestationDocument, allowed: bool) -> list[PolicyFailure]:
@@ -401,8 +402,9 @@ def _debug_failures(document: AttestationDocument, allowed: bool) -> list[Policy
     ]
 
 
-def _debug_notices(document: AttestationDocument) -> list[Notice]:
-    if not is_debug(document):
+def _debug_notices(document: AttestationDocument, allowed: bool) -> list[Notice]:
+    """Of a document that was accepted: only where debug mode is allowed can it be in it."""
+    if not (allowed and is_debug(document)):
         return []
     return [Notice("policy.debug", "the enclave runs in debug mode: the parent can read it")]
 

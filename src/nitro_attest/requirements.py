@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -69,9 +70,8 @@ class Requirements(Frozen, Generic[_DocumentT]):
     Attributes:
         policy: What the enclave or instance must be.
         max_age: The stricter of the policy's and the call's.
-        nonce: Expected value or UNCHECKED; so too user_data and public_key.
-        user_data: See nonce.
-        public_key: See nonce.
+        expected: What the call expects of nonce, user_data and public_key, by their names; a name
+            that is not there is not checked.
 
     Raises:
         InputError: ``input.nonce`` or ``input.expected`` for an expected value that is None, empty
@@ -81,9 +81,7 @@ class Requirements(Frozen, Generic[_DocumentT]):
 
     policy: PolicyFor[_DocumentT]
     max_age: timedelta | None
-    nonce: bytes
-    user_data: bytes
-    public_key: bytes
+    expected: Mapping[str, bytes]
 
     def __init__(
         self,
@@ -102,13 +100,14 @@ class Requirements(Frozen, Generic[_DocumentT]):
             )
         if max_age is None or (policy.max_age is not None and policy.max_age < max_age):
             max_age = policy.max_age
-        self.__dict__.update(
-            policy=policy,
-            max_age=max_age,
-            nonce=_expected("nonce", "input.nonce", nonce),
-            user_data=_expected("user_data", "input.expected", user_data),
-            public_key=_expected("public_key", "input.expected", public_key),
-        )
+        expected = {}
+        if nonce is not UNCHECKED:
+            expected["nonce"] = _expected("nonce", "input.nonce", nonce)
+        if user_data is not UNCHECKED:
+            expected["user_data"] = _expected("user_data", "input.expected", user_data)
+        if public_key is not UNCHECKED:
+            expected["public_key"] = _expected("public_key", "input.expected", public_key)
+        self.__dict__.update(policy=policy, max_age=max_age, expected=expected)
 
     def judge(
         self, document: _DocumentT, age_ms: int, instance_id: str, region: str | None
@@ -123,21 +122,21 @@ class Requirements(Frozen, Generic[_DocumentT]):
         """
         matched, mismatches = self.policy.judge(document, instance_id, region)
         failures = self.policy.mode_failures(document) + self._age_failures(age_ms) + mismatches
-        failures += _value_failures("nonce", self.nonce, document.nonce)
-        failures += _value_failures("user_data", self.user_data, document.user_data)
-        failures += _value_failures("public_key", self.public_key, document.public_key)
+        for name, value in self.expected.items():
+            failures += _value_failures(name, value, getattr(document, name))
         return matched.name if matched else None, failures
 
     def notices(self, document: _DocumentT) -> list[Notice]:
         """What an accepted document leaves open under these requirements."""
         notices = self.policy.notices(document)
-        if self.nonce is UNCHECKED and self.max_age is None:
+        nonce = self.expected.get("nonce")
+        if nonce is None and self.max_age is None:
             notices.append(_UNBOUND)
-        if self.nonce is not UNCHECKED and len(self.nonce) < MIN_NONCE_BYTES:
+        if nonce is not None and len(nonce) < MIN_NONCE_BYTES:
             notices.append(
                 Notice(
                     "freshness.short_nonce",
-                    f"the nonce has {len(self.nonce)} bytes; fewer than {MIN_NONCE_BYTES} can be "
+                    f"the nonce has {len(nonce)} bytes; fewer than {MIN_NONCE_BYTES} can be "
                     "guessed or repeat",
                 )
             )
@@ -161,8 +160,6 @@ class Requirements(Frozen, Generic[_DocumentT]):
 
 def _expected(name: str, code: str, value: object) -> bytes:
     """An expected value as the caller gave it; None and empty would otherwise fail open."""
-    if value is UNCHECKED:
-        return UNCHECKED
     # One copy, then the check: a bytearray may change in between.
     try:
         expected = bytes(memoryview(value)) if isinstance(value, _BYTES) else None
@@ -180,7 +177,7 @@ def _expected(name: str, code: str, value: object) -> bytes:
 
 def _value_failures(name: str, expected: bytes, found: bytes | None) -> list[PolicyFailure]:
     """Compared in constant time. A field that is null fails whatever was expected."""
-    if expected is UNCHECKED or (found is not None and hmac.compare_digest(found, expected)):
+    if found is not None and hmac.compare_digest(found, expected):
         return []
     return [
         PolicyFailure(

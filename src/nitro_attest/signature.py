@@ -22,6 +22,9 @@ P384_ORDER: Final = int(
     16,
 )
 
+_HALF: Final = SIGNATURE_BYTES // 2
+_ZERO: Final = bytes(_HALF)
+_ORDER: Final = P384_ORDER.to_bytes(_HALF, "big")
 _ALGORITHM: Final = ec.ECDSA(Prehashed(SHA384()))
 
 
@@ -75,9 +78,8 @@ Check = Callable[[Claim], bool]
 
 def der_signature(signature: bytes) -> bytes:
     """The form of r and s, 48 bytes each, that most libraries take."""
-    half = SIGNATURE_BYTES // 2
     return encode_dss_signature(
-        int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+        int.from_bytes(signature[:_HALF], "big"), int.from_bytes(signature[_HALF:], "big")
     )
 
 
@@ -115,11 +117,10 @@ def check_signature(
     Raises:
         SignatureError: ``signature.range`` (C-14) or ``signature.invalid`` (C-16).
     """
-    half = SIGNATURE_BYTES // 2
-    r = int.from_bytes(document.signature[:half], "big")
-    s = int.from_bytes(document.signature[half:], "big")
-    if not (1 <= r < P384_ORDER and 1 <= s < P384_ORDER):
-        name = "s" if 1 <= r < P384_ORDER else "r"
+    signature = document.signature
+    r, s = signature[:_HALF], signature[_HALF:]
+    if not (_ZERO < r < _ORDER and _ZERO < s < _ORDER):  # of one length, so as numbers
+        name = "s" if _ZERO < r < _ORDER else "r"
         raise SignatureError(
             "signature.range",
             f"signature value {name} is out of range; 1 to the order of P-384 less 1 was expected",

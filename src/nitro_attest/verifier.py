@@ -273,9 +273,9 @@ class Verifier:
             at_ms = parsed.timestamp_ms
             chain.check_windows(path, at_ms, self._skew_ms)
         # 5. Agreement. 6. Policy. All failures are reported, not the first.
-        names = consistency.names(parsed.module_id, path.names)
+        names = consistency.names(kind, parsed.module_id, path.names)
         failures = consistency.time_failures(parsed, path, at_ms, self._skew_ms)
-        failures += consistency.kind_failures(parsed, path)
+        failures += names.kind_failures
         failures += [] if self._warn_on_names else names.failures
         content = parsed.authenticated()
         age_ms = at_ms - parsed.timestamp_ms
@@ -283,9 +283,7 @@ class Verifier:
         failures += policy_failures
         if failures:
             raise PolicyError(failures)
-        notices = demands.notices(content)
-        notices += [Notice(failure.code, failure.message) for failure in names.failures]
-        notices += _circumstances(path, source)
+        notices = demands.notices(content) + _circumstances(path, source, names)
         return {
             "document": content,
             "chain": path.chain,
@@ -456,8 +454,8 @@ def _moment(at: object, max_age: timedelta | None) -> tuple[TimeSource, int | No
     return "document", None
 
 
-def _circumstances(path: chain.Path, source: TimeSource) -> list[Notice]:
-    notices = []
+def _circumstances(path: chain.Path, source: TimeSource, names: consistency.Names) -> list[Notice]:
+    notices = [Notice(failure.code, failure.message) for failure in names.failures]
     if source == "document":
         notices.append(
             Notice(

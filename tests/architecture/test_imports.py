@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "chain": {"certificate", "document", "errors", "frozen", "roots"},
     "signature": {"certificate", "document", "errors", "limits"},
     "accelerators": {"accelerators", "errors", "limits", "signature"},
-    "consistency": {"chain", "document", "errors"},
+    "consistency": {"_core", "chain", "document", "errors"},
     "public_key": {"errors"},
     "seal": {"errors"},
     "attestation": {

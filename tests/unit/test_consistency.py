@@ -1,12 +1,10 @@
 """A document against its certificates, fact by fact (X-21, X-22, X-24, T-3)."""
 
-from copy import copy
-
 import pytest
 
-from nitro_attest import TrustedRoots, parse_unverified
+from nitro_attest import TrustedRoots, consistency, parse_unverified
 from nitro_attest.chain import Paths
-from nitro_attest.consistency import kind_failures, names, time_failures
+from nitro_attest.consistency import time_failures
 from nitro_attest.document import UnverifiedDocument, from_milliseconds
 
 SKEW = 60_000
@@ -28,10 +26,8 @@ def saying(document, **fields):
     return UnverifiedDocument(parts._replace(content=parts.content._replace(**fields)))
 
 
-def signed_by(path, name):
-    changed = copy(path)
-    changed.__dict__["names"] = (*path.names[:-1], name)
-    return changed
+def names(module_id, path_names, kind="enclave"):
+    return consistency.names(kind, module_id, path_names)
 
 
 def text(milliseconds):
@@ -90,13 +86,15 @@ def test_x21_a_document_made_outside_its_certificates_validity_is_refused(docume
 def test_t3_the_kind_must_show_in_the_module_id_and_in_the_certificates_name(
     document, path, module_id, name
 ):
-    failures = kind_failures(saying(document, module_id=module_id), signed_by(path, name))
+    failures = names(module_id, (*path.names[:-1], name)).kind_failures
     assert judged(failures) == [("consistency.kind", "-enc", f"{module_id}, {name}")]
-    assert kind_failures(document, path) == []
+    assert names(document.module_id, path.names).kind_failures == ()
+    (failure,) = names(document.module_id, path.names, "nitrotpm").kind_failures
+    assert failure.expected == "-tpm"
 
 
 def test_t3_a_signing_certificate_without_one_common_name_shows_no_kind(document, path):
-    failures = kind_failures(document, signed_by(path, ""))
+    failures = names(document.module_id, (*path.names[:-1], "")).kind_failures
     assert judged(failures) == [("consistency.kind", "-enc", f"{document.module_id}, ")]
 
 
@@ -119,7 +117,7 @@ def test_x24_the_instance_ca_names_the_instance_and_the_region(document, path):
 def test_x24_ever_new_names_do_not_fill_the_memory():
     for number in range(300):
         names(f"i-{number}-enc0", ("",))
-    assert names.cache_info().currsize == 256
+    assert consistency.names.cache_info().currsize == 256
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

@@ -10,6 +10,7 @@ from conftest import ROOT
 from nitro_attest import _core, limits, parse_unverified
 from nitro_attest._native import ffi, lib
 from nitro_attest.errors import FormatError, InputError
+from nitro_attest.testing.registers import IMAGE
 from reference.documents import byte_string, document_of, items_of, pairs, payload_of, text
 
 HEADER = (ROOT / "csrc/nitro_cose.h").read_text(encoding="ascii")
@@ -262,6 +263,29 @@ def test_what_is_no_bytes_is_an_input_error(data):
         parse_unverified(data)
     assert caught.value.code == "input.document"
     assert type(data).__name__ in caught.value.message
+
+
+# ---- Registers ----------------------------------------------------------------------------------
+
+
+def test_p18_a_register_is_what_stands_at_its_place_and_no_other_is_there():
+    registers = _core.Registers(b"?" + IMAGE[0] + IMAGE[1], (1, 0, 49, *[0] * 29))
+    assert registers == {0: IMAGE[0], 2: IMAGE[1]}
+    assert list(registers) == [0, 2]
+    assert len(registers) == 2
+    assert repr(registers) == repr({0: IMAGE[0], 2: IMAGE[1]})
+    for absent in (1, 31, 32, -1, -32, 0.0, "0", None):
+        assert absent not in registers
+        with pytest.raises(KeyError):
+            registers[absent]
+
+
+def test_p18_registers_cannot_be_changed():
+    registers = _core.Registers(IMAGE[0], (1, *[0] * 31))
+    with pytest.raises(TypeError):
+        registers[0] = IMAGE[1]
+    with pytest.raises(TypeError):
+        del registers[0]
 
 
 # ---- Limits -------------------------------------------------------------------------------------

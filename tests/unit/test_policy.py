@@ -93,6 +93,14 @@ def test_m2_debug_mode_needs_the_consent_of_policy_and_call(judged, fake, when):
         assert [failure.code for failure in found] == ["policy.debug"]
 
 
+def test_m2_what_is_said_of_debug_mode_is_said_of_documents_that_may_be_in_it(fake, when):
+    document = parse_unverified(fake.document(at=when, debug=True)).authenticated()
+    for allowed in (True, False):
+        for policy in (Policy([IMAGE], allow_debug=allowed), AnyEnclave(allow_debug=allowed)):
+            codes = [notice.code for notice in policy.notices(document)]
+            assert ("policy.debug" in codes) is allowed
+
+
 def test_m2_no_policy_allows_debug_mode_unless_it_says_so():
     assert Policy([IMAGE]).allow_debug is False
     assert ANY_ENCLAVE.allow_debug is False
