@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import naive
@@ -30,6 +31,7 @@ from nitro_attest.testing import FakeNitro
 
 DOCUMENT = GENUINE.read_bytes()
 PARSED = parse_unverified(DOCUMENT)
+ROOT = x509.load_der_x509_certificate(PARSED.cabundle[0])
 AT = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=PARSED.timestamp_ms)
 
 
@@ -68,13 +70,16 @@ def single(rounds: int) -> dict[str, Any]:
     warm = Verifier(policy=ANY_ENCLAVE)
     fake = FakeNitro(seed=b"benchmarks")
     issuers = Verifier(TrustedRoots.from_pem(fake.root_pem), policy=ANY_ENCLAVE)
-    made = iter([fake.document(at=WHEN + timedelta(seconds=n)) for n in range(rounds + 1)])
-    later = WHEN + timedelta(minutes=30)
+    made = iter([fake.document(at=WHEN + timedelta(seconds=n)) for n in range(2 * rounds + 2)])
+    later = WHEN + timedelta(minutes=60)
     bare_five = partial(verify_pairs, five)
     bare_one = partial(key.verify, last.signature, last.message, ALGORITHM)
+    anew = partial(verify_pairs, five[-1:])
     measured: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         "cold / bare_five": (partial(cold.verify, DOCUMENT, at=AT), bare_five),
         "naive / bare_five": (partial(naive.verify, DOCUMENT, PARSED.cabundle[0], AT), bare_five),
+        "library / bare_five": (partial(library_alone, last), bare_five),
+        "issuers_known / bare_one_key_anew": (lambda: issuers.verify(next(made), at=later), anew),
         "issuers_known / bare_one": (lambda: issuers.verify(next(made), at=later), bare_one),
         "warm / bare_one": (partial(warm.verify, DOCUMENT, at=AT), bare_one),
         "parse / bare_one": (partial(parse_unverified, DOCUMENT), bare_one),
@@ -92,6 +97,20 @@ def single(rounds: int) -> dict[str, Any]:
     if issuers.cache_info()["issuer_misses"] != 1:
         raise SystemExit("the documents with new leaves did not share their issuers")
     return {"microseconds": times, "ratios": ratios}
+
+
+def library_alone(last: Pair) -> None:
+    """What ``cryptography`` is asked for in a first verification, and nothing of ours.
+
+    The floor: the links, and of each certificate below the root the names and extensions that the
+    rules judge.
+    """
+    path = [ROOT, *map(x509.load_der_x509_certificate, PARSED.cabundle[1:])]
+    path.append(x509.load_der_x509_certificate(PARSED.certificate))
+    for issuer, subject in pairwise(path):
+        _ = subject.subject, subject.extensions
+        subject.verify_directly_issued_by(issuer)
+    path[-1].public_key().verify(last.signature, last.message, ALGORITHM)
 
 
 def through_ffi(times: int) -> None:

@@ -6,13 +6,13 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Final, NamedTuple, TypeVar, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import NameOID
 
+from nitro_attest.document import to_milliseconds
 from nitro_attest.errors import ChainError
 from nitro_attest.limits import MAX_SERIAL_OCTETS
 
@@ -23,9 +23,15 @@ _P384_KEY_INFO: Final = bytes.fromhex("3076301006072a8648ce3d020106052b810400220
 """A SubjectPublicKeyInfo up to the coordinates: id-ecPublicKey, the named curve secp384r1, an
 uncompressed point (RFC 5480 section 2.1.1, 2.2). Its lengths leave room for 96 bytes, no other."""
 
+_P384_KEY_INFO_BYTES: Final = len(_P384_KEY_INFO) + 96
+
+_BEFORE_KEY_INFO: Final = (True, True, False, False, False, False, False, False)
+"""Which elements to enter on the way to it: the Certificate and its signed part; then it is past
+version, serialNumber, signature, issuer, validity and subject (RFC 5280 section 4.1)."""
+
 _BIT_STRING: Final = 0x03
 
-_UNDERSTOOD: Final = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
+_UNDERSTOOD: Final = frozenset({x509.BasicConstraints, x509.KeyUsage})
 
 _ExtensionT = TypeVar("_ExtensionT", bound=x509.ExtensionType)
 
@@ -40,7 +46,7 @@ class Certificate(NamedTuple):
         not_before_ms: Start of validity in milliseconds since 1970.
         not_after_ms: End of validity, inclusive, in milliseconds since 1970.
         key_info: The SubjectPublicKeyInfo, byte for byte.
-        extensions: By their OID.
+        extensions: By the library's class for them, which is quicker to hash than their OID.
     """
 
     label: str
@@ -49,14 +55,14 @@ class Certificate(NamedTuple):
     not_before_ms: int
     not_after_ms: int
     key_info: bytes
-    extensions: Mapping[x509.ObjectIdentifier, x509.Extension[x509.ExtensionType]]
+    extensions: Mapping[type[x509.ExtensionType], x509.Extension[x509.ExtensionType]]
 
     def __repr__(self) -> str:
         return f"<Certificate: {self.label}>"
 
     def extension(self, kind: type[_ExtensionT]) -> x509.Extension[_ExtensionT] | None:
         """The extension of this kind, or None."""
-        return cast("x509.Extension[_ExtensionT] | None", self.extensions.get(kind.oid))
+        return cast("x509.Extension[_ExtensionT] | None", self.extensions.get(kind))
 
 
 def read_certificate(der: bytes, label: str) -> Certificate:
@@ -72,14 +78,14 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     certificate, extensions, serial = load_certificate(der, label)
     _check_serial(serial, label)
     key_info = _checked_key_info(certificate, der, label)
-    by_oid = {}
+    by_kind: dict[type[x509.ExtensionType], x509.Extension[x509.ExtensionType]] = {}
     for extension in extensions:
-        oid = extension.oid
-        by_oid[oid] = extension
-        if extension.critical and oid not in _UNDERSTOOD:
+        kind = type(extension.value)
+        by_kind[kind] = extension
+        if extension.critical and kind not in _UNDERSTOOD:
             raise ChainError(
                 "cert.critical_extension",
-                f"{label} has unknown critical extension {oid.dotted_string}; only "
+                f"{label} has unknown critical extension {extension.oid.dotted_string}; only "
                 "basicConstraints and keyUsage are understood",
             )
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -87,16 +93,11 @@ def read_certificate(der: bytes, label: str) -> Certificate:
         label,
         certificate,
         str(names[0].value) if len(names) == 1 else None,
-        _milliseconds(certificate.not_valid_before_utc),
-        _milliseconds(certificate.not_valid_after_utc),
+        to_milliseconds(certificate.not_valid_before_utc),
+        to_milliseconds(certificate.not_valid_after_utc),
         key_info,
-        by_oid,
+        by_kind,
     )
-
-
-def _milliseconds(whole_second: datetime) -> int:
-    """Of a certificate's dates, which have no fractions (RFC 5280 section 4.1.2.5)."""
-    return int(whole_second.timestamp()) * 1000
 
 
 def check_authority(certificate: Certificate) -> None:
@@ -234,33 +235,28 @@ def _checked_key_info(certificate: x509.Certificate, der: bytes, label: str) -> 
     if not der.endswith(tail):
         oid = certificate.signature_algorithm_oid.dotted_string
         raise _algorithm_error(label, f"is signed with {oid} or with parameters")
-    key_info = _subject_public_key_info(der)
-    if not key_info.startswith(_P384_KEY_INFO):
+    position = _key_info_position(der)
+    if not der.startswith(_P384_KEY_INFO, position):
         oid = certificate.public_key_algorithm_oid.dotted_string
         raise _algorithm_error(label, f"has a key of another kind or form ({oid})")
-    return key_info
+    return der[position : position + _P384_KEY_INFO_BYTES]
 
 
-def _subject_public_key_info(der: bytes) -> bytes:
-    """These bytes of a certificate that the library has read, and so checked every length of.
+def _key_info_position(der: bytes) -> int:
+    """Where it starts in a certificate that the library has read, and so checked every length of.
 
     The library gives the key, but not the form that it came in; to encode it anew and search for
     the result took 27 us a certificate, and a copy elsewhere in it would satisfy the search.
     """
-    position = _span(der, _span(der, 0)[0])[0]  # into the Certificate and its signed part
-    for _ in range(6):  # version, serialNumber, signature, issuer, validity, subject
-        position = _span(der, position)[1]
-    return der[position : _span(der, position)[1]]
-
-
-def _span(der: bytes, position: int) -> tuple[int, int]:
-    """Where the content of the element at this position starts and ends."""
-    length = der[position + 1]
-    start = position + 2
-    if length & 0x80:
-        start += length & 0x7F
-        length = int.from_bytes(der[position + 2 : start], "big")
-    return start, start + length
+    position = 0
+    for entered in _BEFORE_KEY_INFO:
+        start = position + 2
+        length = der[position + 1]
+        if length & 0x80:
+            start += length & 0x7F
+            length = int.from_bytes(der[position + 2 : start], "big")
+        position = start if entered else start + length
+    return position
 
 
 def _algorithm_error(label: str, found: str) -> ChainError:

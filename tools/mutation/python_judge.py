@@ -42,6 +42,7 @@ _REST: Final = (
 )
 
 SUITES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
+    "frozen": (_unit("frozen"), _unit("policy", "verifier"), _RULES, _REST),
     "_core": (_unit("core"), _RULES, _REST),
     "chain": (_unit("chain", "path_cache", "hostile_certificates"), _RULES, _REST),
     "certificate": (_unit("certificate", "hostile_certificates", "roots"), _RULES, _REST),
