@@ -124,7 +124,7 @@ def through_ffi(times: int) -> None:
         _core._PAYLOAD.unpack(ffi.buffer(out))
 
 
-def many(rounds: int, size: int = 64) -> dict[str, Any]:
+def many(rounds: int, size: int) -> dict[str, Any]:
     """Wall-clock time of verify_many on a known path, beside the bare curve on as many threads."""
     last = pairs()[-1]
     key = load_der_public_key(last.key)

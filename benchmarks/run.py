@@ -99,7 +99,8 @@ def main() -> int:
         "machine": machine(),
         "one at a time": cases.single(rounds),
         "the same once more": cases.single(rounds),
-        "many": cases.many(max(5, rounds // 20)),
+        "many, 64 documents": cases.many(max(5, rounds // 20), 64),
+        "many, 512 documents": cases.many(max(5, rounds // 100), 512),
         "C core, ns a document": core_nanoseconds(200 * rounds),
         "process, ms of CPU": processes.starts(max(5, rounds // 25)),
     }
