@@ -7,7 +7,7 @@ import hashlib
 import os.path
 from binascii import a2b_base64
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -19,6 +19,7 @@ from nitro_attest.certificate import (
     read_certificate,
 )
 from nitro_attest.errors import ChainError, InputError
+from nitro_attest.frozen import Frozen
 
 PINNED: Final = {
     "aws": "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b",
@@ -33,7 +34,7 @@ certificate that the AWS GovCloud (US) user guide prints.
 _ZIP_SHA256: Final = "8cf60e2b2efca96c6a9e71e851d00c1b6991cc09eadbe64a6a1d1b1eb9faff7c"
 
 
-class Root(NamedTuple):
+class Root(Frozen):
     """One trust anchor: our own copy, never one that came in a document.
 
     Attributes:
@@ -47,6 +48,12 @@ class Root(NamedTuple):
     sha256: str
     der: bytes
     certificate: Certificate
+
+    def __init__(self, name: str, sha256: str, der: bytes, certificate: Certificate) -> None:
+        self.__dict__.update(name=name, sha256=sha256, der=der, certificate=certificate)
+
+    def __repr__(self) -> str:
+        return f"<Root {self.name}>"
 
     @property
     def pinned(self) -> bool:
@@ -156,14 +163,17 @@ def _shipped_root(partition: str) -> Root:
     path = os.path.join(os.path.dirname(__file__), "roots", f"{partition}.pem")  # noqa: PTH118, PTH120
     with open(path, "rb") as file:  # noqa: PTH123
         pem = file.read()
-    root = _root(a2b_base64(b"".join(pem.splitlines()[1:-1])))
-    if root.name != partition:
+    try:
+        der = a2b_base64(b"".join(pem.splitlines()[1:-1]))
+    except ValueError:
+        der = b""
+    if hashlib.sha256(der).hexdigest() != PINNED[partition]:
         raise InputError(
             "input.root",
-            f"the installed root of partition {partition} has SHA-256 {root.sha256}, not "
+            f"the installed root of partition {partition} is not the certificate with SHA-256 "
             f"{PINNED[partition]}; this installation has been altered",
         )
-    return root
+    return _root(der)
 
 
 @functools.lru_cache(maxsize=16)

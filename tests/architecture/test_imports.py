@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "requirements": {"document", "errors", "frozen", "limits", "measurement_set", "policy"},
     "many": {"errors", "frozen", "limits", "policy", "requirements"},
     "certificate": {"document", "errors", "limits"},
-    "roots": {"certificate", "errors"},
+    "roots": {"certificate", "errors", "frozen"},
     "chain": {"certificate", "document", "errors", "frozen", "roots"},
     "signature": {"certificate", "document", "errors", "limits"},
     "accelerators": {"accelerators", "errors", "limits", "signature"},

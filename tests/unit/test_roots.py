@@ -39,11 +39,21 @@ def test_a_shipped_root_equals_the_independent_copy(partition):
     assert [root.name for root in TrustedRoots.from_pem(copy)] == [partition]
 
 
-def test_an_installation_whose_root_was_altered_is_refused(monkeypatch):
+@pytest.mark.parametrize("content", ["", "-----BEGIN\nabcde\n-----END", "the GovCloud root"])
+def test_an_installation_whose_root_was_altered_is_refused(content, monkeypatch, tmp_path):
     roots._shipped_root.cache_clear()
-    roots._root_from_pem.cache_clear()
-    monkeypatch.setitem(PINNED, "aws", "00" * 32)
+    monkeypatch.setattr(roots, "__file__", str(tmp_path / "roots.py"))
+    if "GovCloud" in content:
+        content = (FIXTURES / "roots" / "aws-us-gov.pem").read_text()
+    (tmp_path / "roots").mkdir()
+    (tmp_path / "roots" / "aws.pem").write_text(content)
     assert "altered" in refused(TrustedRoots.from_partition, "aws")
+
+
+def test_a_root_is_a_key_of_a_set():
+    (root,) = TrustedRoots.AWS
+    assert root in {root}
+    assert repr(root) == "<Root aws>"
     roots._shipped_root.cache_clear()
     roots._root_from_pem.cache_clear()
 
