@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from nitro_attest import ANY_ENCLAVE, ChainError, TrustedRoots, Verifier, certificate
@@ -37,6 +38,11 @@ def refusal(form):
 def test_a_certificate_prints_neither_its_key_nor_its_extensions(root):
     assert "extensions" not in repr(root)
     assert "key_info" not in repr(root)
+
+
+def test_x9_the_key_is_cut_out_as_the_library_encodes_it(root):
+    key = root.parsed.public_key()
+    assert root.key_info == key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def test_what_was_read_cannot_be_changed(root):

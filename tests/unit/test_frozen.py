@@ -34,7 +34,7 @@ def test_values_are_equal_by_class_and_content():
     assert hash(Pair(1, 2)) == hash(Pair(1, 2))
     assert Pair(1, 2) != Pair(1, 3)
     assert Pair(1, 2) != Other(1, 2)
-    assert hash(Pair(1, 2)) != hash(Other(1, 2))
+    assert len({hash(Pair(1, 2)), hash(Pair(1, 3)), hash(Other(1, 2))}) == 3
     assert Pair(1, 2) != (1, 2)
 
 
