@@ -278,6 +278,9 @@ def test_p18_a_register_is_what_stands_at_its_place_and_no_other_is_there():
         assert absent not in registers
         with pytest.raises(KeyError):
             registers[absent]
+    only_last = _core.Registers(b"?" + IMAGE[0], (*[0] * 31, 1))
+    assert -1 not in only_last
+    assert list(only_last) == [31]
 
 
 def test_p18_registers_cannot_be_changed():
