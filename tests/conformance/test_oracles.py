@@ -4,7 +4,6 @@ Neither is used by the package. Where they differ from us, the difference names 
 """
 
 import functools
-import shutil
 from datetime import timedelta
 
 import pytest
@@ -16,6 +15,7 @@ from chain_oracles import (
     engine_accepts,
     openssl_accepts,
 )
+from conftest import needs_openssl
 from nitro_attest import ChainError, NitroAttestError, TrustedRoots, parse_unverified, verify
 from nitro_attest.testing import FAULTS
 
@@ -47,11 +47,6 @@ def test_the_path_engine_agrees_on_every_genuine_chain(corpus):
             ours = we_accept(document, None, at)
             assert ours == (shift == timedelta(0))
             assert engine_accepts(parsed.cabundle, parsed.certificate, root, at) == ours
-
-
-needs_openssl = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="the openssl command is not installed: it was not asked"
-)
 
 
 @needs_openssl

@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 
 from conformance_cases import CASES, FILES, FOLDER, raw
-from conftest import ROOT
+from conftest import ROOT, needs_openssl
 from json_schema import valid
 from nitro_attest.testing import FAULTS, VARIANTS
 
@@ -176,12 +176,9 @@ def test_only_who_agrees_and_can_judge_the_matter_counts_as_a_judge():
             assert set(case["judges"]) == agreeing, case["id"]
 
 
+@needs_openssl
 def test_what_the_oracles_say_is_what_they_were_asked(monkeypatch):
     """Every sixteenth case again; all of them when the files are made with --ask."""
-    if shutil.which("openssl") is None:
-        pytest.skip(
-            "the openssl command is not installed: the oracles' answers are not asked again"
-        )
     monkeypatch.syspath_prepend(TOOLS)
     from vectors import oracles, suite, workshop
 

@@ -145,6 +145,30 @@ def test_the_name_of_an_enclave_is_looked_up(
         assert expected in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "No such file"), ("#!/bin/sh\nexit 3\n", "non-zero exit status 3")],
+    ids=["absent", "failing"],
+)
+def test_why_nitro_cli_failed_is_said(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: str | None,
+    said: str,
+) -> None:
+    if content is not None:
+        program = tmp_path / "nitro-cli"
+        program.write_text(content)
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run(["fetch", "--any-enclave", "--enclave-name", "mine"]) == 7
+    message = capsys.readouterr().err
+    assert "transport.nitro_cli" in message
+    assert said in message
+    assert "give --cid instead" in message
+
+
 def test_the_enclave_verb_is_the_enclaves_own_program(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

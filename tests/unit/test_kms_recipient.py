@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from conftest import needs_openssl
 from nitro_attest import InputError, KmsError
 from nitro_attest.kms.envelope import read_envelope
 from nitro_attest.kms.recipient import RecipientKey
@@ -305,10 +305,6 @@ def test_every_single_bit_matters_or_is_unauthenticated_data(constructed):
 
 
 # An oracle of another make.
-
-needs_openssl = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="the openssl command is not installed"
-)
 
 
 @needs_openssl

@@ -6,6 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+import nitro_attest
 from conftest import FIXTURES
 from nitro_attest import InputError, TrustedRoots, roots, verify
 from nitro_attest.roots import PINNED
@@ -39,14 +40,15 @@ def test_a_shipped_root_equals_the_independent_copy(partition):
     assert [root.name for root in TrustedRoots.from_pem(copy)] == [partition]
 
 
-@pytest.mark.parametrize("content", ["", "-----BEGIN\nabcde\n-----END", "the GovCloud root"])
+@pytest.mark.parametrize("content", [None, "", "-----BEGIN\nabcde\n-----END", "the GovCloud root"])
 def test_an_installation_whose_root_was_altered_is_refused(content, monkeypatch, tmp_path):
     roots._shipped_root.cache_clear()
-    monkeypatch.setattr(roots, "__file__", str(tmp_path / "roots.py"))
-    if "GovCloud" in content:
+    monkeypatch.setattr(nitro_attest, "__file__", str(tmp_path / "__init__.py"))
+    if content == "the GovCloud root":
         content = (FIXTURES / "roots" / "aws-us-gov.pem").read_text()
-    (tmp_path / "roots").mkdir()
-    (tmp_path / "roots" / "aws.pem").write_text(content)
+    if content is not None:
+        (tmp_path / "roots").mkdir()
+        (tmp_path / "roots" / "aws.pem").write_text(content)
     assert "altered" in refused(TrustedRoots.from_partition, "aws")
 
 

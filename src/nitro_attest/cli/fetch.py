@@ -123,10 +123,16 @@ def _cid_of(name: str) -> int:
             for enclave in enclaves
             if enclave.get("EnclaveName") == name and enclave.get("State") == "RUNNING"
         ]
-    except (OSError, subprocess.SubprocessError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, subprocess.SubprocessError) as error:
         raise EnclaveError(
-            "transport.nitro_cli", "nitro-cli describe-enclaves failed; give --cid instead"
-        ) from None
+            "transport.nitro_cli",
+            f"nitro-cli describe-enclaves failed ({error}); give --cid instead",
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EnclaveError(
+            "transport.nitro_cli",
+            "nitro-cli describe-enclaves did not print a JSON list of enclaves; give --cid instead",
+        ) from error
     if len(cids) != 1 or type(cids[0]) is not int:
         raise EnclaveError(
             "transport.no_cid", f"{len(cids)} running enclaves are called {name!r}; expected one"
