@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -55,14 +55,14 @@ class Certificate(NamedTuple):
     not_before_ms: int
     not_after_ms: int
     key_info: bytes
-    extensions: Mapping[type[x509.ExtensionType], x509.Extension[x509.ExtensionType]]
+    extensions: Mapping[type[x509.ExtensionType], x509.Extension[Any]]
 
     def __repr__(self) -> str:
         return f"<Certificate: {self.label}>"
 
     def extension(self, kind: type[_ExtensionT]) -> x509.Extension[_ExtensionT] | None:
         """The extension of this kind, or None."""
-        return cast("x509.Extension[_ExtensionT] | None", self.extensions.get(kind))
+        return self.extensions.get(kind)
 
 
 def read_certificate(der: bytes, label: str) -> Certificate:
@@ -78,7 +78,7 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     certificate, extensions, serial = load_certificate(der, label)
     _check_serial(serial, label)
     key_info = _checked_key_info(certificate, der, label)
-    by_kind: dict[type[x509.ExtensionType], x509.Extension[x509.ExtensionType]] = {}
+    by_kind: dict[type[x509.ExtensionType], x509.Extension[Any]] = {}
     for extension in extensions:
         kind = type(extension.value)
         by_kind[kind] = extension
@@ -176,11 +176,17 @@ def quiet_library() -> Iterator[None]:
     """Keeps what a hostile certificate makes the library warn of off the caller's stderr.
 
     The warning filters belong to the process, so only one thread of ours touches them at a time;
-    what the application's own threads do to them meanwhile, nobody can order.
+    what the application's own threads do to them meanwhile, nobody can order. They are put aside
+    as a whole: ``catch_warnings`` also makes the interpreter forget which warnings it has shown,
+    so that those of the application appeared anew after every verification, and takes longer.
     """
-    with _filters_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    with _filters_lock:
+        filters = warnings.filters
+        warnings.filters = [("ignore", None, Warning, None, 0)]
+        try:
+            yield
+        finally:
+            warnings.filters = filters
 
 
 def _check_serial(serial: int, label: str) -> None:

@@ -129,6 +129,16 @@ def test_x1_one_thread_at_a_time_touches_the_warning_filters(
 
 def test_x1_the_callers_warning_filters_are_as_before():
     before = list(warnings.filters)
-    with certificate.quiet_library():
-        pass
+    with pytest.raises(KeyError), certificate.quiet_library():
+        raise KeyError
     assert warnings.filters == before
+
+
+def test_x1_the_callers_warnings_that_were_shown_are_not_shown_again():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            warnings.warn("the caller's", stacklevel=1)
+            with certificate.quiet_library():
+                warnings.warn("the library's", stacklevel=1)
+    assert [str(each.message) for each in seen] == ["the caller's"]
