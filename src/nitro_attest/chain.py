@@ -82,10 +82,12 @@ class Paths:
     Args:
         roots: The trust anchors.
         cache_size: How many paths, and how many rows of issuers, to remember; 0 for none.
+        look_ahead: Whether known() will be asked; a path costs 5 us more then.
     """
 
-    def __init__(self, roots: TrustedRoots, cache_size: int) -> None:
+    def __init__(self, roots: TrustedRoots, cache_size: int, *, look_ahead: bool = False) -> None:
         self._roots = roots
+        self._look_ahead = look_ahead
         self._known: WeakValueDictionary[tuple[tuple[bytes, ...], bytes], Path] = (
             WeakValueDictionary()
         )
@@ -113,7 +115,8 @@ class Paths:
         path = (*issuers, leaf)
         _check_link(issuers[-1], leaf, path, further_authorities=0)
         verified = Path(root, path)
-        self._known[cabundle, certificate] = verified
+        if self._look_ahead:
+            self._known[cabundle, certificate] = verified
         return verified
 
     def known(self, cabundle: tuple[bytes, ...], certificate: bytes) -> Path | None:

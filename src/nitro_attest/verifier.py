@@ -77,7 +77,10 @@ class Verifier:
         cache_size: int = DEFAULT_CACHE_SIZE,
         accelerator: str | None = None,
     ) -> None:
-        self._paths = chain.Paths(_trusted(roots), _cache_size(cache_size))
+        self._accelerator = None if accelerator is None else accelerators.load(accelerator)
+        self._paths = chain.Paths(
+            _trusted(roots), _cache_size(cache_size), look_ahead=self._accelerator is not None
+        )
         self._policy = _as_policy(policy)
         self._skew_ms = _skew_in_milliseconds(clock_skew)
         if consistency not in ("refuse", "warn"):
@@ -88,7 +91,6 @@ class Verifier:
         if not isinstance(limits, Limits):
             raise InputError("input.limits", f"limits is {limits!r}; Limits(...) was expected")
         self._limits = limits
-        self._accelerator = None if accelerator is None else accelerators.load(accelerator)
         self._check: Check = by_cryptography
         if self._accelerator is not None:
             self._check = self._accelerator.check

@@ -50,12 +50,15 @@ def test_x5_the_root_of_a_path_is_our_own_copy(path, roots):
 
 def test_only_a_path_that_was_walked_is_known(roots, forms):
     *issuers, leaf = (form.der for form in forms)
-    paths, bundle = Paths(roots, 1), tuple(issuers)
+    paths, bundle = Paths(roots, 1, look_ahead=True), tuple(issuers)
     assert paths.known(bundle, leaf) is None
     walked = paths.walk(bundle, leaf)
     assert paths.known(bundle, leaf) is walked
     assert paths.known(bundle[:-1], leaf) is None
     assert paths.known(bundle, bundle[-1]) is None
+    incurious = Paths(roots, 1)
+    incurious.walk(bundle, leaf)
+    assert incurious.known(bundle, leaf) is None
 
 
 def test_x24_a_certificate_without_a_common_name_has_an_empty_one(roots, forms):
