@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from cryptography import x509
@@ -75,7 +76,7 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     Raises:
         ChainError: A rule is broken; the code says which.
     """
-    certificate, extensions, serial = load_certificate(der, label)
+    certificate, extensions, serial, (not_before, not_after) = load_certificate(der, label)
     _check_serial(serial, label)
     key_info = _checked_key_info(certificate, der, label)
     by_kind: dict[type[x509.ExtensionType], x509.Extension[Any]] = {}
@@ -93,8 +94,8 @@ def read_certificate(der: bytes, label: str) -> Certificate:
         label,
         certificate,
         str(names[0].value) if len(names) == 1 else None,
-        to_milliseconds(certificate.not_valid_before_utc),
-        to_milliseconds(certificate.not_valid_after_utc),
+        to_milliseconds(not_before),
+        to_milliseconds(not_after),
         key_info,
         by_kind,
     )
@@ -141,8 +142,10 @@ def check_signer(certificate: Certificate) -> None:
     raise ChainError("cert.leaf_usage", f"{certificate.label} may not sign documents: {fault}")
 
 
-def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Extensions, int]:
-    """Decodes a certificate, its extensions and serial number, hostile ones included (X-1, X-13).
+def load_certificate(
+    der: bytes, label: str
+) -> tuple[x509.Certificate, x509.Extensions, int, tuple[datetime, datetime]]:
+    """Decodes a certificate, hostile ones included (X-1, X-13).
 
     Call it in quiet_library().
 
@@ -150,22 +153,24 @@ def load_certificate(der: bytes, label: str) -> tuple[x509.Certificate, x509.Ext
         der: The certificate, exactly.
         label: What to call it in sentences.
 
+    Returns:
+        The certificate, its extensions, its serial number, and both ends of its validity.
+
     Raises:
         ChainError: ``cert.malformed``. The library raises many classes on hostile input; none of
             them leaves this function.
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
-        # Decoded on access; what comes later relies on its being sound.
-        _ = certificate.subject
-        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        _ = certificate.subject  # decoded on access; what comes later relies on its being sound
+        validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         extensions = certificate.extensions
         version, serial = certificate.version, certificate.serial_number
     except Exception as error:
         raise ChainError("cert.malformed", f"{label} cannot be read: {error}") from error
     if version is not x509.Version.v3:
         raise ChainError("cert.malformed", f"{label} is X.509 {version.name}; v3 was expected")
-    return certificate, extensions, serial
+    return certificate, extensions, serial, validity
 
 
 _filters_lock: Final = threading.Lock()
@@ -256,12 +261,15 @@ def _key_info_position(der: bytes) -> int:
     """
     position = 0
     for entered in _BEFORE_KEY_INFO:
-        start = position + 2
         length = der[position + 1]
-        if length & 0x80:
-            start += length & 0x7F
-            length = int.from_bytes(der[position + 2 : start], "big")
-        position = start if entered else start + length
+        position += 2
+        if length & 0x80:  # the long form: the length itself is in as many octets
+            octets = length & 0x7F
+            if not entered:
+                position += int.from_bytes(der[position : position + octets], "big")
+            position += octets
+        elif not entered:
+            position += length
     return position
 
 

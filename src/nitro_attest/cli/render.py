@@ -71,7 +71,7 @@ def unverified_lines(source: str, document: UnverifiedDocument) -> Iterator[str]
     for der in (*document.cabundle, document.certificate):
         try:
             with quiet_library():
-                certificate, _, _ = load_certificate(der, "it")
+                certificate, *_ = load_certificate(der, "it")
             yield row("certificate", _certificate(certificate))
         except ChainError as error:
             yield row("certificate", f"unreadable, {len(der)} bytes: {escape(error.message)}")
