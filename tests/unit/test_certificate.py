@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
@@ -43,6 +44,18 @@ def test_a_certificate_prints_neither_its_key_nor_its_extensions(root):
 def test_x9_the_key_is_cut_out_as_the_library_encodes_it(root):
     key = root.parsed.public_key()
     assert root.key_info == key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_x9_a_certificate_too_small_for_a_key_of_ours_is_refused_for_its_key(form):
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key()
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    nobody = x509.Name([]).public_bytes()
+    names = {"subject": nobody, "issuer": nobody}
+    tiny = replace(form, **names, serial=1, extensions=(), spki=spki, signature=b"")
+    assert len(tiny.der) < 0x80  # so that no length in it has the long form
+    error = refusal(tiny)
+    assert error.code == "cert.algorithm"
+    assert "has a key of another kind or form (1.3.101.112)" in error.message
 
 
 def test_what_was_read_cannot_be_changed(root):
