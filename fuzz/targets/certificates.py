@@ -15,11 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from nitro_attest.certificate import (
-    Certificate,
     check_authority,
     check_signer,
     load_key,
-    quiet_library,
+    quietly,
     read_certificate,
 )
 from nitro_attest.chain import Path, Paths, check_windows
@@ -37,7 +36,7 @@ _SPKI = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
 
 def check_certificate(data: bytes) -> bool:
     """One certificate: what is accepted is what the library sees, in the one form of X-9."""
-    found = outcome(len(data), ChainError, _read, data)
+    found = outcome(len(data), ChainError, read_certificate, data, "it")
     if refused(found):
         return False
     assert found.parsed.public_bytes(Encoding.DER) == data
@@ -56,11 +55,6 @@ def check_certificate(data: bytes) -> bool:
     assert isinstance(key.loaded.curve, ec.SECP384R1)
     assert key.info == key.loaded.public_bytes(*_SPKI)
     return True
-
-
-def _read(der: bytes) -> Certificate:
-    with quiet_library():
-        return read_certificate(der, "it")
 
 
 @functools.cache
@@ -121,8 +115,7 @@ def check_root(data: bytes) -> bool:
     if refused(found):
         return False
     (root,) = found
-    with quiet_library():
-        assert x509.load_pem_x509_certificate(data).public_bytes(Encoding.DER) == root.der
+    assert quietly(x509.load_pem_x509_certificate, data).public_bytes(Encoding.DER) == root.der
     assert found.find(root.der) is root
     return True
 

@@ -13,7 +13,7 @@ from unittest import mock
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from nitro_attest.certificate import quiet_library
+from nitro_attest.certificate import quietly
 from nitro_attest.cli import batch
 from nitro_attest.cli.source import decode
 from nitro_attest.enclave.transport import UnixEndpoint, parse_endpoint
@@ -233,9 +233,9 @@ def check_measured(data: bytes) -> bool:
     found = outcome(len(data), InputError, pcr8_from_certificate, data)
     if refused(found):
         return False
-    load = x509.load_pem_x509_certificate if b"-----BEGIN " in data else None
-    with quiet_library():
-        der = load(data).public_bytes(Encoding.DER) if load else data
+    der = data
+    if b"-----BEGIN " in data:
+        der = quietly(x509.load_pem_x509_certificate, data).public_bytes(Encoding.DER)
     assert found == hashlib.sha384(bytes(48) + hashlib.sha384(der).digest()).digest()
     return True
 

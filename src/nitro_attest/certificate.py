@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
@@ -35,6 +34,9 @@ _BIT_STRING: Final = 0x03
 _UNDERSTOOD: Final = frozenset({x509.BasicConstraints, x509.KeyUsage})
 
 _ExtensionT = TypeVar("_ExtensionT", bound=x509.ExtensionType)
+_Source = TypeVar("_Source")
+_Read = TypeVar("_Read")
+_Loaded = tuple[x509.Certificate, x509.Extensions, int, tuple[datetime, datetime]]
 
 
 class Certificate(NamedTuple):
@@ -67,7 +69,7 @@ class Certificate(NamedTuple):
 
 
 def read_certificate(der: bytes, label: str) -> Certificate:
-    """Reads a certificate and checks X-1, X-2, X-9, X-12 and X-13. Call it in quiet_library().
+    """Reads a certificate and checks X-1, X-2, X-9, X-12 and X-13.
 
     Args:
         der: The certificate, exactly.
@@ -142,12 +144,8 @@ def check_signer(certificate: Certificate) -> None:
     raise ChainError("cert.leaf_usage", f"{certificate.label} may not sign documents: {fault}")
 
 
-def load_certificate(
-    der: bytes, label: str
-) -> tuple[x509.Certificate, x509.Extensions, int, tuple[datetime, datetime]]:
+def load_certificate(der: bytes, label: str) -> _Loaded:
     """Decodes a certificate, hostile ones included (X-1, X-13).
-
-    Call it in quiet_library().
 
     Args:
         der: The certificate, exactly.
@@ -161,24 +159,27 @@ def load_certificate(
             them leaves this function.
     """
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        _ = certificate.subject  # decoded on access; what comes later relies on its being sound
-        validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        extensions = certificate.extensions
-        version, serial = certificate.version, certificate.serial_number
+        loaded = quietly(_decode, der)
+        version = loaded[0].version
     except Exception as error:
         raise ChainError("cert.malformed", f"{label} cannot be read: {error}") from error
     if version is not x509.Version.v3:
         raise ChainError("cert.malformed", f"{label} is X.509 {version.name}; v3 was expected")
-    return certificate, extensions, serial, validity
+    return loaded
+
+
+def _decode(der: bytes) -> _Loaded:
+    certificate = x509.load_der_x509_certificate(der)
+    _ = certificate.subject  # decoded on access; what comes later relies on its being sound
+    validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return certificate, certificate.extensions, certificate.serial_number, validity
 
 
 _filters_lock: Final = threading.Lock()
 
 
-@contextmanager
-def quiet_library() -> Iterator[None]:
-    """Keeps what a hostile certificate makes the library warn of off the caller's stderr.
+def quietly(read: Callable[[_Source], _Read], source: _Source) -> _Read:
+    """Reads a source, and keeps what that makes the library warn of off the caller's stderr.
 
     The warning filters belong to the process, so only one thread of ours touches them at a time;
     what the application's own threads do to them meanwhile, nobody can order. They are put aside
@@ -187,9 +188,9 @@ def quiet_library() -> Iterator[None]:
     """
     with _filters_lock:
         filters = warnings.filters
-        warnings.filters = [("ignore", None, Warning, None, 0)]
         try:
-            yield
+            warnings.filters = [("ignore", None, Warning, None, 0)]
+            return read(source)
         finally:
             warnings.filters = filters
 

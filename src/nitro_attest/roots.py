@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from nitro_attest.certificate import (
     Certificate,
     check_authority,
-    quiet_library,
+    quietly,
     read_certificate,
 )
 from nitro_attest.errors import ChainError, InputError
@@ -185,8 +185,7 @@ def _root_from_pem(pem: bytes) -> Root:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     try:
-        with quiet_library():
-            certificates = x509.load_pem_x509_certificates(pem)
+        certificates = quietly(x509.load_pem_x509_certificates, pem)
     except Exception as error:
         raise InputError("input.root", f"the root cannot be read: {error}") from error
     if len(certificates) != 1:
@@ -206,8 +205,7 @@ def _root(der: bytes) -> Root:
 def _read_self_signed(der: bytes) -> Certificate:
     """X-8 for the root itself, checked once here and never again for a document."""
     try:
-        with quiet_library():
-            certificate = read_certificate(der, "certificate 0 (root)")
+        certificate = read_certificate(der, "certificate 0 (root)")
         check_authority(certificate)
         certificate.parsed.verify_directly_issued_by(certificate.parsed)
     except ChainError as error:

@@ -9,7 +9,7 @@ from typing import Final
 from cryptography import x509
 
 from nitro_attest.attestation import Attestation, NitroTpmAttestation
-from nitro_attest.certificate import load_certificate, quiet_library
+from nitro_attest.certificate import load_certificate
 from nitro_attest.cli.output import emit, escape, row, to_json
 from nitro_attest.document import UnverifiedDocument
 from nitro_attest.errors import ChainError
@@ -70,8 +70,7 @@ def unverified_lines(source: str, document: UnverifiedDocument) -> Iterator[str]
     yield from _value_lines(document.public_key, document.user_data, document.nonce)
     for der in (*document.cabundle, document.certificate):
         try:
-            with quiet_library():
-                certificate, *_ = load_certificate(der, "it")
+            certificate, *_ = load_certificate(der, "it")
             yield row("certificate", _certificate(certificate))
         except ChainError as error:
             yield row("certificate", f"unreadable, {len(der)} bytes: {escape(error.message)}")

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from nitro_attest.certificate import quiet_library
+from nitro_attest.certificate import quietly
 from nitro_attest.errors import ImageError, InputError
 from nitro_attest.measurements.pcr import first_pem_certificate, image_measurement
 
@@ -171,11 +171,7 @@ def _read_certificate(
 ) -> tuple[SignatureInfo, ec.EllipticCurvePublicKey, _Scheme]:
     try:
         der = first_pem_certificate(pem)
-        with quiet_library():
-            certificate = x509.load_der_x509_certificate(der)
-            key = certificate.public_key()
-            subject = certificate.subject.rfc4514_string()
-            validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        key, subject, validity = quietly(_decode_certificate, der)
     except InputError as error:
         raise _refused(f"the signing certificate is malformed: {error.message}") from error
     except Exception as error:  # of many types: a subject alone can give ValueError or TypeError
@@ -184,6 +180,12 @@ def _read_certificate(
         raise _refused("the key of the signing certificate is not on P-256, P-384 or P-521")
     scheme = _SCHEMES[key.curve.name]
     return SignatureInfo(der, subject, *validity, scheme.name, entries), key, scheme
+
+
+def _decode_certificate(der: bytes) -> tuple[Any, str, tuple[datetime, datetime]]:
+    certificate = x509.load_der_x509_certificate(der)
+    validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return certificate.public_key(), certificate.subject.rfc4514_string(), validity
 
 
 def _refused(message: str) -> ImageError:

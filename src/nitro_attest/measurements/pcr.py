@@ -151,14 +151,13 @@ def pcr8_from_certificate(pem_or_der: bytes) -> bytes:
     """
     from cryptography import x509
 
-    from nitro_attest.certificate import quiet_library
+    from nitro_attest.certificate import quietly
 
     _require_bytes("certificate", pem_or_der)
     data = bytes(pem_or_der)
     der = first_pem_certificate(data) if b"-----BEGIN " in data else data
     try:
-        with quiet_library():
-            x509.load_der_x509_certificate(der)
+        quietly(x509.load_der_x509_certificate, der)
     except Exception as error:  # ValueError or InvalidVersion
         raise InputError(
             "input.expected",
