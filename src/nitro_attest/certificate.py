@@ -45,7 +45,7 @@ class Certificate(NamedTuple):
     Attributes:
         label: What sentences call it, such as ``certificate 2 (intermediate CA)``.
         parsed: The library's object.
-        common_name: The subject's one common name; None where there is none or there are several.
+        common_name: The subject's one common name; "" where there is none or there are several.
         not_before_ms: Start of validity in milliseconds since 1970.
         not_after_ms: End of validity, inclusive, in milliseconds since 1970.
         key_info: The SubjectPublicKeyInfo, byte for byte.
@@ -54,7 +54,7 @@ class Certificate(NamedTuple):
 
     label: str
     parsed: x509.Certificate
-    common_name: str | None
+    common_name: str
     not_before_ms: int
     not_after_ms: int
     key_info: bytes
@@ -95,7 +95,7 @@ def read_certificate(der: bytes, label: str) -> Certificate:
     return Certificate(
         label,
         certificate,
-        str(names[0].value) if len(names) == 1 else None,
+        str(names[0].value) if len(names) == 1 else "",
         to_milliseconds(not_before),
         to_milliseconds(not_after),
         key_info,

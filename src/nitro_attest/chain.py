@@ -55,14 +55,15 @@ class Path(Frozen):
     not_after_ms: int
 
     def __init__(self, root: Root, certificates: tuple[Certificate, ...]) -> None:
+        _, parsed, names, starts, ends, *_ = zip(*certificates, strict=True)
         self.__dict__.update(
             root=root,
             certificates=certificates,
             key=load_key(certificates[-1]),
-            chain=tuple([certificate.parsed for certificate in reversed(certificates)]),
-            names=tuple([certificate.common_name or "" for certificate in certificates[1:]]),
-            not_before_ms=max([certificate.not_before_ms for certificate in certificates]),
-            not_after_ms=min([certificate.not_after_ms for certificate in certificates]),
+            chain=parsed[::-1],
+            names=names[1:],
+            not_before_ms=max(starts),
+            not_after_ms=min(ends),
         )
 
     @property
