@@ -36,7 +36,6 @@ _UNDERSTOOD: Final = frozenset({x509.BasicConstraints, x509.KeyUsage})
 _ExtensionT = TypeVar("_ExtensionT", bound=x509.ExtensionType)
 _Source = TypeVar("_Source")
 _Read = TypeVar("_Read")
-_Loaded = tuple[x509.Certificate, x509.Extensions, int, tuple[datetime, datetime]]
 
 
 class Certificate(NamedTuple):
@@ -144,7 +143,9 @@ def check_signer(certificate: Certificate) -> None:
     raise ChainError("cert.leaf_usage", f"{certificate.label} may not sign documents: {fault}")
 
 
-def load_certificate(der: bytes, label: str) -> _Loaded:
+def load_certificate(
+    der: bytes, label: str
+) -> tuple[x509.Certificate, x509.Extensions, int, tuple[datetime, datetime]]:
     """Decodes a certificate, hostile ones included (X-1, X-13).
 
     Args:
@@ -168,7 +169,7 @@ def load_certificate(der: bytes, label: str) -> _Loaded:
     return loaded
 
 
-def _decode(der: bytes) -> _Loaded:
+def _decode(der: bytes) -> tuple[x509.Certificate, x509.Extensions, int, tuple[datetime, datetime]]:
     certificate = x509.load_der_x509_certificate(der)
     _ = certificate.subject  # decoded on access; what comes later relies on its being sound
     validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
