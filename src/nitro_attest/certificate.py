@@ -176,7 +176,7 @@ def _decode(der: bytes) -> tuple[x509.Certificate, x509.Extensions, int, tuple[d
     return certificate, certificate.extensions, certificate.serial_number, validity
 
 
-_filters_lock: Final = threading.Lock()
+_filters_lock: Final = threading.RLock()  # a signal's handler may verify in the midst of it
 
 
 def quietly(read: Callable[[_Source], _Read], source: _Source) -> _Read:

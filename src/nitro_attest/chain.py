@@ -55,15 +55,14 @@ class Path(Frozen):
     not_after_ms: int
 
     def __init__(self, root: Root, certificates: tuple[Certificate, ...]) -> None:
-        _, parsed, names, starts, ends, *_ = zip(*certificates, strict=True)
         self.__dict__.update(
             root=root,
             certificates=certificates,
             key=load_key(certificates[-1]),
-            chain=parsed[::-1],
-            names=names[1:],
-            not_before_ms=max(starts),
-            not_after_ms=min(ends),
+            chain=tuple([certificate.parsed for certificate in reversed(certificates)]),
+            names=tuple([certificate.common_name for certificate in certificates[1:]]),
+            not_before_ms=max([certificate.not_before_ms for certificate in certificates]),
+            not_after_ms=min([certificate.not_after_ms for certificate in certificates]),
         )
 
     @property
@@ -185,15 +184,15 @@ def _refuse_root(cabundle: Sequence[bytes], roots: TrustedRoots) -> NoReturn:
         )
     fingerprint = sha256(cabundle[0]).hexdigest()
     partition = next((name for name, pin in PINNED.items() if pin == fingerprint), None)
-    hint = (
-        f"it is the root of AWS partition {partition}: trust that partition if you mean to"
+    known = (
+        f"; it is the root of AWS partition {partition}: trust that partition if you mean to"
         if partition
-        else f"trusted are {', '.join(root.name for root in roots)}"
+        else ""
     )
     raise ChainError(
         "chain.untrusted_root",
         f"the path starts at a certificate with SHA-256 {fingerprint}, which is not a trusted "
-        f"root; {hint}",
+        f"root{known}; trusted are {', '.join(root.name for root in roots)}",
     )
 
 

@@ -127,13 +127,13 @@ def test_x1_one_thread_at_a_time_touches_the_warning_filters(
     held = []
 
     def load(der):
-        held.append(certificate._filters_lock.locked())
+        held.append(certificate._filters_lock._is_owned())
         return real(der)
 
     monkeypatch.setattr(certificate.x509, "load_der_x509_certificate", load)
     Verifier(roots, policy=ANY_ENCLAVE).verify(fake_document, at=when)
     assert held == [True] * 4
-    assert not certificate._filters_lock.locked()
+    assert not certificate._filters_lock._is_owned()
 
 
 def test_x1_the_callers_warning_filters_are_as_before():
@@ -141,6 +141,20 @@ def test_x1_the_callers_warning_filters_are_as_before():
     with pytest.raises(KeyError):
         certificate.quietly({}.__getitem__, "absent")
     assert warnings.filters == before
+
+
+def test_x1_reading_within_reading_is_quiet_to_the_end(form):
+    def read(der):
+        assert certificate._filters_lock.acquire(blocking=False)  # or it would wait for itself
+        certificate._filters_lock.release()
+        found = read_certificate(der, "it")
+        warnings.warn("the library's", stacklevel=1)
+        return found
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert certificate.quietly(read, form.der) == read_certificate(form.der, "it")
+    assert not seen
 
 
 def test_x1_the_callers_warnings_that_were_shown_are_not_shown_again():

@@ -184,8 +184,8 @@ def _read_certificate(
 
 def _decode_certificate(der: bytes) -> tuple[Any, str, tuple[datetime, datetime]]:
     certificate = x509.load_der_x509_certificate(der)
-    validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return certificate.public_key(), certificate.subject.rfc4514_string(), validity
+    key, subject = certificate.public_key(), certificate.subject.rfc4514_string()
+    return key, subject, (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
 def _refused(message: str) -> ImageError:
