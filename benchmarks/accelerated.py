@@ -14,7 +14,8 @@ import time
 
 from cases import AT, DOCUMENT
 
-from nitro_attest import ANY_ENCLAVE, InputError, Verifier, accelerators
+from nitro_attest import ANY_ENCLAVE, InputError, Verifier
+from nitro_attest.verification import accelerators
 
 SIZE = 64
 

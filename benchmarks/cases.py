@@ -24,10 +24,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hostile import GENUINE, WHEN
 
-from nitro_attest import ANY_ENCLAVE, TrustedRoots, Verifier, _core, parse_unverified
-from nitro_attest._native import ffi, lib
-from nitro_attest.signature import sig_structure
+from nitro_attest import ANY_ENCLAVE, TrustedRoots, Verifier, parse_unverified
 from nitro_attest.testing import FakeNitro
+from nitro_attest.verification import core
+from nitro_attest.verification._native import ffi, lib
+from nitro_attest.verification.signature import sig_structure
 
 DOCUMENT = GENUINE.read_bytes()
 PARSED = parse_unverified(DOCUMENT)
@@ -118,10 +119,10 @@ def through_ffi(times: int) -> None:
     for _ in range(times):
         envelope = ffi.new("nitro_sign1 *")
         lib.nitro_sign1_parse(DOCUMENT, len(DOCUMENT), envelope)
-        _core._SIGN1.unpack(ffi.buffer(envelope))
+        core._SIGN1.unpack(ffi.buffer(envelope))
         out = ffi.new("nitro_payload *")
         lib.nitro_payload_parse(PARSED.payload, len(PARSED.payload), ffi.NULL, out)
-        _core._PAYLOAD.unpack(ffi.buffer(out))
+        core._PAYLOAD.unpack(ffi.buffer(out))
 
 
 def many(rounds: int, size: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import zlib
 from pathlib import Path
 
 from nitro_attest.measurements import measure
-from nitro_attest.measurements.eif_layout import CRC_OFFSET, HEADER, MAGIC, SECTION_HEAD
+from nitro_attest.measurements.eif.layout import CRC_OFFSET, HEADER, MAGIC, SECTION_HEAD
 
 CHUNK = 1 << 20
 

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from nitro_attest.errors import KmsError
 from nitro_attest.kms.recipient import RecipientKey
-from nitro_attest.testing.envelope import enclose
+from nitro_attest.testing.cms import enclose
 
 KINDS = ("opens", "oaep", "length", "padding")
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)

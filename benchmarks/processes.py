@@ -29,7 +29,10 @@ STARTS = {
     "python -c pass": ["-c", "pass"],
     "import nitro_attest": ["-c", "import nitro_attest"],
     "import cryptography.x509": ["-c", "import cryptography.x509"],
-    "import nitro_attest.verifier": ["-c", "import nitro_attest.verifier"],
+    "import nitro_attest.verification.verifier": [
+        "-c",
+        "import nitro_attest.verification.verifier",
+    ],
     "a first verify()": ["-c", FIRST, str(GENUINE)],
     "nitro-attest --help": ["-m", "nitro_attest", "--help"],
     "nitro-attest verify DOC": ["-m", "nitro_attest", "verify", str(GENUINE), "--at", "document"],
@@ -75,7 +78,7 @@ def peers(pairs: Iterable[Pair], rounds: int) -> dict[str, Any]:
     task = {
         "document": base64.b64encode(GENUINE.read_bytes()).decode(),
         "pairs": [[base64.b64encode(part).decode() for part in pair] for pair in pairs],
-        "root": str(HERE.parent / "src/nitro_attest/roots/aws.pem"),
+        "root": str(HERE.parent / "src/nitro_attest/verification/aws_roots/aws.pem"),
         "rounds": rounds,
     }
     for name, script in PEERS.items():

@@ -1,4 +1,4 @@
-"""Builds nitro_attest._native from the C core: cffi in API mode, on CPython's stable ABI.
+"""Builds the C core as nitro_attest.verification._native: cffi, API mode, CPython's stable ABI.
 
 The declarations are read out of nitro_cose.h between its two marks. They are never retyped here:
 cffi does not compare a retyped enum value with the C compiler's.
@@ -15,7 +15,7 @@ DECLARATIONS = HEADER.split("/* cffi-begin */")[1].split("/* cffi-end */")[0]
 ffibuilder = FFI()
 ffibuilder.cdef(DECLARATIONS)
 ffibuilder.set_source(
-    "nitro_attest._native",
+    "nitro_attest.verification._native",
     '#include "nitro_cose.h"',
     sources=["csrc/nitro_cose.c"],
     depends=["csrc/nitro_cose.h", "csrc/cbor_reader.h"],

@@ -34,7 +34,7 @@ def when():
 def clock(monkeypatch, when):
     """Stops the clock that verification reads, at ``when`` and a part of a millisecond."""
     stopped = round(when.timestamp() * 1000) * 1_000_000 + 999_999
-    monkeypatch.setattr("nitro_attest.verifier.time.time_ns", lambda: stopped)
+    monkeypatch.setattr("nitro_attest.verification.verifier.time.time_ns", lambda: stopped)
 
 
 @pytest.fixture(scope="session")

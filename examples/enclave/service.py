@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 
-from nitro_attest import Attestation, EnclaveError, NitroAttestError, Policy
+from nitro_attest import Attestation, EnclaveError, NitroAttestError, Policy, load_public_key
 from nitro_attest.enclave.client import attest
 
 
@@ -41,7 +41,7 @@ class PinnedEnclave:
         """
         with self._lock:
             if self._key is None:
-                key = self._challenge().load_public_key()
+                key = load_public_key(self._challenge())
                 if not isinstance(key, Ed25519PublicKey):
                     raise ValueError("the enclave's public_key is not an Ed25519 key")
                 self._key = key

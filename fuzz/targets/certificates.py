@@ -14,20 +14,20 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from nitro_attest.certificate import (
+from nitro_attest._internal.times import to_milliseconds
+from nitro_attest.errors import ChainError, InputError
+from nitro_attest.keys.public_key import decode_public_key
+from nitro_attest.keys.seal import hpke_suite, seal_to
+from nitro_attest.limits import MAX_CABUNDLE_CERTIFICATES, MAX_SERIAL_OCTETS
+from nitro_attest.verification.certificate import (
     check_authority,
     check_signer,
     load_key,
     quietly,
     read_certificate,
 )
-from nitro_attest.chain import Path, Paths, check_windows
-from nitro_attest.document import to_milliseconds
-from nitro_attest.errors import ChainError, InputError
-from nitro_attest.limits import MAX_CABUNDLE_CERTIFICATES, MAX_SERIAL_OCTETS
-from nitro_attest.public_key import load_public_key
-from nitro_attest.roots import TrustedRoots
-from nitro_attest.seal import hpke_suite, seal_to
+from nitro_attest.verification.path import CertificatePath, PathVerifier, check_windows
+from nitro_attest.verification.roots import TrustedRoots
 from targets.base import VECTORS, Target, outcome, refused
 from targets.documents import ROOTS, WHEN, parsed_documents
 
@@ -64,7 +64,7 @@ def certificates() -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(der for row in rows for der in row))
 
 
-PATHS = Paths(ROOTS, 1024)
+PATHS = PathVerifier(ROOTS, 1024)
 
 
 def check_chain(data: bytes) -> bool:
@@ -87,7 +87,7 @@ def check_chain(data: bytes) -> bool:
     return True
 
 
-def signed_part(path: Path) -> tuple[bytes, ...]:
+def signed_part(path: CertificatePath) -> tuple[bytes, ...]:
     """What the signatures of a path are over."""
     return tuple(item.parsed.tbs_certificate_bytes for item in path.certificates)
 
@@ -137,7 +137,7 @@ def check_public_key(data: bytes) -> bool:
     if not data:
         return False
     kind, data = _KINDS[data[0] % len(_KINDS)], data[1:]
-    key = outcome(len(data), InputError, load_public_key, data, kind)
+    key = outcome(len(data), InputError, decode_public_key, data, kind)
     if refused(key):
         return False
     if kind is None:

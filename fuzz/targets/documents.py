@@ -12,8 +12,6 @@ from typing import Any
 
 import cbor2
 
-from nitro_attest.challenge import Challenger, ReplayGuard
-from nitro_attest.document import UnverifiedDocument, parse_unverified
 from nitro_attest.errors import (
     ChainError,
     FormatError,
@@ -21,13 +19,15 @@ from nitro_attest.errors import (
     PolicyError,
     SignatureError,
 )
-from nitro_attest.policy import ANY_INSTANCE, AnyEnclave
-from nitro_attest.roots import TrustedRoots
-from nitro_attest.signature import P384_ORDER, sig_structure
-from nitro_attest.stores import MemoryStore
+from nitro_attest.freshness.challenge import Challenger, ReplayGuard
+from nitro_attest.freshness.stores import MemoryStore
 from nitro_attest.testing import FakeNitro
 from nitro_attest.testing.draft import Draft, Options, finish
-from nitro_attest.verifier import Verifier
+from nitro_attest.verification.document import UnverifiedDocument, parse_unverified
+from nitro_attest.verification.policy import ANY_INSTANCE, AnyEnclave
+from nitro_attest.verification.roots import TrustedRoots
+from nitro_attest.verification.signature import P384_ORDER, sig_structure
+from nitro_attest.verification.verifier import Verifier
 from reference import cose_reference
 from reference.documents import OPTIONAL, document_of, head, pairs, payload_of, string, text
 from targets.base import ROOT, VECTORS, Target, outcome, refusal, refused

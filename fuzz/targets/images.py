@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from hostile_files import WatchedFile
 from nitro_attest.errors import ImageError, InputError
-from nitro_attest.measurements.boot_events import SecureBootVariables, boot_pcr7
-from nitro_attest.measurements.eif import measure
-from nitro_attest.measurements.eif_layout import CRC_OFFSET, HEADER, SectionKind
-from nitro_attest.measurements.eif_signature import check_signature_section
+from nitro_attest.measurements.eif.image import measure
+from nitro_attest.measurements.eif.layout import CRC_OFFSET, HEADER, SectionKind
+from nitro_attest.measurements.eif.signature import check_signature_section
 from nitro_attest.measurements.image_file import ImageFile
-from nitro_attest.measurements.pe import authenticode_sha384, read_pe
-from nitro_attest.measurements.uki import uki_measurements
+from nitro_attest.measurements.uki.boot_events import SecureBootVariables, boot_pcr7
+from nitro_attest.measurements.uki.image import uki_measurements
+from nitro_attest.measurements.uki.pe import authenticode_sha384, read_pe
 from nitro_attest.testing.eif import (
     assemble,
     self_signed_certificate,

@@ -21,10 +21,10 @@ from nitro_attest.enclave import client, server, transport
 from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.errors import EnclaveError, KmsError
 from nitro_attest.kms.ber import Element, read_ber
-from nitro_attest.kms.envelope import read_envelope
+from nitro_attest.kms.cms import read_envelope
 from nitro_attest.kms.recipient import RecipientKey
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
-from nitro_attest.testing.envelope import enclose, envelope
+from nitro_attest.testing.cms import enclose, envelope
 from targets.base import VECTORS, Target, outcome, refusal, refused
 from targets.documents import documents
 

@@ -13,21 +13,21 @@ from unittest import mock
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from nitro_attest.certificate import quietly
+from nitro_attest._internal.quiet import quietly
+from nitro_attest._internal.strict_json import MAX_DEPTH, read_json
 from nitro_attest.cli import batch
 from nitro_attest.cli.source import decode
 from nitro_attest.enclave.transport import UnixEndpoint, parse_endpoint
 from nitro_attest.errors import FormatError, InputError
 from nitro_attest.kms.findings import FINDINGS
-from nitro_attest.kms.key_policy import MAX_KEY_POLICY_BYTES
 from nitro_attest.kms.lint import lint
-from nitro_attest.measurements.files import parse_nitrotpm_policy, parse_policy
+from nitro_attest.kms.parse import MAX_KEY_POLICY_BYTES
 from nitro_attest.measurements.pcr import (
     pcr3_from_role_arn,
     pcr4_from_instance_id,
     pcr8_from_certificate,
 )
-from nitro_attest.strict_json import MAX_DEPTH, read_json
+from nitro_attest.policy_files import parse_nitrotpm_policy, parse_policy
 from targets.base import VECTORS, Target, outcome, refused
 from targets.documents import documents
 

@@ -9,148 +9,99 @@ Names are loaded at their first use, so that importing one part does not load th
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nitro_attest._internal.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from nitro_attest._core import Limits
-    from nitro_attest.attestation import Attestation, NitroTpmAttestation
-    from nitro_attest.challenge import Challenge, Challenger, ReplayGuard
-    from nitro_attest.document import (
-        AttestationDocument,
-        NitroTpmDocument,
-        UnverifiedDocument,
-        parse_unverified,
+    from nitro_attest._internal.version import __version__ as __version__
+    from nitro_attest.errors import AttestationWarning as AttestationWarning
+    from nitro_attest.errors import ChainError as ChainError
+    from nitro_attest.errors import EnclaveError as EnclaveError
+    from nitro_attest.errors import FormatError as FormatError
+    from nitro_attest.errors import ImageError as ImageError
+    from nitro_attest.errors import InputError as InputError
+    from nitro_attest.errors import KmsError as KmsError
+    from nitro_attest.errors import NitroAttestError as NitroAttestError
+    from nitro_attest.errors import PolicyError as PolicyError
+    from nitro_attest.errors import PolicyFailure as PolicyFailure
+    from nitro_attest.errors import SignatureError as SignatureError
+    from nitro_attest.freshness.challenge import Challenge as Challenge
+    from nitro_attest.freshness.challenge import Challenger as Challenger
+    from nitro_attest.freshness.challenge import ReplayGuard as ReplayGuard
+    from nitro_attest.freshness.stores import MemoryStore as MemoryStore
+    from nitro_attest.freshness.stores import SqliteStore as SqliteStore
+    from nitro_attest.freshness.stores import Store as Store
+    from nitro_attest.keys.public_key import load_public_key as load_public_key
+    from nitro_attest.keys.seal import hpke_suite as hpke_suite
+    from nitro_attest.keys.seal import seal_to as seal_to
+    from nitro_attest.verification.attestation import Attestation as Attestation
+    from nitro_attest.verification.attestation import NitroTpmAttestation as NitroTpmAttestation
+    from nitro_attest.verification.batch import Outcome as Outcome
+    from nitro_attest.verification.batch import Request as Request
+    from nitro_attest.verification.core import Limits as Limits
+    from nitro_attest.verification.document import AttestationDocument as AttestationDocument
+    from nitro_attest.verification.document import NitroTpmDocument as NitroTpmDocument
+    from nitro_attest.verification.document import UnverifiedDocument as UnverifiedDocument
+    from nitro_attest.verification.document import parse_unverified as parse_unverified
+    from nitro_attest.verification.measurement_set import MeasurementSet as MeasurementSet
+    from nitro_attest.verification.measurement_set import (
+        NitroTpmMeasurementSet as NitroTpmMeasurementSet,
     )
-    from nitro_attest.errors import (
-        ChainError,
-        EnclaveError,
-        FormatError,
-        ImageError,
-        InputError,
-        KmsError,
-        NitroAttestError,
-        Notice,
-        PolicyError,
-        PolicyFailure,
-        SignatureError,
-    )
-    from nitro_attest.many import Outcome, Request
-    from nitro_attest.measurement_set import MeasurementSet, NitroTpmMeasurementSet
-    from nitro_attest.policy import (
-        ANY_ENCLAVE,
-        ANY_INSTANCE,
-        AnyEnclave,
-        AnyInstance,
-        NitroTpmPolicy,
-        Policy,
-    )
-    from nitro_attest.requirements import UNCHECKED
-    from nitro_attest.roots import TrustedRoots
-    from nitro_attest.seal import hpke_suite, seal_to
-    from nitro_attest.stores import MemoryStore, SqliteStore, Store
-    from nitro_attest.verifier import Verifier, verify, verify_nitrotpm
+    from nitro_attest.verification.policy import ANY_ENCLAVE as ANY_ENCLAVE
+    from nitro_attest.verification.policy import ANY_INSTANCE as ANY_INSTANCE
+    from nitro_attest.verification.policy import AnyEnclave as AnyEnclave
+    from nitro_attest.verification.policy import AnyInstance as AnyInstance
+    from nitro_attest.verification.policy import NitroTpmPolicy as NitroTpmPolicy
+    from nitro_attest.verification.policy import Policy as Policy
+    from nitro_attest.verification.requirements import UNCHECKED as UNCHECKED
+    from nitro_attest.verification.roots import TrustedRoots as TrustedRoots
+    from nitro_attest.verification.verifier import Verifier as Verifier
+    from nitro_attest.verification.verifier import verify as verify
+    from nitro_attest.verification.verifier import verify_nitrotpm as verify_nitrotpm
 
-_HOMES = {
-    "Limits": "_core",
-    "Attestation": "attestation",
-    "NitroTpmAttestation": "attestation",
-    "Challenge": "challenge",
-    "Challenger": "challenge",
-    "ReplayGuard": "challenge",
-    "AttestationDocument": "document",
-    "NitroTpmDocument": "document",
-    "UnverifiedDocument": "document",
-    "parse_unverified": "document",
-    "ChainError": "errors",
-    "EnclaveError": "errors",
-    "FormatError": "errors",
-    "ImageError": "errors",
-    "InputError": "errors",
-    "KmsError": "errors",
-    "NitroAttestError": "errors",
-    "PolicyError": "errors",
-    "PolicyFailure": "errors",
-    "SignatureError": "errors",
-    "Outcome": "many",
-    "Request": "many",
-    "ANY_ENCLAVE": "policy",
-    "ANY_INSTANCE": "policy",
-    "NitroTpmPolicy": "policy",
-    "UNCHECKED": "requirements",
-    "AnyEnclave": "policy",
-    "AnyInstance": "policy",
-    "MeasurementSet": "measurement_set",
-    "NitroTpmMeasurementSet": "measurement_set",
-    "Notice": "errors",
-    "Policy": "policy",
-    "TrustedRoots": "roots",
-    "hpke_suite": "seal",
-    "seal_to": "seal",
-    "MemoryStore": "stores",
-    "SqliteStore": "stores",
-    "Store": "stores",
-    "Verifier": "verifier",
-    "verify": "verifier",
-    "verify_nitrotpm": "verifier",
+_NAMES = {
+    "_internal.version": ("__version__",),
+    "errors": (
+        "AttestationWarning",
+        "ChainError",
+        "EnclaveError",
+        "FormatError",
+        "ImageError",
+        "InputError",
+        "KmsError",
+        "NitroAttestError",
+        "PolicyError",
+        "PolicyFailure",
+        "SignatureError",
+    ),
+    "freshness.challenge": ("Challenge", "Challenger", "ReplayGuard"),
+    "freshness.stores": ("MemoryStore", "SqliteStore", "Store"),
+    "keys.public_key": ("load_public_key",),
+    "keys.seal": ("hpke_suite", "seal_to"),
+    "verification.attestation": ("Attestation", "NitroTpmAttestation"),
+    "verification.batch": ("Outcome", "Request"),
+    "verification.core": ("Limits",),
+    "verification.document": (
+        "AttestationDocument",
+        "NitroTpmDocument",
+        "UnverifiedDocument",
+        "parse_unverified",
+    ),
+    "verification.measurement_set": ("MeasurementSet", "NitroTpmMeasurementSet"),
+    "verification.policy": (
+        "ANY_ENCLAVE",
+        "ANY_INSTANCE",
+        "AnyEnclave",
+        "AnyInstance",
+        "NitroTpmPolicy",
+        "Policy",
+    ),
+    "verification.requirements": ("UNCHECKED",),
+    "verification.roots": ("TrustedRoots",),
+    "verification.verifier": ("Verifier", "verify", "verify_nitrotpm"),
 }
+"""The modules that define the public names. The imports above tell type checkers the same."""
 
-__all__ = [
-    "ANY_ENCLAVE",
-    "ANY_INSTANCE",
-    "UNCHECKED",
-    "AnyEnclave",
-    "AnyInstance",
-    "Attestation",
-    "AttestationDocument",
-    "ChainError",
-    "Challenge",
-    "Challenger",
-    "EnclaveError",
-    "FormatError",
-    "ImageError",
-    "InputError",
-    "KmsError",
-    "Limits",
-    "MeasurementSet",
-    "MemoryStore",
-    "NitroAttestError",
-    "NitroTpmAttestation",
-    "NitroTpmDocument",
-    "NitroTpmMeasurementSet",
-    "NitroTpmPolicy",
-    "Notice",
-    "Outcome",
-    "Policy",
-    "PolicyError",
-    "PolicyFailure",
-    "ReplayGuard",
-    "Request",
-    "SignatureError",
-    "SqliteStore",
-    "Store",
-    "TrustedRoots",
-    "UnverifiedDocument",
-    "Verifier",
-    "hpke_suite",
-    "parse_unverified",
-    "seal_to",
-    "verify",
-    "verify_nitrotpm",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("nitro-attest")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+if not TYPE_CHECKING:  # a __getattr__ that type checkers saw would make every misspelt name valid
+    __getattr__, __dir__, __all__ = lazy_names(__name__, globals(), _NAMES)

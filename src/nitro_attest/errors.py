@@ -67,7 +67,7 @@ class SignatureError(NitroAttestError):
     exit_code = 5
 
 
-class Notice(NamedTuple):
+class AttestationWarning(NamedTuple):
     """Something that a verified result does not prove, or that its reader should know.
 
     Attributes:

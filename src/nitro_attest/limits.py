@@ -62,6 +62,12 @@ MAX_WORKERS: Final = 64
 MIN_NONCE_BYTES: Final = 16
 """A shorter expected nonce is reported as ``freshness.short_nonce``."""
 
+NONCE_BYTES: Final = 32
+"""Size of a nonce that this package makes."""
+
+MAX_NONCE_BYTES: Final = 64
+"""Longest nonce that the client sends and the server in the enclave takes."""
+
 MAX_NSM_REQUEST_BYTES: Final = 4096
 """N-1. The kernel refuses a longer request."""
 

@@ -1,8 +1,9 @@
-"""The house of docs/explanation/architecture.md: who may import whom, and what stays unloaded."""
+"""The layers of docs/explanation/architecture.md: who may import whom, and what stays unloaded."""
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,92 +11,49 @@ import pytest
 import nitro_attest
 
 SOURCE = Path(nitro_attest.__file__).parent
-ROOMS = sorted(SOURCE.rglob("*.py"))
-
-# For each room, what it may import of ours. A package stands for every module in it.
-MAY_IMPORT = {
-    "errors": set(),
-    "limits": set(),
-    "frozen": set(),
-    "_core": {"errors", "frozen", "limits"},
-    "document": {"_core", "errors", "frozen", "limits"},
-    "strict_json": {"errors"},
-    "measurement_set": {"document", "errors", "frozen", "limits"},
-    "policy": {"document", "errors", "frozen", "measurement_set", "strict_json"},
-    "requirements": {"document", "errors", "frozen", "limits", "measurement_set", "policy"},
-    "many": {"errors", "frozen", "limits", "policy", "requirements"},
-    "certificate": {"document", "errors", "limits"},
-    "roots": {"certificate", "errors", "frozen"},
-    "chain": {"certificate", "document", "errors", "frozen", "roots"},
-    "signature": {"certificate", "document", "errors", "limits"},
-    "accelerators": {"accelerators", "errors", "limits", "signature"},
-    "consistency": {"_core", "chain", "document", "errors"},
-    "public_key": {"errors"},
-    "seal": {"errors"},
-    "attestation": {
-        *("document", "errors", "frozen", "measurement_set", "policy", "public_key", "roots"),
-    },
-    "verifier": {
-        *("_core", "accelerators", "attestation", "chain", "consistency", "document", "errors"),
-        *("frozen", "limits"),
-        *("many", "measurement_set", "policy", "requirements", "roots", "signature"),
-    },
-    "stores": {"errors"},
-    "challenge": {
-        *("attestation", "document", "errors", "limits", "policy", "requirements", "stores"),
-        "verifier",
-    },
-    "measurements": {
-        *("certificate", "document", "errors", "limits", "measurement_set", "measurements"),
-        *("policy", "strict_json"),
-    },
-    "kms": {"errors", "kms", "limits", "measurement_set", "policy", "strict_json"},
-    "enclave": {
-        *("attestation", "enclave", "errors", "limits", "policy", "roots", "verifier"),
-    },
-    "testing": {"errors", "limits", "testing"},
-    # The one module of testing that verifies: a fake KMS must judge as this package does.
-    "testing.kms": {
-        *("attestation", "errors", "kms", "limits", "policy", "roots", "testing", "verifier"),
-    },
-    "cli": {
-        *("attestation", "certificate", "cli", "document", "enclave", "errors", "frozen", "kms"),
-        *(
-            "limits",
-            "many",
-            "measurement_set",
-            "measurements",
-            "policy",
-            "roots",
-            "strict_json",
-            "verifier",
-        ),
-    },
-    "__main__": {"cli", "errors"},
-    "__init__": {
-        *("_core", "attestation", "challenge", "document", "errors", "many", "measurement_set"),
-        *("policy", "requirements", "roots", "seal", "stores", "verifier"),
-    },
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(SOURCE.rglob("*.py"))
 }
 
-# Packages that only these rooms may import.
+ROOT_PEM = SOURCE / "verification/aws_roots/aws.pem"
+
+LAYERS = (
+    *("errors", "limits", "_internal", "verification", "policy_files", "freshness", "keys"),
+    *("measurements", "kms", "enclave", "testing", "cli", "__main__"),
+)
+"""A layer imports itself and the layers before it, and nothing after it."""
+
+STEPS = (
+    *("core", "document", "certificate", "roots", "path", "signature", "accelerators", "agreement"),
+    *("measurement_set", "policy", "requirements", "attestation", "batch", "verifier"),
+)
+"""The modules of ``verification/``, in the same order."""
+
+DECIDES_WITH = {"errors", "limits", "_internal", "verification"}
+"""All that ``verification/`` may import of this package."""
+
+CAPABILITIES = ("kms", "enclave")
+"""Each can be deleted without changing ``verification/`` or another capability."""
+
+USES_CAPABILITIES = {
+    "cli": "each verb imports the capability that it serves",
+    "testing.kms": "a fake KMS verifies documents as the real one does, and answers in its form",
+}
+"""Who imports a capability, and why."""
+
+UPWARD = {"__init__": "the public names, each loaded at its first use"}
+"""Who may import any layer, and why."""
+
 ONLY_IN = {
+    "nitro_attest.verification._native": {"verification.core"},
     "cffi": set(),
-    "nitro_attest._native": {"_core"},
-    "cbor2": {"enclave", "measurements", "testing"},
+    "cbor2": {"enclave.nsm", "measurements.eif.signature", "testing"},
     "click": {"cli", "__main__"},
-    "awscrt": {"accelerators"},
-    "ctypes": {"accelerators"},
-    "cryptography": {
-        *("accelerators", "attestation", "certificate", "chain", "cli", "kms", "measurements"),
-        *("public_key", "roots", "seal", "signature", "testing"),
-    },
+    "awscrt": {"verification.accelerators.aws_lc"},
+    "ctypes": {"verification.accelerators.libcrypto_mb"},
 }
-
-
-def room_of(path):
-    parts = path.relative_to(SOURCE).with_suffix("").parts
-    return ".".join(parts) if ".".join(parts) in MAY_IMPORT else parts[0]
+"""The modules or layers that alone may import a foreign package."""
 
 
 def imports_of(path):
@@ -104,31 +62,88 @@ def imports_of(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def ours(name):
+def module_named(name):
+    """The module of ours that an imported name is, or is defined in; None for a foreign one."""
     parts = name.split(".")
-    return parts[1] if parts[0] == "nitro_attest" and len(parts) > 1 else None
+    if parts[0] != "nitro_attest":
+        return None
+    for length in range(len(parts), 1, -1):
+        if (module := ".".join(parts[1:length])) in MODULES:
+            return module
+    return None
 
 
-@pytest.mark.parametrize("path", ROOMS, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_a_room_imports_only_in_the_direction_of_the_house(path):
-    room = room_of(path)
-    allowed = MAY_IMPORT[room]
-    for name in imports_of(path):
-        target = ours(name)
-        if target is not None and target != "_native":
-            assert target in allowed, f"{room} may not import {name}"
+GRAPH = {
+    module: {target for name in imports_of(path) if (target := module_named(name))} - {module}
+    for module, path in MODULES.items()
+}
 
 
-@pytest.mark.parametrize("path", ROOMS, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_each_foreign_package_has_its_own_rooms(path):
-    for name in imports_of(path):
-        for package, rooms in ONLY_IN.items():
-            if name == package or name.startswith(package + "."):
-                assert room_of(path).split(".")[0] in rooms, f"{path} may not import {package}"
+def layer_of(module):
+    return module.partition(".")[0]
+
+
+def place_of(module):
+    step = module.split(".")[1] if module.startswith("verification.") else None
+    return LAYERS.index(layer_of(module)), STEPS.index(step) if step else 0
+
+
+@pytest.mark.parametrize("module", sorted(GRAPH.keys() - UPWARD.keys()))
+def test_a_module_imports_only_layers_before_its_own(module):
+    for target in GRAPH[module]:
+        assert place_of(target) <= place_of(module), f"{module} imports {target}"
+
+
+def test_no_module_imports_itself_through_others():
+    assert list(TopologicalSorter(GRAPH).static_order())
+
+
+def test_every_module_of_the_folder_that_decides_has_its_place():
+    found = {module.split(".")[1] for module in GRAPH if module.startswith("verification.")}
+    assert found == set(STEPS)
+
+
+def test_what_decides_imports_nothing_but_its_own_folder_and_the_base():
+    for module, targets in GRAPH.items():
+        if layer_of(module) == "verification":
+            assert {layer_of(target) for target in targets} <= DECIDES_WITH, module
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_a_capability_can_be_deleted(capability):
+    users = {
+        module
+        for module, targets in GRAPH.items()
+        if capability in map(layer_of, targets) and layer_of(module) != capability
+    }
+    assert all(user in USES_CAPABILITIES or layer_of(user) in USES_CAPABILITIES for user in users)
+
+
+def test_no_permission_is_unused():
+    for user in USES_CAPABILITIES:
+        used = {
+            layer_of(t) for m, ts in GRAPH.items() if f"{m}.".startswith(f"{user}.") for t in ts
+        }
+        assert used & set(CAPABILITIES), user
+    for package, users in ONLY_IN.items():
+        for user in users:
+            assert any(
+                f"{name}.".startswith(f"{package}.")
+                for module, path in MODULES.items()
+                if f"{module}.".startswith(f"{user}.")
+                for name in imports_of(path)
+            ), f"{user} does not import {package}"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_foreign_package_is_imported_only_where_it_may_be(module):
+    for name in imports_of(MODULES[module]):
+        for package, users in ONLY_IN.items():
+            if f"{name}.".startswith(f"{package}."):
+                assert any(f"{module}.".startswith(f"{user}.") for user in users), name
 
 
 def loaded_by(code):
@@ -141,20 +156,50 @@ def loaded_by(code):
     return set(done.stdout.split())
 
 
-def test_importing_the_package_loads_nothing_heavy():
-    loaded = loaded_by("import nitro_attest")
-    assert loaded.isdisjoint({"cryptography", "click", "cbor2", "cffi", "nitro_attest._native"})
-
-
-def test_help_loads_neither_cryptography_nor_the_c_core():
-    loaded = loaded_by("from nitro_attest.__main__ import run; run(['--help'])")
-    assert "click" in loaded
-    assert loaded.isdisjoint({"cryptography", "cbor2", "nitro_attest._native"})
+@pytest.mark.parametrize(
+    ("code", "unloaded"),
+    [
+        ("import nitro_attest", {"cryptography", "click", "cbor2", "_cffi_backend"}),
+        ("from nitro_attest.__main__ import run; run(['--help'])", {"cryptography", "cbor2"}),
+        (
+            "import nitro_attest.measurements.eif.image",
+            {"nitro_attest.verification"},
+        ),
+        (
+            "from nitro_attest.measurements import pcr8_from_certificate\n"
+            f"pcr8_from_certificate(open({str(ROOT_PEM)!r}, 'rb').read())",
+            {"nitro_attest.verification"},
+        ),
+        (
+            "import nitro_attest.enclave.nsm, nitro_attest.enclave.server",
+            {"cryptography", "click", "_cffi_backend", "nitro_attest.verification"},
+        ),
+    ],
+)
+def test_what_is_not_needed_is_not_loaded(code, unloaded):
+    assert loaded_by(code).isdisjoint(unloaded)
 
 
 def test_every_public_name_is_where_the_package_says():
     for name in nitro_attest.__all__:
-        assert getattr(nitro_attest, name).__module__.startswith("nitro_attest") or name.isupper()
+        assert hasattr(nitro_attest, name)
     with pytest.raises(AttributeError):
         _ = nitro_attest.no_such_name
     assert set(nitro_attest.__all__) <= set(dir(nitro_attest))
+
+
+@pytest.mark.parametrize("package", ["", "measurements"])
+def test_type_checkers_and_the_interpreter_know_the_same_public_names(package):
+    for_checkers = {
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(MODULES[package or "__init__"].read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name == alias.asname
+    }
+    prefix = f"nitro_attest.{package}".removesuffix(".")
+    namespace = sys.modules[prefix] if prefix in sys.modules else __import__(prefix, fromlist=["_"])
+    at_run_time = {
+        (f"{prefix}.{module}", name) for module, names in namespace._NAMES.items() for name in names
+    }
+    assert for_checkers == at_run_time

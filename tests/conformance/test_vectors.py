@@ -421,7 +421,7 @@ def test_the_page_names_every_feature():
 
 def test_the_roots_of_aws_are_those_that_ship():
     for name in ("aws", "aws-us-gov"):
-        shipped = (ROOT / f"src/nitro_attest/roots/{name}.pem").read_bytes()
+        shipped = (ROOT / f"src/nitro_attest/verification/aws_roots/{name}.pem").read_bytes()
         assert (FOLDER / "roots" / f"{name}.pem").read_bytes() == shipped
     for path in (FOLDER / "roots").glob("fake*.pem"):
         subject = x509.load_pem_x509_certificate(path.read_bytes()).subject.rfc4514_string()

@@ -12,9 +12,9 @@ import sys
 import pytest
 
 from conftest import FIXTURES, ROOT
-from nitro_attest import roots
 from nitro_attest.measurements import measure, uki_measurements
 from nitro_attest.testing import FakeNitro
+from nitro_attest.verification import roots
 
 PAGES = [
     ROOT / "README.md",
@@ -105,7 +105,7 @@ def desk(fake_aws, tmp_path):
         FIXTURES / "vectors/policy/build-enclave.txt": "build.txt",
         FIXTURES / "vectors/policy/policy.json": "policy.json",
         FIXTURES / "vectors/policy/describe-enclaves.json": "enclaves.json",
-        ROOT / "src/nitro_attest/roots/aws.pem": "signer.pem",
+        ROOT / "src/nitro_attest/verification/aws_roots/aws.pem": "signer.pem",
     }.items():
         shutil.copy(source, tmp_path / name)
     nonce = secrets.token_bytes(16)
@@ -131,7 +131,8 @@ def tool(fake_aws, folder):
     program = folder / "nitro-attest"
     program.write_text(
         f"#!{sys.executable}\n"
-        "from nitro_attest import __main__, roots\n"
+        "from nitro_attest import __main__\n"
+        "from nitro_attest.verification import roots\n"
         f"roots.PINNED['aws'] = {hashlib.sha256(fake_aws.root_der).hexdigest()!r}\n"
         f"roots._shipped_root = lambda _: roots._root_from_pem({fake_aws.root_pem!r})\n"
         "__main__.main()\n"

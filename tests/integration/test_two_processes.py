@@ -11,8 +11,8 @@ from nitro_attest import (
     TrustedRoots,
     Verifier,
 )
-from nitro_attest.challenge import DEFAULT_TTL
-from nitro_attest.document import to_milliseconds
+from nitro_attest._internal.times import to_milliseconds
+from nitro_attest.freshness.challenge import DEFAULT_TTL
 
 ROUNDS = 40
 

@@ -14,9 +14,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from nitro_attest import InputError, accelerators
-from nitro_attest.accelerators import aws_lc, libcrypto_mb
-from nitro_attest.signature import Claim, by_cryptography
+from nitro_attest import InputError
+from nitro_attest.verification import accelerators
+from nitro_attest.verification.accelerators import aws_lc, libcrypto_mb
+from nitro_attest.verification.signature import SignatureClaim, check_with_cryptography
 from reference.claims import changed, good_claims, signing_key
 
 COUNT = 1_000_000 if os.environ.get("NITRO_ATTEST_LONG") else 4_000
@@ -26,12 +27,12 @@ COUNT = 1_000_000 if os.environ.get("NITRO_ATTEST_LONG") else 4_000
 def confirmed(request, monkeypatch):
     """What an accelerator confirms of a list of claims, ``cryptography`` left out of it."""
     for module in (aws_lc, libcrypto_mb):
-        monkeypatch.setattr(module, "by_cryptography", lambda claim: False)
+        monkeypatch.setattr(module, "check_with_cryptography", lambda claim: False)
     try:
         accelerator = accelerators.load(request.param)
     except InputError as error:
         pytest.skip(f"{request.param} was not compared: {error.message}")
-    return lambda claims: [accelerator.ahead(claims)(claim) for claim in claims]
+    return lambda claims: [accelerator.precheck(claims)(claim) for claim in claims]
 
 
 def test_c16_it_confirms_nothing_that_cryptography_refuses_and_all_that_it_accepts(confirmed):
@@ -40,7 +41,7 @@ def test_c16_it_confirms_nothing_that_cryptography_refuses_and_all_that_it_accep
     claims = (changed(chooser.choice(good), good, chooser) for _ in range(COUNT))
     compared = accepted = 0
     while some := list(islice(claims, 1_000)):
-        expected = [by_cryptography(claim) for claim in some]
+        expected = [check_with_cryptography(claim) for claim in some]
         assert confirmed_in_eights(confirmed, some) == expected
         compared += len(some)
         accepted += sum(expected)
@@ -71,7 +72,7 @@ def test_c16_wycheproofs_cases(confirmed):
             signature = bytes.fromhex(case["sig"])
             if len(signature) != 96:
                 continue  # C-10 refuses it before any curve is asked
-            claim = Claim(
+            claim = SignatureClaim(
                 signing_key(key), signature, hashlib.sha384(bytes.fromhex(case["msg"])).digest()
             )
             assert confirmed([claim] * 3) == [case["result"] == "valid"] * 3, case["comment"]

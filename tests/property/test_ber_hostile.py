@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from nitro_attest import KmsError
 from nitro_attest.kms.ber import MAX_DEPTH, read_ber
-from nitro_attest.kms.envelope import read_envelope
+from nitro_attest.kms.cms import read_envelope
 from nitro_attest.testing._der import tlv
-from nitro_attest.testing.envelope import enclose
+from nitro_attest.testing.cms import enclose
 
 BLOB = enclose(bytes(32), bytes(range(256)), bytes(16), bytes(48))
 END = b"\x00\x00"

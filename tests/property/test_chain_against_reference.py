@@ -22,8 +22,11 @@ from hypothesis import given, settings
 
 from conformance_cases import FILES, FOLDER, raw
 from conftest import FIXTURES
-from nitro_attest import ChainError, TrustedRoots, certificate, chain
+from nitro_attest import ChainError, TrustedRoots
 from nitro_attest.testing import FAULTS, VARIANTS, FakeNitro
+from nitro_attest.verification import certificate
+from nitro_attest.verification import path as path_module
+from nitro_attest.verification.path import PathVerifier, check_windows
 from reference import chain_reference, cose_reference
 from reference.chains import chains, issue
 
@@ -33,8 +36,8 @@ MILLISECOND = timedelta(milliseconds=1)
 WHEN = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
 FAKE = FakeNitro(seed=b"tests")
 HONEST = FAKE._pki.path(WHEN, FAKE.module_id)
-AWS_PATHS = chain.Paths(TrustedRoots.AWS, 0)
-PATHS = chain.Paths(TrustedRoots.from_pem(FAKE.root_pem), 256)
+AWS_PATHS = PathVerifier(TrustedRoots.AWS, 0)
+PATHS = PathVerifier(TrustedRoots.from_pem(FAKE.root_pem), 256)
 
 pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 
@@ -69,7 +72,7 @@ def by_us(paths, cabundle, leaf, at_ms, skew_ms):
         path = paths.walk(tuple(cabundle), leaf)
     except ChainError as error:
         return error.code, None
-    return code_of(chain.check_windows, path, at_ms, skew_ms), windows_of(path)
+    return code_of(check_windows, path, at_ms, skew_ms), windows_of(path)
 
 
 def compare(name, document, root_pem, at, skew_ms=0):
@@ -81,7 +84,7 @@ def compare(name, document, root_pem, at, skew_ms=0):
     at_ms = read["timestamp_ms"] if at == "document" else milliseconds(at)
     bundle, leaf = read["cabundle"], read["certificate"]
     pem = root_pem.decode()
-    paths = chain.Paths(TrustedRoots.from_pem(pem), 0)
+    paths = PathVerifier(TrustedRoots.from_pem(pem), 0)
     ours = by_us(paths, bundle, leaf, at_ms, skew_ms)
     theirs = chain_reference.judge(bundle, leaf, ssl.PEM_cert_to_DER_cert(pem), at_ms, skew_ms)
     permitted = READ_FURTHER.get(name.partition("@")[0])
@@ -145,9 +148,7 @@ def at_every_edge(document):
     codes = set()
     for at_ms in {edge + shift for both in windows for edge in both for shift in (-1, 0, 1)}:
         codes.add(chain_reference.outside(windows, at_ms))
-        assert code_of(chain.check_windows, path, at_ms, 0) == chain_reference.outside(
-            windows, at_ms
-        )
+        assert code_of(check_windows, path, at_ms, 0) == chain_reference.outside(windows, at_ms)
     assert codes == {None, "cert.expired", "cert.not_yet_valid"}
 
 
@@ -241,10 +242,10 @@ def test_the_reference_shares_nothing_with_what_it_judges():
 @pytest.mark.parametrize(
     ("module", "check", "case"),
     [
-        (chain, "_path_length_fault", "X-16.instance-sub-ca"),
-        (chain, "_key_identifier_fault", "X-19.leaf"),
-        (chain, "_check_signature", "X-8.leaf-by-stranger"),
-        (chain, "check_signer", "X-17.no-key-usage"),
+        (path_module, "_path_length_fault", "X-16.instance-sub-ca"),
+        (path_module, "_key_identifier_fault", "X-19.leaf"),
+        (path_module, "_check_signature", "X-8.leaf-by-stranger"),
+        (path_module, "check_signer", "X-17.no-key-usage"),
         (certificate, "_check_serial", "X-2.zero"),
         (certificate, "_checked_key_info", "X-9.leaf-sha256"),
     ],

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance_cases import CASES, raw
-from nitro_attest._core import _SENTENCES, DEFAULT_LIMITS, Limits, parse
 from nitro_attest.errors import FormatError
+from nitro_attest.verification.core import _SENTENCES, DEFAULT_LIMITS, Limits, parse
 from reference import cose_reference
 from reference.documents import (
     ENVELOPE,

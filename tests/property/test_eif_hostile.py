@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hostile_files import WatchedFile, Zeros
 from nitro_attest.errors import ImageError
 from nitro_attest.measurements import EnclaveImage, SectionKind, measure
-from nitro_attest.measurements.eif_layout import HEADER, SECTION_HEAD
+from nitro_attest.measurements.eif.layout import HEADER, SECTION_HEAD
 from nitro_attest.testing.eif import (
     assemble,
     self_signed_certificate,

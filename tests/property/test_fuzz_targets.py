@@ -9,8 +9,8 @@ from itertools import chain
 import pytest
 
 from conftest import ROOT
-from nitro_attest._core import Limits, parse
-from nitro_attest.signature import sig_structure
+from nitro_attest.verification.core import Limits, parse
+from nitro_attest.verification.signature import sig_structure
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 
@@ -76,16 +76,20 @@ class Everything:
 
 # A target, what to break in the code that it is about, and what to put there.
 BREAKAGES = [
-    ("document", "nitro_attest.document.parse", tolerant_parse),
+    ("document", "nitro_attest.verification.document.parse", tolerant_parse),
     ("payload", "reference.cose_reference.shortest_info", lambda argument: 27),
-    ("verify", "nitro_attest.verifier.check_signature", unchecked_signature),
-    ("signed", "nitro_attest.signature.sig_structure", lambda protected, payload: payload),
-    ("challenge", "nitro_attest.stores.MemoryStore.take", lambda self, key: 1 << 50),
-    ("certificate", "nitro_attest.certificate._UNDERSTOOD", Everything()),
-    ("chain", "nitro_attest.chain._check_signature", lambda parent, child, path: None),
-    ("eif", "nitro_attest.measurements.eif_layout._check_tables", lambda *found: []),
-    ("eif", "nitro_attest.measurements.eif.image_measurement", bytes),
-    ("json", "nitro_attest.strict_json._object", dict),
+    ("verify", "nitro_attest.verification.verifier.check_signature", unchecked_signature),
+    (
+        "signed",
+        "nitro_attest.verification.signature.sig_structure",
+        lambda protected, payload: payload,
+    ),
+    ("challenge", "nitro_attest.freshness.stores.MemoryStore.take", lambda self, key: 1 << 50),
+    ("certificate", "nitro_attest.verification.certificate._UNDERSTOOD", Everything()),
+    ("chain", "nitro_attest.verification.path._check_signature", lambda parent, child, path: None),
+    ("eif", "nitro_attest.measurements.eif.layout._check_tables", lambda *found: []),
+    ("eif", "nitro_attest.measurements.eif.image.image_measurement", bytes),
+    ("json", "nitro_attest._internal.strict_json._object", dict),
     ("http_request", "nitro_attest.enclave.server._NONCE_QUERY", re.compile("nonce=(..).*")),
     ("recipient", "nitro_attest.kms.recipient.hmac.compare_digest", lambda one, other: True),
 ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import nitro_attest.chain
+import nitro_attest.verification.path
 from conftest import FIXTURES
 from nitro_attest import NitroAttestError, parse_unverified, verify
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
@@ -54,9 +54,10 @@ def test_a_document_costs_no_more_signature_checks_than_its_bundle_has_certifica
     fake, when, monkeypatch
 ):
     counted = []
-    check = nitro_attest.chain._check_signature
+    check = nitro_attest.verification.path._check_signature
     monkeypatch.setattr(
-        "nitro_attest.chain._check_signature", lambda *link: (counted.append(1), check(*link))
+        "nitro_attest.verification.path._check_signature",
+        lambda *link: (counted.append(1), check(*link)),
     )
     verify(fake.document(at=when), fake.root_pem, at=when)
     assert len(counted) == 4

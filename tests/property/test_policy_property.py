@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from nitro_attest import InputError, MeasurementSet, Policy
 from nitro_attest.kms.findings import FINDINGS
 from nitro_attest.kms.lint import lint
-from nitro_attest.kms.policy import PLAINTEXT_ACTIONS, statements
-from nitro_attest.measurements import LoadedPolicy, parse_policy
+from nitro_attest.kms.statements import PLAINTEXT_ACTIONS, statements
+from nitro_attest.policy_files import LoadedPolicy, parse_policy
 
 HEX = "ab" * 48
 WORDS = st.text("aé-.#1 ", min_size=1, max_size=9)

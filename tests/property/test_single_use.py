@@ -24,7 +24,7 @@ from nitro_attest import (
     TrustedRoots,
     Verifier,
 )
-from nitro_attest.document import from_milliseconds
+from nitro_attest._internal.times import from_milliseconds
 from nitro_attest.testing import FakeNitro
 
 NITRO = FakeNitro(seed=b"single use")

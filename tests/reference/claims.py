@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_ds
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from nitro_attest.certificate import SigningKey
-from nitro_attest.signature import P384_ORDER, Claim
+from nitro_attest.verification.certificate import SigningKey
+from nitro_attest.verification.signature import P384_ORDER, SignatureClaim
 
 N = P384_ORDER
 EDGES = (0, 1, 2, N - 1, N, N + 1, 2**384 - 1)
@@ -22,7 +22,9 @@ def good_claims(seed, count):
         key = ec.derive_private_key(chooser.randrange(1, N), ec.SECP384R1())
         digest = hashlib.sha384(chooser.randbytes(32)).digest()
         signed = key.sign(digest, ec.ECDSA(Prehashed(SHA384()), deterministic_signing=True))
-        yield Claim(signing_key(key.public_key()), encoded(*decode_dss_signature(signed)), digest)
+        yield SignatureClaim(
+            signing_key(key.public_key()), encoded(*decode_dss_signature(signed)), digest
+        )
 
 
 def signing_key(key):

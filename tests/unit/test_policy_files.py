@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from nitro_attest import InputError, Policy, parse_unverified, verify
-from nitro_attest.measurement_set import EMPTY_RAMDISKS
-from nitro_attest.measurements import load_policy, parse_policy, policy_of_document
-from nitro_attest.measurements.files import MAX_POLICY_FILE_BYTES
-from nitro_attest.strict_json import MAX_DEPTH
+from nitro_attest._internal.pcrs import EMPTY_RAMDISKS
+from nitro_attest._internal.strict_json import MAX_DEPTH
+from nitro_attest.policy_files import (
+    MAX_POLICY_FILE_BYTES,
+    load_policy,
+    parse_policy,
+    policy_of_document,
+)
 
 FILES = Path(__file__).resolve().parents[2] / "fixtures/vectors/policy"
 OURS = json.loads((FILES / "policy.json").read_text())

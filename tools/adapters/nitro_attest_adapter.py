@@ -23,7 +23,8 @@ from nitro_attest import (
     TrustedRoots,
     Verifier,
 )
-from nitro_attest.measurements import measure, parse_nitrotpm_policy, parse_policy
+from nitro_attest.measurements import measure
+from nitro_attest.policy_files import parse_nitrotpm_policy, parse_policy
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:

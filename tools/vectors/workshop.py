@@ -42,7 +42,7 @@ OTHER: Final = Workshop(seed=SEED + b" other")
 
 def roots() -> dict[str, bytes]:
     """Every trusted root of the suite as PEM, by name."""
-    shipped = files("nitro_attest") / "roots"
+    shipped = files("nitro_attest.verification") / "aws_roots"
     return {
         "aws": (shipped / "aws.pem").read_bytes(),
         "aws-us-gov": (shipped / "aws-us-gov.pem").read_bytes(),

@@ -12,11 +12,12 @@ from typing import Any, BinaryIO, Final
 
 import click
 
+from nitro_attest._internal.checks import check_keys
+from nitro_attest._internal.strict_json import read_json
 from nitro_attest.cli.options import duration, hex_bytes
 from nitro_attest.cli.source import Encoding, decode, read_document
 from nitro_attest.errors import InputError, NitroAttestError
-from nitro_attest.many import Item, Outcome, Request
-from nitro_attest.strict_json import check_keys, read_json
+from nitro_attest.verification.batch import Item, Outcome, Request
 
 Job = tuple[str, Item]
 """What to call a document, and the document with what is expected of it, or why there is none."""

@@ -11,7 +11,7 @@ import click
 from nitro_attest.cli.image import measure_image
 from nitro_attest.cli.output import emit, refuse, row, to_json
 from nitro_attest.errors import NitroAttestError
-from nitro_attest.measurements.eif import EnclaveImage
+from nitro_attest.measurements.eif.image import EnclaveImage
 
 _SHOWN_METADATA: Final = 200
 """Characters of a name or value; ``--json`` shows all of them."""

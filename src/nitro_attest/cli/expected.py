@@ -11,15 +11,15 @@ from typing import Any, Final, Literal
 
 import click
 
+from nitro_attest._internal.frozen import replace
+from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest.cli.image import measure_image
 from nitro_attest.cli.options import pcr_pin, text
 from nitro_attest.cli.output import warn
 from nitro_attest.errors import InputError
-from nitro_attest.frozen import replace
 from nitro_attest.limits import MAX_PCRS
-from nitro_attest.measurement_set import ZERO_PCR
-from nitro_attest.measurements.files import load_nitrotpm_policy, load_policy
-from nitro_attest.policy import NitroTpmPolicy, Policy
+from nitro_attest.policy_files import load_nitrotpm_policy, load_policy
+from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
 _OF_ENCLAVES: Final = (
     click.option(

@@ -18,8 +18,8 @@ from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.enclave.client import fetch
 from nitro_attest.enclave.transport import DEFAULT_PORT
 from nitro_attest.errors import EnclaveError, InputError, NitroAttestError
-from nitro_attest.policy import AnyEnclave
-from nitro_attest.verifier import Verifier
+from nitro_attest.verification.policy import AnyEnclave
+from nitro_attest.verification.verifier import Verifier
 
 _NITRO_CLI_SECONDS = 10
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from nitro_attest.measurements.eif import EnclaveImage, measure
+from nitro_attest.measurements.eif.image import EnclaveImage, measure
 
 _SLOW_BYTES: Final = 1 << 28
 """About half a second of hashing; a smaller image shows no progress bar."""

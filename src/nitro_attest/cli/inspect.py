@@ -7,8 +7,8 @@ import click
 from nitro_attest.cli.output import emit, refuse, to_json
 from nitro_attest.cli.render import unverified_lines
 from nitro_attest.cli.source import Encoding, read_document
-from nitro_attest.document import parse_unverified
 from nitro_attest.errors import NitroAttestError
+from nitro_attest.verification.document import parse_unverified
 
 
 @click.command("inspect")

@@ -16,9 +16,9 @@ from nitro_attest.cli.source import read_document, read_file
 from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.errors import InputError, KmsError
 from nitro_attest.kms.findings import Finding
-from nitro_attest.kms.key_policy import MAX_KEY_POLICY_BYTES
 from nitro_attest.kms.lint import lint
-from nitro_attest.kms.policy import (
+from nitro_attest.kms.parse import MAX_KEY_POLICY_BYTES
+from nitro_attest.kms.statements import (
     PLAINTEXT_ACTIONS,
     condition_block,
     nitrotpm_condition_block,
@@ -26,9 +26,9 @@ from nitro_attest.kms.policy import (
     statements,
     unenforced,
 )
-from nitro_attest.measurements.files import policy_of_document
-from nitro_attest.policy import ANY_ENCLAVE, NitroTpmPolicy, Policy
-from nitro_attest.verifier import Verifier
+from nitro_attest.policy_files import policy_of_document
+from nitro_attest.verification.policy import ANY_ENCLAVE, NitroTpmPolicy, Policy
+from nitro_attest.verification.verifier import Verifier
 
 
 @click.group("kms-policy")

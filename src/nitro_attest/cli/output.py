@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from nitro_attest.errors import NitroAttestError, Notice, PolicyError
+from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyError
 
 SCHEMA: Final = "nitro-attest/1"
 
@@ -70,7 +70,7 @@ def refuse(source: str, error: NitroAttestError, as_json: bool, **members: Any) 
     return error.exit_code
 
 
-def warn(notices: Iterable[Notice]) -> None:
+def warn(notices: Iterable[AttestationWarning]) -> None:
     """Says on stderr what should be known of an answer that has no room for it."""
     emit((f"warning: {n.code}: {escape(n.message)}" for n in notices), to_stderr=True)
 

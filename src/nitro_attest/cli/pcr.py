@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 
 import click
 
+from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest.cli.options import hex_bytes
 from nitro_attest.cli.output import emit, refuse, to_json
 from nitro_attest.cli.source import read_file
 from nitro_attest.errors import NitroAttestError
-from nitro_attest.measurements.boot_events import SecureBootVariables
 from nitro_attest.measurements.pcr import (
-    ZERO_PCR,
     pcr3_from_role_arn,
     pcr4_from_instance_id,
     pcr8_from_certificate,
     replay,
 )
-from nitro_attest.measurements.uki import uki_measurements
+from nitro_attest.measurements.uki.boot_events import SecureBootVariables
+from nitro_attest.measurements.uki.image import uki_measurements
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _variable = click.Path(exists=True, dir_okay=False)

@@ -8,12 +8,12 @@ from typing import Final
 
 from cryptography import x509
 
-from nitro_attest.attestation import Attestation, NitroTpmAttestation
-from nitro_attest.certificate import load_certificate
 from nitro_attest.cli.output import emit, escape, row, to_json
-from nitro_attest.document import UnverifiedDocument
 from nitro_attest.errors import ChainError
-from nitro_attest.policy import NitroTpmPolicy, Policy
+from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
+from nitro_attest.verification.certificate import load_certificate
+from nitro_attest.verification.document import UnverifiedDocument
+from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
 Result = Attestation | NitroTpmAttestation
 

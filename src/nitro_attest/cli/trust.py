@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nitro_attest.cli.source import read_file
-from nitro_attest.roots import PINNED, TrustedRoots
+from nitro_attest.verification.roots import PINNED, TrustedRoots
 
 
 def root_options(command: Any) -> Any:

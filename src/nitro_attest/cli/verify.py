@@ -16,9 +16,9 @@ from nitro_attest.cli.render import Result, report
 from nitro_attest.cli.source import Encoding, read_file
 from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.errors import PolicyError
-from nitro_attest.many import Outcome
-from nitro_attest.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
-from nitro_attest.verifier import Verifier
+from nitro_attest.verification.batch import Outcome
+from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
+from nitro_attest.verification.verifier import Verifier
 
 
 @click.command("verify")

@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, cast
 
-from nitro_attest.attestation import Attestation
 from nitro_attest.enclave.transport import (
     MAX_HEAD_BYTES,
-    MAX_NONCE_BYTES,
     Deadline,
     Endpoint,
     HttpEndpoint,
@@ -28,13 +26,11 @@ from nitro_attest.enclave.transport import (
     parse_endpoint,
 )
 from nitro_attest.errors import EnclaveError, InputError
-from nitro_attest.limits import MAX_DOCUMENT_BYTES, MIN_NONCE_BYTES
-from nitro_attest.policy import AnyEnclave, Policy
-from nitro_attest.roots import TrustedRoots
-from nitro_attest.verifier import Verifier
-
-NONCE_BYTES: Final = 32
-"""Size of the nonces that are made here."""
+from nitro_attest.limits import MAX_DOCUMENT_BYTES, MAX_NONCE_BYTES, MIN_NONCE_BYTES, NONCE_BYTES
+from nitro_attest.verification.attestation import Attestation
+from nitro_attest.verification.policy import AnyEnclave, Policy
+from nitro_attest.verification.roots import TrustedRoots
+from nitro_attest.verification.verifier import Verifier
 
 _RETRY_SECONDS: Final = 0.25
 _LONGEST_SECONDS: Final = 86400

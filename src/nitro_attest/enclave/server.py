@@ -37,13 +37,12 @@ from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.enclave.transport import (
     DEFAULT_PORT,
     MAX_HEAD_BYTES,
-    MAX_NONCE_BYTES,
     UnixEndpoint,
     listen,
     parse_endpoint,
 )
 from nitro_attest.errors import EnclaveError, NitroAttestError
-from nitro_attest.limits import MIN_NONCE_BYTES
+from nitro_attest.limits import MAX_NONCE_BYTES, MIN_NONCE_BYTES
 
 LOG: Final = logging.getLogger("nitro_attest.enclave")
 """One line per connection, a JSON object; at level INFO."""

@@ -23,9 +23,6 @@ DEFAULT_PORT: Final = 1300
 MAX_HEAD_BYTES: Final = 8192
 """Longest head of an HTTP request or answer, its empty line included."""
 
-MAX_NONCE_BYTES: Final = 64
-"""Longest nonce that is sent and served; the shortest has MIN_NONCE_BYTES."""
-
 _CID_ANY: Final = 0xFFFFFFFF  # VMADDR_CID_ANY, linux/vm_sockets.h
 _MAX_U32: Final = 0xFFFFFFFF
 _MAX_HYBRID_ANSWER: Final = 32  # "OK 4294967295\n" has 14

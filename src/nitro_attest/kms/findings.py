@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from nitro_attest.kms.policy import IMAGE_KEY, KEY_PREFIX
+from nitro_attest.kms.statements import IMAGE_KEY, KEY_PREFIX
 
 Severity = Literal["error", "warning"]
 

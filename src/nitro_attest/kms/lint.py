@@ -11,8 +11,9 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Final
 
+from nitro_attest._internal.pcrs import EMPTY_RAMDISKS, IMAGE_PCRS
 from nitro_attest.kms.findings import Finding
-from nitro_attest.kms.key_policy import (
+from nitro_attest.kms.parse import (
     DIFFERS,
     EQUALS,
     FOR_ALL,
@@ -23,9 +24,8 @@ from nitro_attest.kms.key_policy import (
     pointer,
     read_key_policy,
 )
-from nitro_attest.kms.policy import PLAINTEXT_ACTIONS
+from nitro_attest.kms.statements import PLAINTEXT_ACTIONS
 from nitro_attest.limits import PCR_BYTES
-from nitro_attest.measurement_set import EMPTY_RAMDISKS, IMAGE_PCRS
 
 _WAYS_AROUND: Final = (
     *("kms:CreateGrant", "kms:PutKeyPolicy"),

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nitro_attest.errors import InputError, KmsError
-from nitro_attest.kms.envelope import IV_BYTES, Envelope, read_envelope
+from nitro_attest.kms.cms import IV_BYTES, Envelope, read_envelope
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
 
 KEY_ENCRYPTION_ALGORITHM: Final = "RSAES_OAEP_SHA_256"

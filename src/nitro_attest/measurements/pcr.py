@@ -13,11 +13,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest.errors import InputError
 from nitro_attest.limits import PCR_BYTES
-
-ZERO_PCR: Final = bytes(PCR_BYTES)
-"""What every PCR holds before it is first extended."""
 
 _ROLE_ARN: Final = re.compile(
     r"arn:aws(?:-[a-z]+)*:iam::[0-9]{12}:role/(?:[!-~]+/)?[A-Za-z0-9_+=,.@-]{1,64}"
@@ -151,7 +149,7 @@ def pcr8_from_certificate(pem_or_der: bytes) -> bytes:
     """
     from cryptography import x509
 
-    from nitro_attest.certificate import quietly
+    from nitro_attest._internal.quiet import quietly
 
     _require_bytes("certificate", pem_or_der)
     data = bytes(pem_or_der)

@@ -27,14 +27,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from nitro_attest.attestation import Attestation
 from nitro_attest.errors import InputError, NitroAttestError
-from nitro_attest.kms.policy import IMAGE_KEY, KEY_PREFIX
+from nitro_attest.keys.public_key import load_public_key
+from nitro_attest.kms.statements import IMAGE_KEY, KEY_PREFIX
 from nitro_attest.limits import MAX_PCRS
-from nitro_attest.policy import AnyEnclave
-from nitro_attest.roots import TrustedRoots
-from nitro_attest.testing.envelope import envelope
-from nitro_attest.verifier import Verifier
+from nitro_attest.testing.cms import envelope
+from nitro_attest.verification.attestation import Attestation
+from nitro_attest.verification.policy import AnyEnclave
+from nitro_attest.verification.roots import TrustedRoots
+from nitro_attest.verification.verifier import Verifier
 
 KEY_ARN: Final = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-4000-8000-000000000001"
 """The symmetric key."""
@@ -295,7 +296,7 @@ def _require_key(request: Mapping[str, Any], arn: str) -> None:
 
 def _public_key(attestation: Attestation) -> rsa.RSAPublicKey:
     try:
-        key = attestation.load_public_key()
+        key = load_public_key(attestation)
     except InputError as error:
         raise _RefusalError("ValidationException", f"attestation document: {error}") from error
     if not isinstance(key, rsa.RSAPublicKey):

@@ -1,0 +1,1 @@
+"""Challenges answered once, and documents accepted once."""

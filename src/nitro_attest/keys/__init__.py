@@ -1,0 +1,1 @@
+"""Public keys in attested documents, and sealing to them."""

@@ -1,0 +1,1 @@
+"""Unified kernel images (UKI) and boot events: the PCRs of an EC2 instance."""

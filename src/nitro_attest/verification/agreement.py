@@ -1,0 +1,125 @@
+"""A document and its certificates must agree on time, kind and names (X-21, X-22, X-24, T-3).
+
+Judged after the signature only: before it, both sides are just bytes that somebody sent.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from nitro_attest._internal.times import from_milliseconds
+from nitro_attest.errors import PolicyFailure
+from nitro_attest.verification.core import Kind
+from nitro_attest.verification.document import UnverifiedDocument
+from nitro_attest.verification.path import CertificatePath
+
+_REGION: Final = re.compile(r"[a-z]{2,4}(?:-[a-z0-9]+)+")
+_SIGNER_SUFFIX: Final = ".aws"
+_AUTHORITY_SUFFIX: Final = ".aws.nitro-enclaves"
+_KIND_MARKS: Final[dict[Kind, str]] = {"enclave": "-enc", "nitrotpm": "-tpm"}
+
+
+class Names(NamedTuple):
+    """What the names in a document and in its certificates say together.
+
+    Attributes:
+        instance_id: The EC2 instance id in the module_id: all before its last hyphen.
+        region: The AWS region that the signing certificate names; None if it has another form.
+        failures: Where they disagree (X-24): one enclave, one instance, one region.
+        kind_failures: Where they do not show the kind that the document's key says (T-3).
+    """
+
+    instance_id: str
+    region: str | None
+    failures: tuple[PolicyFailure, ...]
+    kind_failures: tuple[PolicyFailure, ...]
+
+
+@lru_cache(maxsize=256)  # they are the same in every document of an enclave, and cost 5 us
+def names(kind: Kind, module_id: str, path_names: tuple[str, ...]) -> Names:
+    """Compares the kind and the module_id of a document with the common names of its path.
+
+    Args:
+        kind: The document's.
+        module_id: The document's.
+        path_names: ``CertificatePath.names``: below the root, the signing certificate last.
+    """
+    *authorities, signer = path_names
+    kind_failures = _kind_failures(kind, module_id, signer)
+    instance_id = module_id.rpartition("-")[0]
+    region = _region(signer, module_id)
+    if region is None:
+        expected = f"{module_id}.<region>{_SIGNER_SUFFIX}"
+    else:
+        authority = f".{region}{_AUTHORITY_SUFFIX}"
+        expected = f"{instance_id}{authority}"
+        if authorities[-1:] == [expected] and all(n.endswith(authority) for n in authorities):
+            return Names(instance_id, region, (), kind_failures)
+    found = ", ".join(path_names)
+    failure = PolicyFailure(
+        "consistency.module_id",
+        f"module_id {module_id!r} does not agree with the names in its certificates; expected "
+        f"{expected!r}, found {', '.join(map(repr, path_names))}",
+        expected=expected,
+        found=found,
+    )
+    return Names(instance_id, region, (failure,), kind_failures)
+
+
+def _region(signer: str, module_id: str) -> str | None:
+    prefix = f"{module_id}."
+    found = signer[len(prefix) : -len(_SIGNER_SUFFIX)]
+    if signer != f"{prefix}{found}{_SIGNER_SUFFIX}" or not _REGION.fullmatch(found):
+        return None
+    return found
+
+
+def _kind_failures(kind: Kind, module_id: str, signer: str) -> tuple[PolicyFailure, ...]:
+    mark = _KIND_MARKS[kind]
+    if mark in module_id and mark in signer:
+        return ()
+    return (
+        PolicyFailure(
+            "consistency.kind",
+            f"the document is of kind {kind}, so {mark!r} was expected in its module_id "
+            f"and its certificate's name; they are {module_id!r} and {signer!r}",
+            expected=mark,
+            found=f"{module_id}, {signer}",
+        ),
+    )
+
+
+def time_failures(
+    document: UnverifiedDocument, path: CertificatePath, at_ms: int, skew_ms: int
+) -> list[PolicyFailure]:
+    """The document's time against the verification time (X-22) and its certificate's (X-21)."""
+    made = document.timestamp_ms
+    failures = []
+    if made > at_ms + skew_ms:
+        failures.append(
+            PolicyFailure(
+                "freshness.future",
+                f"the document was made at {document.timestamp}, after the verification time "
+                f"{from_milliseconds(at_ms)}; is this machine's clock slow?",
+                expected=f"at most {from_milliseconds(at_ms + skew_ms).isoformat()}",
+                found=document.timestamp.isoformat(),
+            )
+        )
+    leaf = path.leaf
+    if not leaf.not_before_ms - skew_ms <= made <= leaf.not_after_ms + skew_ms:
+        window = (
+            f"{from_milliseconds(leaf.not_before_ms).isoformat()} to "
+            f"{from_milliseconds(leaf.not_after_ms).isoformat()}"
+        )
+        failures.append(
+            PolicyFailure(
+                "freshness.timestamp_outside_certificate",
+                f"the document was made at {document.timestamp}, outside the validity of its "
+                f"signing certificate ({window})",
+                expected=window,
+                found=document.timestamp.isoformat(),
+            )
+        )
+    return failures

@@ -1,0 +1,259 @@
+"""The rules that one certificate must meet by itself (X-1, X-2, X-9, X-12 to X-15, X-17)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from nitro_attest._internal.quiet import quietly
+from nitro_attest._internal.times import to_milliseconds
+from nitro_attest.errors import ChainError
+from nitro_attest.limits import MAX_SERIAL_OCTETS
+
+_ECDSA_WITH_SHA384: Final = bytes.fromhex("300a06082a8648ce3d040303")
+"""The whole AlgorithmIdentifier: parameters must be absent (RFC 5758 section 3.2)."""
+
+_P384_KEY_INFO: Final = bytes.fromhex("3076301006072a8648ce3d020106052b8104002203620004")
+"""A SubjectPublicKeyInfo up to the coordinates: id-ecPublicKey, the named curve secp384r1, an
+uncompressed point (RFC 5480 section 2.1.1, 2.2). Its lengths leave room for 96 bytes, no other."""
+
+_P384_KEY_INFO_BYTES: Final = len(_P384_KEY_INFO) + 96
+
+_BEFORE_KEY_INFO: Final = (True, True, False, False, False, False, False, False)
+"""Which elements to enter on the way to it: the Certificate and its signed part; then it is past
+version, serialNumber, signature, issuer, validity and subject (RFC 5280 section 4.1)."""
+
+_BIT_STRING: Final = 0x03
+
+_UNDERSTOOD: Final = frozenset({x509.BasicConstraints, x509.KeyUsage})
+
+_ExtensionT = TypeVar("_ExtensionT", bound=x509.ExtensionType)
+
+
+class Certificate(NamedTuple):
+    """A certificate that was read and meets the rules common to CAs and the signing certificate.
+
+    Attributes:
+        label: What sentences call it, such as ``certificate 2 (intermediate CA)``.
+        parsed: The library's object.
+        common_name: The subject's one common name; "" where there is none or there are several.
+        not_before_ms: Start of validity in milliseconds since 1970.
+        not_after_ms: End of validity, inclusive, in milliseconds since 1970.
+        key_info: The SubjectPublicKeyInfo, byte for byte.
+        extensions: By the library's class for them, which is quicker to hash than their OID.
+    """
+
+    label: str
+    parsed: x509.Certificate
+    common_name: str
+    not_before_ms: int
+    not_after_ms: int
+    key_info: bytes
+    extensions: Mapping[type[x509.ExtensionType], x509.Extension[Any]]
+
+    def __repr__(self) -> str:
+        return f"<Certificate: {self.label}>"
+
+    def extension(self, kind: type[_ExtensionT]) -> x509.Extension[_ExtensionT] | None:
+        """The extension of this kind, or None."""
+        return self.extensions.get(kind)
+
+
+def read_certificate(der: bytes, label: str) -> Certificate:
+    """Reads a certificate and checks X-1, X-2, X-9, X-12 and X-13.
+
+    Args:
+        der: The certificate, exactly.
+        label: What to call it in sentences.
+
+    Raises:
+        ChainError: A rule is broken; the code says which.
+    """
+    certificate, extensions, serial, (not_before, not_after) = load_certificate(der, label)
+    _check_serial(serial, label)
+    key_info = _checked_key_info(certificate, der, label)
+    by_kind: dict[type[x509.ExtensionType], x509.Extension[Any]] = {}
+    for extension in extensions:
+        kind = type(extension.value)
+        by_kind[kind] = extension
+        if extension.critical and kind not in _UNDERSTOOD:
+            raise ChainError(
+                "cert.critical_extension",
+                f"{label} has unknown critical extension {extension.oid.dotted_string}; only "
+                "basicConstraints and keyUsage are understood",
+            )
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return Certificate(
+        label,
+        certificate,
+        str(names[0].value) if len(names) == 1 else "",
+        to_milliseconds(not_before),
+        to_milliseconds(not_after),
+        key_info,
+        by_kind,
+    )
+
+
+def check_authority(certificate: Certificate) -> None:
+    """Checks that a certificate may issue others (X-14, X-15).
+
+    Raises:
+        ChainError: ``cert.not_ca`` or ``cert.key_usage``.
+    """
+    constraints = certificate.extension(x509.BasicConstraints)
+    if constraints is None or not constraints.critical or not constraints.value.ca:
+        raise ChainError(
+            "cert.not_ca",
+            f"{certificate.label} is not a CA: a critical basicConstraints with cA true was "
+            "expected",
+        )
+    usage = certificate.extension(x509.KeyUsage)
+    if usage is None or not usage.value.key_cert_sign:
+        raise ChainError(
+            "cert.key_usage",
+            f"{certificate.label} may not sign certificates: keyUsage with keyCertSign was "
+            "expected",
+        )
+
+
+def check_signer(certificate: Certificate) -> None:
+    """Checks that a certificate may sign documents and nothing more (X-17).
+
+    That a certificate which is no CA has no path length, the library checks when it reads it.
+
+    Raises:
+        ChainError: ``cert.leaf_usage``.
+    """
+    constraints = certificate.extension(x509.BasicConstraints)
+    usage = certificate.extension(x509.KeyUsage)
+    if constraints is None or not constraints.critical or constraints.value.ca:
+        fault = "a critical basicConstraints with cA false was expected"
+    elif usage is None or not usage.value.digital_signature:
+        fault = "it lacks keyUsage digitalSignature"
+    else:
+        return
+    raise ChainError("cert.leaf_usage", f"{certificate.label} may not sign documents: {fault}")
+
+
+def load_certificate(
+    der: bytes, label: str
+) -> tuple[x509.Certificate, x509.Extensions, int, tuple[datetime, datetime]]:
+    """Decodes a certificate, hostile ones included (X-1, X-13).
+
+    Args:
+        der: The certificate, exactly.
+        label: What to call it in sentences.
+
+    Returns:
+        The certificate, its extensions, its serial number, and both ends of its validity.
+
+    Raises:
+        ChainError: ``cert.malformed``. The library raises many classes on hostile input; none of
+            them leaves this function.
+    """
+    try:
+        loaded = quietly(_decode, der)
+        version = loaded[0].version
+    except Exception as error:
+        raise ChainError("cert.malformed", f"{label} cannot be read: {error}") from error
+    if version is not x509.Version.v3:
+        raise ChainError("cert.malformed", f"{label} is X.509 {version.name}; v3 was expected")
+    return loaded
+
+
+def _decode(der: bytes) -> tuple[x509.Certificate, x509.Extensions, int, tuple[datetime, datetime]]:
+    certificate = x509.load_der_x509_certificate(der)
+    _ = certificate.subject  # decoded on access; what comes later relies on its being sound
+    validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return certificate, certificate.extensions, certificate.serial_number, validity
+
+
+def _check_serial(serial: int, label: str) -> None:
+    """X-2. Genuine serials reach 21 content octets: 160 bits and a sign octet."""
+    octets = serial.bit_length() // 8 + 1
+    if serial <= 0:
+        found = "not positive"
+    elif octets > MAX_SERIAL_OCTETS:
+        found = f"{octets} octets long"
+    else:
+        return
+    raise ChainError(
+        "cert.serial",
+        f"the serial number of {label} is {found}; 1 to {MAX_SERIAL_OCTETS} octets and positive "
+        "were expected",
+    )
+
+
+class SigningKey(NamedTuple):
+    """A P-384 key that the library has loaded, and so checked, and the form that it came in.
+
+    Attributes:
+        loaded: The library's object.
+        info: The SubjectPublicKeyInfo, 120 bytes: its last 96 are the coordinates x and y.
+    """
+
+    loaded: ec.EllipticCurvePublicKey
+    info: bytes
+
+
+def load_key(certificate: Certificate) -> SigningKey:
+    """The key of a certificate; loading it checks that the point lies on the curve (X-9).
+
+    Raises:
+        ChainError: ``cert.algorithm``.
+    """
+    try:
+        key = certificate.parsed.public_key()
+    except Exception as error:
+        raise _algorithm_error(certificate.label, f"has an invalid key ({error})") from error
+    return SigningKey(cast("ec.EllipticCurvePublicKey", key), certificate.key_info)
+
+
+def _checked_key_info(certificate: x509.Certificate, der: bytes, label: str) -> bytes:
+    """X-9 by the bytes, which say more than the library's view of them; gives those of the key.
+
+    That the algorithm inside the signed part is the same is the library's check when it verifies
+    the link; that the point lies on the curve, when it loads the key to do so.
+    """
+    signature = certificate.signature
+    tail = _ECDSA_WITH_SHA384 + bytes((_BIT_STRING, len(signature) + 1 & 0x7F, 0)) + signature
+    if not der.endswith(tail):
+        oid = certificate.signature_algorithm_oid.dotted_string
+        raise _algorithm_error(label, f"is signed with {oid} or with parameters")
+    position = _key_info_position(der)
+    if not der.startswith(_P384_KEY_INFO, position):
+        oid = certificate.public_key_algorithm_oid.dotted_string
+        raise _algorithm_error(label, f"has a key of another kind or form ({oid})")
+    return der[position : position + _P384_KEY_INFO_BYTES]
+
+
+def _key_info_position(der: bytes) -> int:
+    """Where it starts in a certificate that the library has read, and so checked every length of.
+
+    The library gives the key, but not the form that it came in; to encode it anew and search for
+    the result took 27 us a certificate, and a copy elsewhere in it would satisfy the search.
+    """
+    position = 0
+    for entered in _BEFORE_KEY_INFO:
+        length = der[position + 1]
+        position += 2
+        if length & 0x80:  # the long form: the length itself is in as many octets
+            octets = length & 0x7F
+            if not entered:
+                position += int.from_bytes(der[position : position + octets], "big")
+            position += octets
+        elif not entered:
+            position += length
+    return position
+
+
+def _algorithm_error(label: str, found: str) -> ChainError:
+    return ChainError(
+        "cert.algorithm",
+        f"{label} {found}; ECDSA with SHA-384 and an uncompressed, named P-384 key were expected",
+    )

@@ -1,0 +1,325 @@
+"""The one way into the C core: bytes in, the content of every field or a FormatError out.
+
+Nothing else in the package decodes a document. The C core accepts or rejects, and the fields are
+cut out where it found them, so no second parser can disagree with it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, NamedTuple
+
+from nitro_attest._internal.frozen import Value
+from nitro_attest.errors import FormatError, InputError
+from nitro_attest.limits import (
+    DEFAULT_OPTIONAL_BYTES,
+    MAX_CABUNDLE_CERTIFICATES,
+    MAX_CERTIFICATE_BYTES,
+    MAX_DOCUMENT_BYTES,
+    MAX_MODULE_ID_BYTES,
+    MAX_OPTIONAL_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_PCRS,
+    PCR_BYTES,
+    SIGNATURE_BYTES,
+)
+from nitro_attest.verification._native import ffi, lib
+
+Kind = Literal["enclave", "nitrotpm"]
+
+
+class Limits(Value):
+    """Caps on the three optional fields, in bytes (rules P-22 to P-24).
+
+    No other limit can be changed.
+
+    Attributes:
+        public_key: 0 to 4096.
+        user_data: 0 to 4096.
+        nonce: 0 to 4096.
+
+    Raises:
+        InputError: ``input.limits`` for anything but an integer from 0 to 4096.
+    """
+
+    public_key: int
+    user_data: int
+    nonce: int
+
+    def __init__(
+        self,
+        public_key: int = DEFAULT_OPTIONAL_BYTES,
+        user_data: int = DEFAULT_OPTIONAL_BYTES,
+        nonce: int = DEFAULT_OPTIONAL_BYTES,
+    ) -> None:
+        self.__dict__.update(public_key=public_key, user_data=user_data, nonce=nonce)
+        for name, value in self.__dict__.items():
+            if type(value) is not int or not 0 <= value <= MAX_OPTIONAL_BYTES:
+                raise InputError(
+                    "input.limits",
+                    f"the limit of {name} is {value!r}; "
+                    f"an integer from 0 to {MAX_OPTIONAL_BYTES} was expected",
+                )
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+class Registers(Mapping[int, bytes]):
+    """PCR values by index, each cut out of the payload where it is asked for.
+
+    To cut them all out took 3 us of every verification; what judges one looks at a few.
+    """
+
+    __slots__ = ("_offsets", "_payload")
+
+    def __init__(self, payload: bytes, offsets: tuple[int, ...]) -> None:
+        self._payload = payload
+        self._offsets = offsets  # by index; 0 where the register is absent
+
+    def __getitem__(self, index: int) -> bytes:
+        known = isinstance(index, int) and 0 <= index < MAX_PCRS
+        at = self._offsets[index] if known else 0
+        if not at:
+            raise KeyError(index)
+        return self._payload[at : at + PCR_BYTES]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([index for index, at in enumerate(self._offsets) if at])
+
+    def __len__(self) -> int:
+        return MAX_PCRS - self._offsets.count(0)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class Content(NamedTuple):
+    """What each field of an accepted payload holds, cut out where the C core found it."""
+
+    module_id: str
+    digest: str
+    timestamp_ms: int
+    certificate: bytes
+    cabundle: tuple[bytes, ...]
+    public_key: bytes | None
+    user_data: bytes | None
+    nonce: bytes | None
+    pcrs: Mapping[int, bytes]
+
+
+class Parts(NamedTuple):
+    """An accepted document: what is signed, by whom it claims to be, and what it says."""
+
+    kind: Kind
+    protected: bytes
+    payload: bytes
+    signature: bytes
+    content: Content
+
+
+# The C structs as packed numbers: read in one go, because cffi charges for each attribute read
+# (0.25 us; a payload has 95 numbers). tests/unit/test_core.py holds these against the C sizes.
+_ERROR: Final = struct.Struct("=Q5I4x")
+_SIGN1: Final = struct.Struct("=32x6I")
+_PAYLOAD: Final = struct.Struct(f"=32xQ12I{MAX_PCRS * 'I4x'}18I")  # a PCR's length is known
+_FIRST_PCR: Final = 13
+_FIRST_CERTIFICATE: Final = _FIRST_PCR + MAX_PCRS
+
+_OK: Final = lib.NITRO_OK
+_ENCLAVE: Final = lib.NITRO_FIELD_PCRS
+
+_FIELD_NAMES: Final = {
+    getattr(lib, f"NITRO_FIELD_{name.upper()}"): name
+    for name in (
+        *("document", "protected", "unprotected", "payload", "signature", "key"),
+        *("module_id", "digest", "timestamp", "pcrs", "nitrotpm_pcrs", "certificate", "cabundle"),
+        *("public_key", "user_data", "nonce"),
+    )
+}
+
+
+def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Parts:
+    """Checks every byte of a document against rules C-1 to C-13 and P-*.
+
+    Args:
+        document: The raw document.
+        limits: Caps on the optional fields.
+
+    Returns:
+        The parts of the envelope, and what each field of the payload holds.
+
+    Raises:
+        FormatError: The document does not have the accepted form; ``offset`` is the place.
+    """
+    envelope = ffi.new("nitro_sign1 *")
+    status = lib.nitro_sign1_parse(document, len(document), envelope)
+    if status != _OK:
+        raise _format_error(status, envelope, document, 0, limits)
+    protected, protected_size, base, size, signature, signature_size = _SIGN1.unpack(
+        ffi.buffer(envelope)
+    )
+    payload = document[base : base + size]
+    out = ffi.new("nitro_payload *")
+    status = lib.nitro_payload_parse(payload, size, _caps(limits), out)
+    if status != _OK:
+        raise _format_error(status, out, document, base, limits)
+    numbers = _PAYLOAD.unpack(ffi.buffer(out))
+    return Parts(
+        "enclave" if numbers[-1] == _ENCLAVE else "nitrotpm",
+        document[protected : protected + protected_size],
+        payload,
+        document[signature : signature + signature_size],
+        _content(payload, numbers),
+    )
+
+
+def _caps(limits: Limits) -> Any:
+    if limits is DEFAULT_LIMITS:
+        return ffi.NULL  # which means the same to the C core
+    return ffi.new("nitro_limits *", (limits.public_key, limits.user_data, limits.nonce))
+
+
+def _content(payload: bytes, numbers: tuple[int, ...]) -> Content:
+    """Offset 0 means that a field is absent: nitro_span in the header."""
+    timestamp, m_at, m_size, d_at, d_size, c_at, c_size = numbers[:7]
+    k_at, k_size, u_at, u_size, n_at, n_size = numbers[7:_FIRST_PCR]
+    certificates = iter(numbers[_FIRST_CERTIFICATE : _FIRST_CERTIFICATE + 2 * numbers[-2]])
+    return Content(
+        payload[m_at : m_at + m_size].decode("ascii"),
+        payload[d_at : d_at + d_size].decode("ascii"),
+        timestamp,
+        payload[c_at : c_at + c_size],
+        tuple([payload[at : at + next(certificates)] for at in certificates]),
+        payload[k_at : k_at + k_size] if k_at else None,
+        payload[u_at : u_at + u_size] if u_at else None,
+        payload[n_at : n_at + n_size] if n_at else None,
+        Registers(payload, numbers[_FIRST_PCR:_FIRST_CERTIFICATE]),
+    )
+
+
+# What was found and what was expected, by code. {found}, {field}, {index} and {text} come from the
+# C core's nitro_error.
+_SENTENCES: Final = {
+    "document.empty": "the document is empty",
+    "document.too_large": f"the document is {{found}} bytes; the limit is {MAX_DOCUMENT_BYTES}",
+    "cbor.truncated": "the document ends inside {field}",
+    "cbor.not_minimal": "a length or number in {field} is not in its shortest form",
+    "cbor.indefinite": "{field} uses indefinite length; only the payload map may",
+    "cbor.reserved": "{field} has a CBOR head of a reserved form (additional information {found})",
+    "cbor.break": "{field} holds a break (FF) where an item was expected",
+    "cbor.trailing": "{found} bytes follow the end of {field}",
+    "cbor.utf8": "invalid UTF-8 in {field}",
+    "cose.array": "the outer item is not a 4-element COSE_Sign1 array (its head is {found:#04x}; "
+    "0x84 was expected)",
+    "cose.unprotected": "the unprotected header must be the empty map; its head is {found:#04x}, "
+    "0xa0 was expected",
+    "cose.payload": "the payload is detached, empty, too long or not a byte string; "
+    f"a byte string of 1 to {MAX_PAYLOAD_BYTES} bytes was expected",
+    "cose.signature_length": f"the signature is not a byte string of {SIGNATURE_BYTES} bytes, "
+    "which ES384 needs (found {found})",
+    "payload.not_map": "the payload is not a map",
+    "payload.key_type": "a key of the payload map is not text",
+    "payload.duplicate": "{field} appears twice",
+    "payload.unknown_key": "unknown field {text}; this document is newer than this library",
+    "payload.missing": "{field} is missing",
+    "payload.kind": "the payload has both pcrs and nitrotpm_pcrs",
+    "payload.null": "{field} is null or undefined",
+    "payload.module_id": "module_id must be 1 to "
+    f"{MAX_MODULE_ID_BYTES} visible ASCII characters; found {{found}} bytes {{text}}",
+    "payload.digest": "digest {text} is not 'SHA384'",
+    "payload.timestamp": "timestamp {found} is not a time in milliseconds from 1970 to 9999",
+    "payload.pcrs_count": f"{{field}} has {{found}} entries; 1 to {MAX_PCRS} were expected",
+    "payload.pcr_index": "a PCR index is not an unsigned integer from 0 to 31 (found {found})",
+    "payload.pcr_length": f"PCR{{index}} is {{found}} bytes; {PCR_BYTES} were expected",
+    "payload.pcrs_missing": "PCR{index} is not in the document; without PCR0, PCR1 and PCR2 debug "
+    "mode cannot be told",
+    "payload.certificate": "certificate is {found} bytes; "
+    f"1 to {MAX_CERTIFICATE_BYTES} were expected",
+    "payload.cabundle": "cabundle has {found} certificates; "
+    f"1 to {MAX_CABUNDLE_CERTIFICATES} were expected",
+    "payload.cabundle_entry": "certificate {index} in cabundle is {found} bytes; "
+    f"1 to {MAX_CERTIFICATE_BYTES} were expected",
+    "payload.public_key": "public_key is {found} bytes; the limit is {limit}",
+    "payload.user_data": "user_data is {found} bytes; the limit is {limit}",
+    "payload.nonce": "nonce is {found} bytes; the limit is {limit}",
+    "payload.type": "{field} has the wrong CBOR type (major type {found})",
+}
+
+# C-6, C-17: protected headers that people meet, so that the sentence can name what they have.
+_KNOWN_PROTECTED: Final = {
+    "43a10126": "ES256 (-7)",
+    "44a1013823": "ES512 (-36)",
+    "44a1013832": "ESP384 (-51)",
+}
+_EMULATOR_PROTECTED: Final = bytes.fromhex("43a10120")
+
+
+def _format_error(status: int, out: Any, document: bytes, base: int, limits: Limits) -> FormatError:
+    found, offset, field, index, text_at, text_size = _ERROR.unpack_from(ffi.buffer(out))
+    code = ffi.string(lib.nitro_status_code(status)).decode("ascii")
+    offset += base
+    text = document[base + text_at : base + text_at + text_size]
+    name = _FIELD_NAMES[field]
+    if code == "cose.protected":
+        sentence = _protected_sentence(document, offset)
+    elif code == "cose.tag":
+        sentence = (
+            "tag 18 is doubled or not the single byte D2"
+            if found == _COSE_SIGN1_TAG
+            else f"CBOR tag {found} where a COSE_Sign1 (18) or no tag was expected"
+        )
+    elif code == "cose.array" and _looks_like_text(document):
+        code = "document.encoding"
+        sentence = (
+            "this is text, not the bytes of a document; if it is base64 or hex, decode it first "
+            "or use --format"
+        )
+    else:
+        sentence = _SENTENCES[code].format(
+            found=found,
+            field=_field_phrase(name, index),
+            index=index,
+            text=_quote(text),
+            limit=getattr(limits, name, None),
+        )
+    return FormatError(code, sentence, offset)
+
+
+_COSE_SIGN1_TAG: Final = 18
+
+
+def _protected_sentence(document: bytes, offset: int) -> str:
+    if document.startswith(_EMULATOR_PROTECTED, offset):
+        return (
+            "this is an unsigned document made by the QEMU emulator (its protected header is "
+            "{alg: -1}); only documents signed by AWS hardware can be verified"
+        )
+    for header, name in _KNOWN_PROTECTED.items():
+        if document.startswith(bytes.fromhex(header), offset):
+            return f"the protected header says {name}; {{alg: ES384 (-35)}} was expected"
+    return "the protected header is not exactly {alg: ES384 (-35)}, A1 01 38 22"
+
+
+def _looks_like_text(document: bytes) -> bool:
+    return re.fullmatch(rb"[\t\n\r\x20-\x7e]+", document) is not None
+
+
+def _field_phrase(name: str, index: int) -> str:
+    if index != lib.NITRO_NO_INDEX:
+        return f"PCR{index}" if name.endswith("pcrs") else f"certificate {index} in {name}"
+    return {
+        "document": "the document",
+        "protected": "the protected header",
+        "unprotected": "the unprotected header",
+        "payload": "the payload",
+        "signature": "the signature",
+        "key": "a key of the payload map",
+    }.get(name, f"field {name}")
+
+
+def _quote(text: bytes) -> str:
+    shown = ascii(text.decode("utf-8", "backslashreplace"))
+    return shown if len(shown) <= 80 else f"{shown[:80]}..."

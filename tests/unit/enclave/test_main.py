@@ -1,0 +1,85 @@
+"""``python -m nitro_attest.enclave`` as far as it goes without a device."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nitro_attest.enclave import __main__ as program
+from nitro_attest.enclave.__main__ import main
+
+HEAVY = "click,cryptography,_cffi_backend,nitro_attest.verification,nitro_attest.cli"
+
+
+class FakeNsm:
+    def __enter__(self) -> FakeNsm:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def attest(self, **fields: bytes | None) -> bytes:
+        return repr(sorted(fields.items())).encode()
+
+
+@pytest.fixture
+def _fake_nsm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "Nsm", FakeNsm)
+
+
+@pytest.mark.parametrize("module", ["nitro_attest.enclave.nsm", "nitro_attest.enclave.__main__"])
+def test_the_enclaves_side_loads_nothing_heavy(module: str) -> None:
+    code = f"import {module}, sys; print({{*'{HEAVY}'.split(',')}} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_without_a_device_the_program_says_so_and_exits_7() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nitro_attest.enclave", "request"], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (7, b"")
+    assert done.stderr.startswith(b"error: nsm.device: /dev/nsm cannot be opened")
+
+
+@pytest.mark.usefixtures("_fake_nsm")
+def test_request_writes_the_document(tmp_path: Path, capfdbinary: pytest.CaptureFixture) -> None:
+    key, output = tmp_path / "key.der", tmp_path / "document"
+    key.write_bytes(b"key")
+    fields = ["--nonce", "00ff", "--user-data", "01", "--public-key", str(key)]
+    document = b"[('nonce', b'\\x00\\xff'), ('public_key', b'key'), ('user_data', b'\\x01')]"
+    assert main(["request", *fields]) == 0
+    assert capfdbinary.readouterr().out == document
+    assert main(["request", *fields, "--format", "hex", "--output", str(output)]) == 0
+    assert bytes.fromhex(output.read_text()) == document
+
+
+@pytest.mark.usefixtures("_fake_nsm")
+def test_an_unwritable_output_exits_74(tmp_path: Path) -> None:
+    assert main(["request", "--output", str(tmp_path / "absent" / "document")]) == 74
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["request", "--nonce", ""],
+        ["request", "--nonce", "0"],
+        ["request", "--public-key", "/absent"],
+        ["request", "--public-key", "/dev/null"],
+        ["serve", "--port", "x"],
+        ["serve", "--port", "1", "--listen", "unix:/x"],
+    ],
+)
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("arguments", [["--port", "4294967295"], ["--listen", "nowhere"]])
+def test_no_endpoint_exits_2(arguments: list[str]) -> None:
+    assert main(["serve", *arguments]) == 2

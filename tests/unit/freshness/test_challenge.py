@@ -1,0 +1,215 @@
+"""Challenger and ReplayGuard: one answer to a challenge, one acceptance of a document."""
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from nitro_attest import (
+    ANY_ENCLAVE,
+    UNCHECKED,
+    Challenge,
+    Challenger,
+    MemoryStore,
+    NitroAttestError,
+    Policy,
+    ReplayGuard,
+    TrustedRoots,
+    Verifier,
+)
+from nitro_attest._internal.times import to_milliseconds
+from nitro_attest.testing import FakeNitro
+
+TTL = timedelta(minutes=1)
+
+
+def code_of(call, *args, **options):
+    with pytest.raises(NitroAttestError) as caught:
+        call(*args, **options)
+    return caught.value.code
+
+
+@pytest.fixture
+def store(when):
+    return MemoryStore(4, clock=lambda: to_milliseconds(when))
+
+
+@pytest.fixture
+def verifier(fake):
+    return Verifier(TrustedRoots.from_pem(fake.root_pem), policy=ANY_ENCLAVE)
+
+
+@pytest.fixture
+def challenger(verifier, store):
+    return Challenger(verifier, store, ttl=TTL)
+
+
+def test_a_challenge_is_32_random_bytes_with_an_expiry(when):
+    first, second = Challenge.new(TTL, at=when), Challenge.new(TTL, at=when)
+    assert len(first.nonce) == 32
+    assert first.nonce != second.nonce
+    assert first.expires_at == when + TTL
+    assert Challenge.new(TTL).expires_at.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("ttl", [None, 60, timedelta(0), timedelta(seconds=-1)])
+def test_a_ttl_is_a_positive_timedelta(verifier, store, ttl):
+    assert code_of(Challenge.new, ttl) == "input.time"
+    assert code_of(Challenger, verifier, store, ttl=ttl) == "input.time"
+
+
+def test_a_challenge_is_not_made_at_a_naive_time():
+    assert code_of(Challenge.new, TTL, at=datetime(2026, 3, 1)) == "input.time"
+
+
+def test_a_challenge_is_answered_once(challenger, fake, when):
+    challenge = challenger.issue(at=when)
+    document = fake.document(at=when, nonce=challenge.nonce)
+    attestation = challenger.answer(challenge, document, at=when)
+    assert attestation.nonce == challenge.nonce
+    assert "freshness.unbound" not in [notice.code for notice in attestation.warnings]
+    assert code_of(challenger.answer, challenge, document, at=when) == "policy.nonce"
+
+
+def test_a_second_document_for_the_same_challenge_is_refused(challenger, fake, when):
+    challenge = challenger.issue(at=when)
+    first = fake.document(at=when, nonce=challenge.nonce)
+    second = fake.document(at=when + timedelta(seconds=1), nonce=challenge.nonce)
+    later = when + timedelta(seconds=2)
+    challenger.answer(challenge.nonce, first, at=later)
+    assert code_of(challenger.answer, challenge.nonce, second, at=later) == "policy.nonce"
+
+
+def test_a_challenge_that_was_never_issued_is_refused(challenger, fake, when):
+    challenge = Challenge.new(TTL, at=when)
+    document = fake.document(at=when, nonce=challenge.nonce)
+    assert code_of(challenger.answer, challenge, document, at=when) == "policy.nonce"
+
+
+def test_the_answer_to_another_challenge_is_refused_and_spoils_neither(challenger, fake, when):
+    mine, other = challenger.issue(at=when), challenger.issue(at=when)
+    answers = {c: fake.document(at=when, nonce=c.nonce) for c in (mine, other)}
+    assert code_of(challenger.answer, mine, answers[other], at=when) == "policy.nonce"
+    assert challenger.answer(mine, answers[mine], at=when)
+    assert challenger.answer(other, answers[other], at=when)
+
+
+@pytest.mark.parametrize("fault", ["C-16.payload-swapped", None])
+def test_what_is_refused_does_not_use_the_challenge_up(challenger, fake, when, fault):
+    challenge = challenger.issue(at=when)
+    if fault is None:
+        forged = FakeNitro(seed=b"other root").document(at=when, nonce=challenge.nonce)
+    else:
+        forged = fake.document(at=when, nonce=challenge.nonce, fault=fault)
+    assert code_of(challenger.answer, challenge, forged, at=when).startswith(("chain.", "signatu"))
+    assert code_of(challenger.answer, challenge, b"rubbish", at=when)
+    genuine = fake.document(at=when, nonce=challenge.nonce)
+    assert challenger.answer(challenge, genuine, at=when)
+
+
+def test_a_challenge_expires_by_the_time_of_the_verification(challenger, fake, when):
+    challenge = challenger.issue(at=when)
+    document = fake.document(at=when, nonce=challenge.nonce)
+    assert code_of(challenger.answer, challenge, document, at=when + TTL) == "policy.nonce"
+    challenge = challenger.issue(at=when)
+    document = fake.document(at=when, nonce=challenge.nonce)
+    just_in_time = when + TTL - timedelta(milliseconds=1)
+    assert challenger.answer(challenge, document, at=just_in_time)
+
+
+def test_expiry_does_not_rest_on_the_callers_copy_of_the_challenge(challenger, fake, when):
+    challenge = challenger.issue(at=when)
+    forever = Challenge(challenge.nonce, datetime(9999, 1, 1, tzinfo=timezone.utc))
+    document = fake.document(at=when, nonce=challenge.nonce)
+    assert code_of(challenger.answer, forever, document, at=when + TTL) == "policy.nonce"
+
+
+@pytest.mark.parametrize("nonce", [UNCHECKED, None, b"", "text"])
+def test_an_answer_without_a_challenge_never_means_any_challenge(challenger, fake, when, nonce):
+    challenge = challenger.issue(at=when)
+    document = fake.document(at=when, nonce=challenge.nonce)
+    assert code_of(challenger.answer, nonce, document, at=when) == "input.nonce"
+    assert challenger.answer(challenge, document, at=when)
+
+
+def test_archive_mode_is_refused(challenger, verifier, store, fake, when):
+    challenge = challenger.issue(at=when)
+    document = fake.document(at=when, nonce=challenge.nonce)
+    assert code_of(challenger.answer, challenge, document, at="document") == "input.time"
+    guard = ReplayGuard(verifier, store, max_age=TTL)
+    assert code_of(guard.verify, document, at="document") == "input.time"
+
+
+def test_expected_values_and_policy_hold_for_answers(fake, store, when):
+    verifier = Verifier(
+        TrustedRoots.from_pem(fake.root_pem),
+        policy=Policy([{0: b"\x07" * 48}], require_nonce=True),
+    )
+    challenger = Challenger(verifier, store)
+    challenge = challenger.issue(at=when)
+    wrong = fake.document(at=when, nonce=challenge.nonce, user_data=b"a")
+    right = fake.document(
+        at=when, nonce=challenge.nonce, user_data=b"a", pcrs={0: b"\x07" * 48}, public_key=b"k"
+    )
+    options = {"user_data": b"a", "public_key": b"k", "max_age": TTL}
+    assert code_of(challenger.answer, challenge, wrong, at=when) == "policy.pcr_mismatch"
+    assert code_of(challenger.answer, challenge, right, user_data=b"b", at=when)
+    assert code_of(challenger.answer, challenge, right, **options, at=when + 2 * TTL)
+    assert challenger.answer(challenge, right, **options, at=when)
+
+
+def test_a_full_store_issues_nothing(challenger, when):
+    for _ in range(4):
+        challenger.issue(at=when)
+    assert code_of(challenger.issue, at=when) == "input.limits"
+
+
+def test_a_store_whose_clock_is_ahead_issues_nothing(challenger, when):
+    assert code_of(challenger.issue, at=when - TTL) == "input.nonce"
+
+
+def test_without_a_time_the_clock_is_asked(verifier, fake):
+    challenger = Challenger(verifier, MemoryStore())
+    challenge = challenger.issue()
+    attestation = challenger.answer(challenge, fake.document(nonce=challenge.nonce))
+    assert attestation.time_source == "now"
+
+
+def test_a_replay_guard_accepts_each_attestation_once_in_any_encoding(verifier, store, fake, when):
+    guard = ReplayGuard(verifier, store, max_age=TTL)
+    low, high = (
+        FakeNitro(seed=b"tests").document(at=when, high_s=high_s) for high_s in (False, True)
+    )
+    assert low != high
+    assert guard.verify(low, at=when)
+    for encoding in (low, high, b"\xd2" + low, b"\xd2" + high):
+        assert code_of(guard.verify, encoding, at=when) == "freshness.replayed"
+    assert guard.verify(fake.document(at=when, user_data=b"another"), at=when)
+
+
+def test_a_replay_guard_writes_only_after_verification(verifier, store, fake, when):
+    guard = ReplayGuard(verifier, store, max_age=TTL)
+    document = fake.document(at=when, user_data=b"a")
+    assert code_of(guard.verify, document, user_data=b"b", at=when) == "policy.user_data"
+    assert code_of(guard.verify, document, at=when + 2 * TTL) == "freshness.too_old"
+    assert len(store) == 0
+    assert guard.verify(document, at=when)
+    assert len(store) == 1
+
+
+def test_a_full_replay_guard_refuses(verifier, store, fake, when):
+    guard = ReplayGuard(verifier, store, max_age=TTL)
+    for number in range(4):
+        assert guard.verify(fake.document(at=when, user_data=bytes([number])), at=when)
+    document = fake.document(at=when, user_data=b"one too many")
+    assert code_of(guard.verify, document, at=when) == "input.limits"
+
+
+def test_a_document_that_the_store_may_have_forgotten_is_refused(verifier, fake, when):
+    behind = MemoryStore(clock=lambda: to_milliseconds(when + timedelta(hours=1)))
+    guard = ReplayGuard(verifier, behind, max_age=TTL)
+    assert code_of(guard.verify, fake.document(at=when), at=when) == "freshness.replayed"
+
+
+@pytest.mark.parametrize("max_age", [None, 60, timedelta(0)])
+def test_a_replay_guard_needs_a_max_age(verifier, store, max_age):
+    assert code_of(ReplayGuard, verifier, store, max_age=max_age) == "input.time"

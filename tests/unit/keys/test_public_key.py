@@ -1,0 +1,142 @@
+"""P-22: the key in a document is loaded in the form that the caller says, and sealed to."""
+
+import contextlib
+import itertools
+
+import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nitro_attest import InputError, hpke_suite, seal_to, verify
+from nitro_attest.keys.public_key import decode_public_key, load_public_key
+
+SPKI = PublicFormat.SubjectPublicKeyInfo
+KEYS = {
+    "x25519": x25519.X25519PrivateKey.generate(),
+    "ed25519": ed25519.Ed25519PrivateKey.generate(),
+    "p256": ec.generate_private_key(ec.SECP256R1()),
+    "p384": ec.generate_private_key(ec.SECP384R1()),
+    "p521": ec.generate_private_key(ec.SECP521R1()),
+    "secp256k1": ec.generate_private_key(ec.SECP256K1()),
+}
+RSA = rsa.generate_private_key(65537, 2048)
+CURVES = ["p256", "p384", "p521", "secp256k1"]
+AGREEING = ["x25519", "p256", "p384", "p521"]
+OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+
+
+def raw(kind, point=PublicFormat.UncompressedPoint):
+    key = KEYS[kind].public_key()
+    if kind in ("x25519", "ed25519"):
+        return key.public_bytes_raw()
+    return key.public_bytes(Encoding.X962, point)
+
+
+def refused(data, kind):
+    with pytest.raises(InputError) as caught:
+        decode_public_key(data, kind)
+    assert caught.value.code == "input.expected"
+    return caught.value.message
+
+
+@pytest.mark.parametrize("key", [RSA, *KEYS.values()], ids=["rsa", *KEYS])
+@pytest.mark.parametrize("encoding", [Encoding.DER, Encoding.PEM])
+def test_a_subject_public_key_info_says_what_it_is(key, encoding):
+    public = key.public_key()
+    assert decode_public_key(public.public_bytes(encoding, SPKI), None) == public
+
+
+def test_the_key_of_a_verified_document_is_loaded(fake, when):
+    document = fake.document(at=when, public_key=raw("p256"))
+    attestation = verify(document, fake.root_pem, at=when)
+    assert load_public_key(attestation, "p256") == KEYS["p256"].public_key()
+    with pytest.raises(InputError):
+        load_public_key(attestation)
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_bare_octets_are_loaded_only_as_what_the_caller_says(kind):
+    assert decode_public_key(raw(kind), kind) == KEYS[kind].public_key()
+    assert "say which kind" in refused(raw(kind), None)
+    for wrong in (b"", None, raw(kind)[:-1], raw(kind) + b"\x00"):
+        refused(wrong, kind)
+
+
+@pytest.mark.parametrize(("of", "kind"), list(itertools.permutations(CURVES, 2)))
+def test_a_point_of_another_curve_is_refused(of, kind):
+    refused(raw(of), kind)
+
+
+@pytest.mark.parametrize("kind", CURVES)
+def test_a_compressed_point_and_a_point_off_the_curve_are_refused(kind):
+    assert "compressed" in refused(raw(kind, PublicFormat.CompressedPoint), kind)
+    refused(b"\x06" + raw(kind)[1:], kind)
+    refused(raw(kind)[:-1] + bytes([raw(kind)[-1] ^ 1]), kind)
+    refused(b"\x04" + bytes(len(raw(kind)) - 1), kind)
+
+
+def test_a_subject_public_key_info_is_not_bare_octets():
+    refused(KEYS["x25519"].public_key().public_bytes(Encoding.DER, SPKI), "x25519")
+
+
+@pytest.mark.parametrize("kind", ["P256", "rsa", "", 4])
+def test_an_unknown_kind_is_refused(kind):
+    assert "is not known" in refused(raw("p256"), kind)
+
+
+@given(st.binary(max_size=200), st.sampled_from([None, *KEYS]))
+def test_any_octets_give_a_key_or_an_input_error(data, kind):
+    with contextlib.suppress(InputError):
+        decode_public_key(data, kind)
+
+
+@pytest.mark.parametrize("kind", AGREEING)
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+def test_what_is_sealed_by_hpke_opens_with_the_key_and_the_info(kind, size):
+    key = KEYS[kind]
+    data = b"s" * size
+    sealed = seal_to(key.public_key(), data, info=b"release/1")
+    suite = hpke_suite(key.public_key())
+    assert suite.decrypt(sealed, key, b"release/1") == data
+    assert sealed != seal_to(key.public_key(), data, info=b"release/1")
+    with pytest.raises(InvalidTag):
+        suite.decrypt(sealed, key, b"release/2")
+    with pytest.raises(InvalidTag):
+        suite.decrypt(sealed[:-1] + bytes([sealed[-1] ^ 1]), key, b"release/1")
+
+
+def test_what_is_sealed_by_oaep_opens_with_the_key():
+    for data in (b"", b"secret", b"x" * 190):
+        assert RSA.decrypt(seal_to(RSA.public_key(), data), OAEP) == data
+
+
+def not_sealed(key, data=b"secret", **options):
+    with pytest.raises(InputError) as caught:
+        seal_to(key, data, **options)
+    return caught.value.message
+
+
+def test_what_cannot_be_sealed_is_refused_before_anything_is_encrypted():
+    assert "takes 190" in not_sealed(RSA.public_key(), b"x" * 191)
+    assert "HPKE" in not_sealed(RSA.public_key(), info=b"i")
+    assert "1024 bits" in not_sealed(rsa.generate_private_key(65537, 1024).public_key())
+    for key in (KEYS["ed25519"], KEYS["secp256k1"], dsa.generate_private_key(1024)):
+        assert "nothing can be sealed" in not_sealed(key.public_key())
+    with pytest.raises(InputError):
+        hpke_suite(RSA.public_key())
+
+
+def test_a_key_that_agrees_on_nothing_is_refused():
+    assert "no shared secret" in not_sealed(decode_public_key(bytes(32), "x25519"))
+
+
+def test_an_rsa_key_whose_numbers_make_no_key_is_refused():
+    """The library reads an even modulus, and fails only when it computes with it."""
+    modulus = RSA.public_key().public_numbers().n
+    der = RSA.public_key().public_bytes(Encoding.DER, SPKI)
+    even = der.replace(modulus.to_bytes(256, "big"), (modulus - 1).to_bytes(256, "big"))
+    assert "make no key" in not_sealed(decode_public_key(even, None))

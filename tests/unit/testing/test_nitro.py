@@ -1,0 +1,251 @@
+"""FakeNitro: what it makes has the form of the genuine thing, and nothing trusts it."""
+
+import itertools
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+
+import cbor2
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from nitro_attest import InputError, verify
+from nitro_attest.testing import FAULTS, VARIANTS, FakeNitro
+
+NSM_ORDER = ["module_id", "digest", "timestamp", "pcrs", "certificate", "cabundle"]
+OPTIONAL = ["public_key", "user_data", "nonce"]
+ZERO = bytes(48)
+STRINGS = (b"\x13\x02US", b"\x0c\x06Amazon", b"\x0c\x03AWS")  # PrintableString, UTF8String
+
+
+def payload_of(document):
+    return cbor2.loads(cbor2.loads(document)[2])
+
+
+def chain_of(payload):
+    return [
+        x509.load_der_x509_certificate(der)
+        for der in (*payload["cabundle"], payload["certificate"])
+    ]
+
+
+def profile(certificate):
+    """What two certificates of the same role have in common, whoever made them."""
+    return {
+        "version": certificate.version,
+        "algorithm": certificate.signature_algorithm_oid,
+        "curve": certificate.public_key().curve.name,
+        "subject": [item.oid for item in certificate.subject],
+        "strings": [tag in certificate.subject.public_bytes() for tag in STRINGS],
+        "extensions": [(item.oid, item.critical) for item in certificate.extensions],
+        "constraints": certificate.extensions.get_extension_for_class(x509.BasicConstraints).value,
+        "usage": certificate.extensions.get_extension_for_class(x509.KeyUsage).value,
+    }
+
+
+def test_the_chain_has_the_profile_of_the_genuine_one(fake, when, genuine):
+    real = chain_of(payload_of(genuine[0]))
+    made = chain_of(payload_of(fake.document(at=when)))
+    assert [profile(certificate) for certificate in made] == [profile(c) for c in real]
+
+
+def test_each_certificate_is_signed_by_the_one_before(fake, when):
+    chain = chain_of(payload_of(fake.document(at=when)))
+    for parent, child in itertools.pairwise(chain):
+        child.verify_directly_issued_by(parent)
+
+
+def test_certificates_live_as_long_as_genuine_ones_and_the_leaf_expires_first(fake, when):
+    for hours in range(0, 24 * 11, 5):  # past every renewal
+        at = when + timedelta(hours=hours)
+        _root, *below = chain_of(payload_of(fake.document(at=at)))
+        lives = [c.not_valid_after_utc - c.not_valid_before_utc for c in below]
+        assert lives[0] == timedelta(days=20, hours=1)
+        assert timedelta(days=5) <= lives[1] <= timedelta(days=6)
+        assert lives[2] == timedelta(days=1)
+        assert lives[3] == timedelta(hours=3, seconds=3)
+        ends = [c.not_valid_after_utc for c in below]
+        assert ends == sorted(ends, reverse=True)
+        assert all(c.not_valid_before_utc <= at for c in below)
+        whole = at.replace(microsecond=0)
+        assert below[-1].not_valid_before_utc == whole - timedelta(seconds=3)
+
+
+def test_names_follow_the_pattern_and_the_root_says_what_it_is(fake, when):
+    names = [
+        certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+        for certificate in chain_of(payload_of(fake.document(at=when)))
+    ]
+    hexadecimal = "[0-9a-f]{16}"
+    assert names[0] == "FAKE-NOT-AWS.nitro-enclaves"
+    assert re.fullmatch(rf"{hexadecimal}\.us-east-1\.aws\.nitro-enclaves", names[1])
+    assert re.fullmatch(rf"{hexadecimal}\.zonal\.us-east-1\.aws\.nitro-enclaves", names[2])
+    assert names[3] == "i-0abcdef0123456789.us-east-1.aws.nitro-enclaves"
+    assert names[4] == f"{fake.module_id}.us-east-1.aws"
+
+
+def test_serials_are_unique_and_as_long_as_genuine_ones(fake, when):
+    made = set()
+    for hours in range(0, 48, 6):
+        chain = chain_of(payload_of(fake.document(at=when + timedelta(hours=hours))))
+        assert [c.serial_number.bit_length() // 8 + 1 for c in chain] == [17, 17, 17, 21, 16]
+        made.update(chain)
+    assert len({certificate.serial_number for certificate in made}) == len(made)
+
+
+def test_a_payload_is_what_the_nsm_writes(fake, when):
+    payload = payload_of(fake.document(at=when))
+    assert list(payload) == NSM_ORDER + OPTIONAL
+    assert payload["module_id"] == fake.module_id
+    assert payload["timestamp"] == int(when.timestamp() * 1000)
+    assert [payload[name] for name in OPTIONAL] == [None, None, None]
+    pcrs = payload["pcrs"]
+    assert list(pcrs) == list(range(16))
+    assert len({pcrs[0], pcrs[1], pcrs[2], pcrs[3], pcrs[4], ZERO}) == 6
+    assert all(pcrs[index] == ZERO for index in range(5, 16))
+
+
+def test_pcr3_and_pcr4_are_what_aws_prints_for_its_examples(when):
+    nitro = FakeNitro(instance_id="i-1234567890abcdef0")
+    pcrs = payload_of(nitro.document(at=when))["pcrs"]
+    # The AWS Nitro Enclaves user guide, for arn:aws:iam::123456789012:role/Webserver.
+    assert (
+        pcrs[3].hex().startswith("78fce75db17cd4e0a3fb8dad3ad128ca5e77edbb2b2c7f75329dccd99aa5f6ef")
+    )
+    assert (
+        pcrs[4].hex().startswith("08f996b5d43e047a9eb51e7f548bfee7e164fd7dc8f65541f2ac09d6545ac812")
+    )
+
+
+def test_debug_mode_zeroes_the_image_and_nothing_else(fake, when):
+    pcrs = payload_of(fake.document(at=when, debug=True))["pcrs"]
+    assert [index for index in range(5) if pcrs[index] == ZERO] == [0, 1, 2]
+
+
+def test_given_pcrs_are_added_and_replace_the_defaults(fake, when):
+    given = {0: b"\x01" * 48, 20: b"\x02" * 48}
+    pcrs = payload_of(fake.document(at=when, pcrs=given, debug=True))["pcrs"]
+    assert pcrs[0] == given[0]
+    assert pcrs[20] == given[20]
+    assert pcrs[1] == ZERO
+
+
+def test_optional_fields_can_be_set_null_or_left_out(fake, when):
+    payload = payload_of(fake.document(at=when, nonce=b"n", user_data=b"", absent={"public_key"}))
+    assert list(payload) == [*NSM_ORDER, "user_data", "nonce"]
+    assert payload["nonce"] == b"n"
+    assert payload["user_data"] == b""
+
+
+def test_both_forms_of_the_map_and_the_tag(fake, when):
+    for indefinite, tagged in ((True, False), (False, False), (True, True), (False, True)):
+        document = fake.document(at=when, indefinite=indefinite, tagged=tagged)
+        assert document.startswith(b"\xd2\x84" if tagged else b"\x84")
+        start = document[document.index(b"\xa0\x59") + 4]
+        assert start == (0xBF if indefinite else 0xA9)
+
+
+@pytest.mark.parametrize("high", [True, False])
+def test_s_can_be_forced_high_or_low(fake, when, high):
+    half = int.from_bytes(bytes.fromhex("7f" + "ff" * 23), "big") << 192
+    for second in range(4):
+        at = when + timedelta(seconds=second)
+        s = int.from_bytes(fake.document(at=at, high_s=high)[-48:], "big")
+        assert (s > half) == high
+
+
+def test_an_instance_document_has_its_own_form(fake, when):
+    document = fake.document(at=when, kind="nitrotpm")
+    payload = payload_of(document)
+    assert list(payload)[3] == "nitrotpm_pcrs"
+    assert payload["module_id"] == "i-0abcdef0123456789-tpm0000000000000000"
+    pcrs = payload["nitrotpm_pcrs"]
+    assert list(pcrs) == list(range(24))
+    assert {pcrs[index] for index in range(17, 23)} == {b"\xff" * 48}
+    # The separator alone, as in genuine documents.
+    assert pcrs[2].hex().startswith("518923b0f955d08da077c96aaba522b9decede61c599cea6")
+    leaf = chain_of(payload)[-1]
+    assert leaf.serial_number.bit_length() // 8 + 1 == 4 + (leaf.serial_number >> 31)
+
+
+def test_a_seed_makes_equal_documents_and_no_seed_makes_unequal_ones(when):
+    def one(seed):
+        nitro = FakeNitro(seed=seed)
+        return nitro.root_pem, nitro.document(at=when), nitro.document(at=when, fault="C-4.cwt")
+
+    assert one(b"seed") == one(b"seed")
+    assert one(b"seed")[0] != one(b"other")[0]
+    assert one(None)[0] != one(None)[0]
+
+
+def test_a_document_without_a_time_verifies_now():
+    nitro = FakeNitro()
+    assert verify(nitro.document(), nitro.root_pem).module_id == nitro.module_id
+
+
+def test_other_places_and_modules(when):
+    nitro = FakeNitro(region="eu-west-3", instance_id="i-01234567", enclave_id="fedcba9876543210")
+    attestation = verify(nitro.document(at=when), nitro.root_pem, at=when)
+    assert attestation.module_id == "i-01234567-encfedcba9876543210"
+    assert attestation.region == "eu-west-3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ({"at": datetime(2026, 1, 1)}, "input.time"),
+        ({"at": datetime(1970, 1, 1, tzinfo=timezone.utc)}, "input.time"),
+        ({"at": datetime(9999, 1, 1, tzinfo=timezone.utc)}, "input.time"),
+        ({"kind": "server"}, "input.expected"),
+        ({"kind": "nitrotpm", "debug": True}, "input.expected"),
+        ({"pcrs": {32: ZERO}}, "input.expected"),
+        ({"pcrs": {-1: ZERO}}, "input.expected"),
+        ({"pcrs": {0: b"short"}}, "input.expected"),
+        ({"absent": {"module_id"}}, "input.expected"),
+        ({"absent": {"nonce"}, "nonce": b"n"}, "input.expected"),
+        ({"fault": "C-4.cwt", "variant": "C-4.tag-18"}, "input.expected"),
+        ({"variant": "C-4.tag"}, "input.expected"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(fake, when, arguments, code):
+    with pytest.raises(InputError) as refused:
+        fake.document(**{"at": when} | arguments)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"region": "mars"}, {"instance_id": "i-xyz"}, {"enclave_id": "0"}, {"region": "us-east-1\n"}],
+)
+def test_what_cannot_be_named_is_refused(arguments):
+    with pytest.raises(InputError):
+        FakeNitro(**arguments)
+
+
+def test_an_unknown_fault_is_refused_with_its_neighbours(fake, when):
+    with pytest.raises(InputError, match=r"C-4\.second-tag") as refused:
+        fake.document(at=when, fault="C-4.second-tags")
+    assert refused.value.code == "input.expected"
+
+
+def test_every_fault_and_variant_says_what_it_is():
+    for table in (FAULTS, VARIANTS):
+        for name, case in table.items():
+            assert case.id == name
+            assert case.description.endswith(".")
+            assert hash(case) is not None
+    with pytest.raises(TypeError):
+        FAULTS["mine"] = FAULTS["C-1.empty"]
+
+
+def test_importing_it_loads_nothing_that_verifies():
+    code = "import nitro_attest.testing, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    ours = {name for name in loaded if name.startswith("nitro_attest.")}
+    assert all(
+        name.split(".")[1] in {"testing", "errors", "limits", "_internal"} for name in ours
+    ), ours
+    assert "click" not in loaded

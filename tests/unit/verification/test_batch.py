@@ -1,0 +1,290 @@
+"""Verifier.verify_many: order, laziness, flat memory, errors as values."""
+
+import threading
+import tracemalloc
+from collections import deque
+from datetime import datetime, timedelta
+from itertools import islice, repeat
+
+import pytest
+
+from nitro_attest import (
+    ANY_ENCLAVE,
+    ANY_INSTANCE,
+    AnyEnclave,
+    Attestation,
+    FormatError,
+    InputError,
+    NitroAttestError,
+    Outcome,
+    Request,
+    TrustedRoots,
+    Verifier,
+)
+from nitro_attest.verification import batch
+
+BOTH = pytest.mark.parametrize("workers", [1, 2])
+
+
+@pytest.fixture
+def roots(fake):
+    return TrustedRoots.from_pem(fake.root_pem)
+
+
+@pytest.fixture
+def verifier(roots):
+    return Verifier(roots, policy=ANY_ENCLAVE)
+
+
+@pytest.fixture
+def counted(monkeypatch, verifier):
+    """A Verifier whose verify() answers at once, for what is about the pool and not the curve."""
+    answer = object.__new__(Attestation)
+    monkeypatch.setattr(verifier, "verify", lambda document, **_: answer)
+    return verifier
+
+
+def no_threads_left():
+    return not [t for t in threading.enumerate() if t.name.startswith("nitro-attest-many")]
+
+
+def codes(outcomes):
+    return [outcome.error and outcome.error.code for outcome in outcomes]
+
+
+@BOTH
+def test_outcomes_come_in_the_order_of_the_items(verifier, fake, when, workers):
+    nonces = [bytes([n]) * 16 for n in range(40)]
+    documents = [fake.document(at=when, nonce=nonce) for nonce in nonces]
+    found = verifier.verify_many(documents, workers=workers, at=when)
+    assert [outcome.unwrap().nonce for outcome in found] == nonces
+    assert no_threads_left()
+
+
+@BOTH
+def test_a_refusal_is_a_value_and_stops_nothing(verifier, fake_document, when, workers):
+    items = [b"", fake_document, b"\x84", "text", None, 7, fake_document[:-1], fake_document]
+    assert codes(verifier.verify_many(items, workers=workers, at=when)) == [
+        "document.empty",
+        None,
+        "cbor.truncated",
+        "document.encoding",
+        "input.document",
+        "input.document",
+        "cbor.truncated",
+        None,
+    ]
+
+
+@BOTH
+def test_an_error_among_the_items_is_its_own_outcome(verifier, fake_document, when, workers):
+    unread = InputError("input.file", "cannot read it")
+    first, second = verifier.verify_many([unread, fake_document], workers=workers, at=when)
+    assert first.error is unread
+    assert isinstance(second.unwrap(), Attestation)
+
+
+@BOTH
+def test_a_bug_propagates_and_ends_the_threads(monkeypatch, verifier, workers):
+    def broken(document, **_):
+        if document == b"bad":
+            raise ZeroDivisionError
+        return object.__new__(Attestation)
+
+    monkeypatch.setattr(verifier, "verify", broken)
+    found = verifier.verify_many([b"good", b"bad", b"good"], workers=workers)
+    assert next(found).unwrap()
+    with pytest.raises(ZeroDivisionError):
+        next(found)
+    assert no_threads_left()
+
+
+@BOTH
+def test_what_the_items_raise_propagates_and_ends_the_threads(counted, workers):
+    def failing():
+        yield b""
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        deque(counted.verify_many(failing(), workers=workers), 0)
+    assert no_threads_left()
+
+
+@BOTH
+def test_nothing_is_taken_before_the_first_outcome_is_asked_for(counted, workers):
+    taken = []
+    found = counted.verify_many((taken.append(n) or b"" for n in range(9)), workers=workers)
+    assert taken == []
+    assert no_threads_left()
+    assert next(found).error is None
+    assert taken
+
+
+@pytest.mark.parametrize(("workers", "ahead"), [(1, 0), (2, 32), (4, 64)])
+def test_a_slow_consumer_bounds_what_is_taken_ahead(counted, workers, ahead):
+    taken = 0
+
+    def items():
+        nonlocal taken
+        for _ in range(1000):
+            taken += 1
+            yield b""
+
+    for yielded, _ in enumerate(counted.verify_many(items(), workers=workers), 1):
+        assert taken <= yielded + ahead
+    assert yielded == taken == 1000
+
+
+def test_closing_stops_the_work_and_ends_the_threads(monkeypatch, verifier):
+    begun = []
+    monkeypatch.setattr(
+        verifier, "verify", lambda d, **_: begun.append(d) or object.__new__(Attestation)
+    )
+    found = verifier.verify_many(repeat(b""), workers=2)  # endless
+    deque(islice(found, 5), 0)
+    found.close()
+    assert no_threads_left()
+    assert len(begun) <= 5 + 32
+
+
+@BOTH
+def test_memory_is_flat_over_100000_documents(counted, workers):
+    document = bytes(4096)
+
+    def peak(count):
+        tracemalloc.reset_peak()
+        items = (bytes(bytearray(document)) for _ in range(count))
+        deque(counted.verify_many(items, workers=workers), 0)
+        return tracemalloc.get_traced_memory()[1]
+
+    tracemalloc.start()
+    try:
+        few, many_times = peak(1000), peak(100_000)
+    finally:
+        tracemalloc.stop()
+    assert many_times < few + 64 * len(document)
+
+
+def test_a_request_says_what_is_expected_of_it_alone(verifier, fake, when):
+    fields = {"nonce": b"n" * 16, "user_data": b"u", "public_key": b"p"}
+    document = fake.document(at=when, **fields)
+    wrong = [Request(document, **fields | {name: b"x" * 16}) for name in fields]
+    none = [Request(document, **fields | {name: None}) for name in fields]
+    found = verifier.verify_many([Request(document, **fields), document, *wrong, *none], at=when)
+    assert codes(found) == [
+        *(None, None, "policy.nonce", "policy.user_data", "policy.public_key"),
+        *("input.nonce", "input.expected", "input.expected"),
+    ]
+
+
+def test_a_request_may_name_its_own_time(verifier, fake_document, when):
+    late = when + timedelta(hours=4)
+    items = [
+        Request(fake_document),
+        Request(fake_document, at=late),
+        Request(fake_document, at="document"),
+        Request(fake_document, at=late.replace(tzinfo=None)),
+        Request(fake_document, at=0),
+    ]
+    found = list(verifier.verify_many(items, at=when))
+    assert codes(found) == [None, "cert.expired", None, "input.time", "input.time"]
+    assert found[0].unwrap().verified_at == when
+    assert found[2].unwrap().time_source == "document"
+
+
+def test_the_strictest_of_three_maximum_ages_holds(roots, fake_document, when):
+    late = when + timedelta(minutes=2)
+    short, long = timedelta(minutes=1), timedelta(hours=1)
+    for of_policy, of_call, of_item in [
+        (short, long, long),
+        (long, short, long),
+        (long, long, short),
+        (long, short, None),
+        (long, None, short),
+    ]:
+        judge = Verifier(roots, policy=AnyEnclave(max_age=of_policy))
+        items = [Request(fake_document, max_age=of_item)]
+        assert codes(judge.verify_many(items, at=late, max_age=of_call)) == ["freshness.too_old"]
+    bad_ages = [Request(fake_document, max_age=age) for age in (timedelta(0), 60, "10m")]
+    assert codes(judge.verify_many(bad_ages, at=when, max_age=long)) == ["input.time"] * 3
+
+
+@BOTH
+def test_the_clock_is_read_when_each_verification_begins(
+    monkeypatch, verifier, fake, when, workers
+):
+    ticks = iter(range(10))
+    start = int(when.timestamp() * 1e9)
+    monkeypatch.setattr(
+        "nitro_attest.verification.verifier.time.time_ns",
+        lambda: start + next(ticks) * 1_000_000_000,
+    )
+    found = verifier.verify_many([fake.document(at=when)] * 5, workers=workers)
+    times = {outcome.unwrap().verified_at for outcome in found}
+    assert len(times) == 5
+
+
+@pytest.mark.usefixtures("clock")
+def test_instances_have_a_method_of_their_own(roots, fake, fake_document, when):
+    instance = fake.document(at=when, kind="nitrotpm")
+    judge = Verifier(roots, policy=ANY_INSTANCE)
+    found = judge.verify_many_nitrotpm([instance, fake_document], at=when, workers=2)
+    assert codes(found) == [None, "payload.kind"]
+    (evidence,) = judge.verify_many_nitrotpm([instance])  # at the time of the stopped clock
+    assert evidence.unwrap().verified_at == when
+    with pytest.raises(InputError):
+        judge.verify_many([instance])
+    with pytest.raises(InputError):
+        Verifier(roots, policy=ANY_ENCLAVE).verify_many_nitrotpm([instance])
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"workers": 0}, "input.workers"),
+        ({"workers": 65}, "input.workers"),
+        ({"workers": True}, "input.workers"),
+        ({"workers": "2"}, "input.workers"),
+        ({"at": datetime(2026, 1, 1)}, "input.time"),
+        ({"at": None}, "input.time"),
+        ({"max_age": timedelta(0)}, "input.time"),
+        ({"max_age": timedelta(1), "at": "document"}, "input.time"),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_the_call_not_at_the_first_outcome(verifier, options, code):
+    with pytest.raises(InputError) as caught:
+        verifier.verify_many([], **options)
+    assert caught.value.code == code
+
+
+def test_x20_a_time_without_a_zone_is_refused_at_the_call_for_instances_too(roots):
+    judge = Verifier(roots, policy=ANY_INSTANCE)
+    with pytest.raises(InputError) as caught:
+        judge.verify_many_nitrotpm([], at=datetime(2026, 1, 1))
+    assert caught.value.code == "input.time"
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_one_document_is_not_taken_for_many(verifier, fake_document, kind):
+    with pytest.raises(InputError, match="iterable of documents"):
+        verifier.verify_many(kind(fake_document))
+
+
+def test_by_default_there_is_a_worker_for_each_processor_up_to_the_most(monkeypatch):
+    monkeypatch.setattr(batch, "_processors", lambda: 200)
+    assert batch._worker_count(None) == 64
+    monkeypatch.undo()
+    assert 1 <= batch._worker_count(None) <= 64
+    monkeypatch.delattr(batch.os, "sched_getaffinity", raising=False)
+    assert batch._worker_count(None) >= 1
+
+
+def test_an_outcome_is_neither_true_nor_false():
+    refused = Outcome(None, FormatError("cose.tag", "it is not one"))
+    with pytest.raises(TypeError, match="unwrap"):
+        bool(refused)
+    with pytest.raises(NitroAttestError, match="not one"):
+        refused.unwrap()
+    for attestation, error in ((None, None), ("evidence", refused.error)):
+        with pytest.raises(TypeError):
+            Outcome(attestation, error)

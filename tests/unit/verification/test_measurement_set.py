@@ -1,0 +1,69 @@
+"""One measurement set by itself (L-1, M-3, M-8, M-9, T-4, T-5)."""
+
+import pytest
+
+from nitro_attest import InputError, MeasurementSet, NitroTpmMeasurementSet
+from nitro_attest._internal.pcrs import EMPTY_RAMDISKS
+
+ONE = b"\x01" * 48
+HEX = ONE.hex()
+
+
+def refusal(call, *args):
+    with pytest.raises(InputError) as caught:
+        call(*args)
+    return caught.value.code, caught.value.message
+
+
+@pytest.mark.parametrize("kind", [MeasurementSet, NitroTpmMeasurementSet])
+def test_a_measurement_set_cannot_be_changed(kind):
+    expected = kind({4: ONE}, "v1")
+    with pytest.raises(AttributeError):
+        expected.name = "v2"
+    with pytest.raises(TypeError):
+        expected.pcrs[4] = bytes(48)
+
+
+def test_the_registers_are_kept_in_their_order():
+    expected = MeasurementSet({8: ONE, 0: ONE, 16: ONE})
+    assert list(expected.pcrs) == [0, 8, 16]
+    assert list(expected.to_named()) == ["PCR0", "PCR8", "PCR16"]
+
+
+def test_a_name_has_at_most_128_characters():
+    assert MeasurementSet({0: ONE}, "x" * 128).name == "x" * 128
+    code, message = refusal(MeasurementSet, {0: ONE}, "x" * 129)
+    assert code == "policyfile.format"
+    assert message.endswith("; 1 to 128 printable characters were expected")
+
+
+def test_l1_a_named_value_is_text_even_where_the_bytes_would_do():
+    expected = ("policyfile.hex", "PCR0 is not text of hex digits")
+    assert refusal(MeasurementSet.from_named, {"PCR0": ONE}) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (HEX[:-1], "has 95 digits; 96 were expected"),
+        ("0x" + HEX + "0", "has 97 digits; 96 were expected"),
+        (HEX[:-1] + "g", "has a character that is no hex digit; 96 were expected"),
+        (ONE[:-1], "is 47 bytes; 48 bytes or hex were expected"),
+        (7, "is int; 48 bytes or hex were expected"),
+    ],
+)
+def test_m9_the_sentence_says_what_is_wrong_with_a_value(value, found):
+    assert refusal(MeasurementSet, {5: value}) == ("policyfile.hex", f"PCR5 value {found}")
+
+
+@pytest.mark.parametrize("pins", [{0: EMPTY_RAMDISKS}, {1: ONE}, {2: ONE}, {8: ONE}])
+def test_m4_one_register_of_the_image_says_which_it_is(pins):
+    assert MeasurementSet(pins).weaknesses() == []
+
+
+@pytest.mark.parametrize(("name", "suffix"), [(None, ""), ("v1", " (measurement set 'v1')")])
+def test_sentences_name_the_set_if_it_has_a_name(name, suffix):
+    [weak] = MeasurementSet({4: ONE}, name).weaknesses()
+    assert weak.message.endswith(f"pin PCR0, PCR1 and PCR2{suffix}")
+    _, message = refusal(MeasurementSet({4: ONE}, name).with_pins, {4: bytes(48)})
+    assert message.endswith(f"no document can have both{suffix}")

@@ -1,0 +1,162 @@
+"""The walk over a path, called by itself: what the sentences say, and what no document shows."""
+
+from dataclasses import replace
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from nitro_attest import ChainError, TrustedRoots
+from nitro_attest.testing import FakeNitro
+from nitro_attest.testing.certificates import Extension
+from nitro_attest.testing.pki import host_name
+from nitro_attest.verification.path import CertificatePath, PathVerifier, check_windows
+
+DAY = 24 * 60 * 60 * 1000
+
+
+@pytest.fixture
+def roots(fake):
+    return TrustedRoots.from_pem(fake.root_pem)
+
+
+@pytest.fixture
+def forms(fake, when):
+    """What the five certificates of a document say, root first."""
+    return fake._pki.path(when, fake.module_id)
+
+
+@pytest.fixture
+def path(roots, forms):
+    return walk(roots, *forms)
+
+
+def walk(roots, *forms):
+    *issuers, leaf = (form.der for form in forms)
+    return PathVerifier(roots, 0).walk(tuple(issuers), leaf)
+
+
+def refusal(call, *args):
+    with pytest.raises(ChainError) as caught:
+        call(*args)
+    return caught.value
+
+
+def test_x5_the_root_of_a_path_is_our_own_copy(path, roots):
+    (root,) = roots
+    assert path.root is root
+    assert path.certificates[0] is root.certificate
+
+
+def test_only_a_path_that_was_walked_is_known(roots, forms):
+    *issuers, leaf = (form.der for form in forms)
+    paths, bundle = PathVerifier(roots, 1, look_ahead=True), tuple(issuers)
+    assert paths.known(bundle, leaf) is None
+    walked = paths.walk(bundle, leaf)
+    assert paths.known(bundle, leaf) is walked
+    assert paths.known(bundle[:-1], leaf) is None
+    assert paths.known(bundle, bundle[-1]) is None
+    incurious = PathVerifier(roots, 1)
+    incurious.walk(bundle, leaf)
+    assert incurious.known(bundle, leaf) is None
+
+
+def test_x24_a_certificate_without_a_common_name_has_an_empty_one(roots, forms):
+    *issuers, leaf = forms
+    nameless = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Amazon")])
+    path = walk(roots, *issuers, replace(leaf, subject=nameless.public_bytes()))
+    assert path.names[-1] == ""
+    assert all(path.names[:-1])
+
+
+def test_what_a_cache_shares_cannot_be_changed(path):
+    assert type(path.certificates) is type(path.chain) is type(path.names) is tuple
+    for shared, name in ((path, "key"), (path.leaf, "common_name"), (path.root, "certificate")):
+        with pytest.raises(AttributeError):
+            setattr(shared, name, None)
+
+
+def test_x10_of_several_expired_certificates_the_leaf_is_named(path):
+    late = path.certificates[0].not_after_ms + 1
+    assert refusal(check_windows, path, late, 0).message.startswith("the signing certificate")
+
+
+def test_x10_the_sentence_says_how_late_or_early_it_is_in_whole_seconds(path):
+    error = refusal(check_windows, path, path.leaf.not_after_ms + DAY + 999, 0)
+    assert "(1 day, 0:00:00 before the verification time)" in error.message
+    error = refusal(check_windows, path, path.leaf.not_before_ms - DAY - 999, 0)
+    assert error.message.endswith("slow by 1 day, 0:00:00?")
+
+
+def test_x10_the_skew_is_allowed_to_the_millisecond(path):
+    skew = 2000
+    check_windows(path, path.leaf.not_before_ms - skew, skew)
+    error = refusal(check_windows, path, path.leaf.not_before_ms - skew - 1, skew)
+    assert error.code == "cert.not_yet_valid"
+
+
+@pytest.mark.parametrize(
+    ("leaf", "issuer", "label", "code"),
+    [
+        ((0, 0), (1, 9), "certificate 3", "cert.not_yet_valid"),
+        ((0, 0), (-9, -1), "certificate 3", "cert.expired"),
+        ((1, 0), (-9, 9), "the signing certificate", "cert.not_yet_valid"),  # ends before it begins
+    ],
+)
+def test_x10_a_certificate_is_valid_at_both_ends_of_its_window(path, leaf, issuer, label, code):
+    at = path.leaf.not_before_ms
+    *above, last, signing = path.certificates
+    changed = [
+        certificate._replace(not_before_ms=at + begins, not_after_ms=at + ends)
+        for certificate, (begins, ends) in ((last, issuer), (signing, leaf))
+    ]
+    beyond = CertificatePath(path.root, (*above, *changed))
+    error = refusal(check_windows, beyond, at, 0)
+    assert error.code == code
+    assert error.message.startswith(label)
+
+
+def test_x1_the_sentence_says_which_certificate_it_is(roots, fake):
+    issuers = PathVerifier(roots, 0).issuers
+    root = refusal(issuers, (b"no certificate",))
+    other = refusal(issuers, (fake.root_der, b"no certificate"))
+    assert root.message.startswith("certificate 0 (root) cannot be read")
+    assert other.message.startswith("certificate 1 (intermediate CA) cannot be read")
+
+
+def test_x1_an_issuer_that_cannot_be_read_is_a_malformed_certificate(roots, forms):
+    common_name = b"\x30\x08\x06\x03\x55\x04\x03\x0c\x01\xff"  # UTF-8 that is none
+    unreadable = b"\x30\x0c\x31\x0a" + common_name
+    error = refusal(walk, roots, *forms[:-1], replace(forms[-1], issuer=unreadable))
+    assert error.code == "cert.malformed"
+
+
+def test_x4_the_partition_of_an_aws_root_that_is_not_trusted_is_named(roots):
+    (gov,) = TrustedRoots.AWS_US_GOV
+    (root,) = roots
+    error = refusal(PathVerifier(roots, 0).issuers, (gov.der,))
+    assert error.code == "chain.untrusted_root"
+    assert "it is the root of AWS partition aws-us-gov:" in error.message
+    assert error.message.endswith(f"; trusted are {root.name}")
+
+
+def test_x4_of_an_unknown_root_the_sentence_says_what_is_trusted(roots):
+    stranger = FakeNitro(seed=b"stranger")
+    (root,) = roots
+    error = refusal(PathVerifier(roots, 0).issuers, (stranger.root_der,))
+    assert error.message.endswith(f"which is not a trusted root; trusted are {root.name}")
+
+
+def test_x19_an_issuer_named_by_name_and_serial_alone_has_no_key_to_differ(roots, forms):
+    *issuers, leaf = forms
+    general = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "issuer")]))
+    by_serial = x509.AuthorityKeyIdentifier(None, [general], 7)
+    extension = Extension.of(by_serial, critical=False)
+    path = walk(roots, *issuers, replace(leaf, extensions=(*leaf.extensions, extension)))
+    assert path.leaf.parsed.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+
+
+def test_x7_a_self_issued_signing_certificate_is_wrongly_named_not_wrongly_ordered(roots, forms):
+    own = host_name("nobody above")
+    error = refusal(walk, roots, *forms[:-1], replace(forms[-1], subject=own, issuer=own))
+    assert error.code == "chain.name"
