@@ -1,12 +1,12 @@
-"""A service that trusts messages of one enclave, and of nobody else.
+"""A service that accepts messages from one attested enclave only.
 
-    pip install nitro-attest fastapi uvicorn
+    pip install PATH/TO/nitro-attest fastapi uvicorn
     ENCLAVE=vsock:16:1300 PCR0=... uvicorn --factory service:from_environment
 
-It challenges the enclave, verifies the answer against the expected measurement, and pins the
-Ed25519 key that the document holds. From then on only what this key signed is accepted: the
-document proves who holds the key, the signature proves who speaks. The key must be made inside the
-enclave and never leave it.
+It challenges the enclave, verifies the document against the expected PCR0, and pins the Ed25519 key
+in it. From then on it accepts only messages signed with this key: the document proves that the
+enclave has the key, the signature proves that the message is from the enclave. The key must be made
+inside the enclave and never leave it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nitro_attest.enclave.client import attest
 
 
 class PinnedEnclave:
-    """The key of the first enclave that passed; another key needs a restart of this service."""
+    """The key of the first enclave that is verified. Restart the service to accept a new key."""
 
     def __init__(self, challenge: Callable[[], Attestation]) -> None:
         self._challenge = challenge
@@ -33,11 +33,11 @@ class PinnedEnclave:
         self._key: Ed25519PublicKey | None = None
 
     def key(self) -> Ed25519PublicKey:
-        """Returns the pinned key; challenges the enclave if there is none yet.
+        """Returns the pinned key. Challenges the enclave first if no key is pinned yet.
 
         Raises:
-            NitroAttestError: The enclave could not be reached, or is not the expected one.
-            ValueError: Its document holds no Ed25519 key.
+            NitroAttestError: No document came from the enclave, or it was rejected.
+            ValueError: The document has no Ed25519 key.
         """
         with self._lock:
             if self._key is None:
@@ -49,7 +49,7 @@ class PinnedEnclave:
 
 
 class Message(BaseModel):
-    """What the enclave says, and its signature over the UTF-8 text, in hexadecimal."""
+    """A message from the enclave, and the signature over its UTF-8 text, in hex."""
 
     text: str
     signature: str
@@ -63,9 +63,9 @@ def create_app(enclave: PinnedEnclave) -> FastAPI:
     def accept(message: Message) -> dict[str, str]:
         try:
             key = enclave.key()
-        except EnclaveError as error:  # nobody answered: try again later
+        except EnclaveError as error:  # no document came: try again later
             raise HTTPException(503, error.code) from None
-        except NitroAttestError as error:  # somebody else answered
+        except NitroAttestError as error:  # the document was rejected
             raise HTTPException(502, error.code) from None
         except ValueError as error:
             raise HTTPException(502, str(error)) from None
@@ -79,6 +79,6 @@ def create_app(enclave: PinnedEnclave) -> FastAPI:
 
 
 def from_environment() -> FastAPI:
-    """Builds the service from ENCLAVE (an endpoint) and PCR0 (96 hexadecimal digits)."""
+    """Builds the service from the variables ENCLAVE (an endpoint) and PCR0 (96 hex digits)."""
     endpoint, policy = os.environ["ENCLAVE"], Policy([{0: os.environ["PCR0"]}])
     return create_app(PinnedEnclave(lambda: attest(endpoint, policy=policy)))
