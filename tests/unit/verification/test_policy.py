@@ -10,6 +10,8 @@ from nitro_attest import (
     ANY_INSTANCE,
     AnyEnclave,
     AnyInstance,
+    AttestationDocument,
+    DocumentFacts,
     InputError,
     MeasurementSet,
     NitroTpmPolicy,
@@ -28,6 +30,7 @@ ZERO = bytes(48)
 OTHER = bytes([7]) * 48
 SCHEMA = "nitro-attest-policy/1"
 HEX = OTHER.hex()
+FACTS = DocumentFacts("i-1", None, timedelta(0))
 
 
 @pytest.fixture
@@ -98,9 +101,11 @@ def test_m2_debug_mode_needs_the_consent_of_policy_and_call(judged, fake, when):
 def test_m2_debug_mode_is_spoken_of_where_a_document_is_and_may_be_in_it(
     fake, when, debug, allowed
 ):
-    document = parse_unverified(fake.document(at=when, debug=debug)).authenticated()
+    document = parse_unverified(fake.document(at=when, debug=debug)).authenticated(
+        AttestationDocument
+    )
     for policy in (Policy([IMAGE], allow_debug=allowed), AnyEnclave(allow_debug=allowed)):
-        codes = [notice.code for notice in policy.notices(document)]
+        codes = [notice.code for notice in policy.evaluate(document, FACTS).warnings]
         assert ("policy.debug" in codes) is (debug and allowed)
 
 
@@ -472,7 +477,7 @@ def test_what_is_no_policy_is_refused(value):
     assert refusal(Policy.from_dict, value) == "policyfile.format"
 
 
-def test_any_enclave_must_still_be_spelled_out(judged):
+def test_any_enclave_must_still_be_explicit(judged):
     assert "policy.none" not in warnings(judged(ANY_ENCLAVE))
 
 
@@ -487,7 +492,7 @@ def test_a_policy_cannot_be_changed(policy):
 
 @pytest.mark.parametrize("kind", [AnyEnclave, AnyInstance])
 def test_a_policy_that_asks_for_nothing_is_checked_as_any_other(kind):
-    assert kind().spelled_out is True
+    assert kind().explicit is True
     assert refusal(kind, max_age=timedelta(0)) == "input.time"
 
 
@@ -495,8 +500,8 @@ def test_a_policy_that_asks_for_nothing_is_checked_as_any_other(kind):
     ("make", "flag"),
     [
         (AnyEnclave, "allow_debug"),
-        (AnyEnclave, "spelled_out"),
-        (AnyInstance, "spelled_out"),
+        (AnyEnclave, "explicit"),
+        (AnyInstance, "explicit"),
         (lambda **flags: Policy([IMAGE], **flags), "allow_debug"),
         (lambda **flags: Policy([IMAGE], **flags), "require_nonce"),
     ],
@@ -505,13 +510,13 @@ def test_a_flag_is_true_or_false_and_nothing_that_counts_as_either(make, flag):
     with pytest.raises(InputError) as caught:
         make(**{flag: 1})
     assert caught.value.code == "policyfile.format"
-    assert caught.value.message == f"{flag} is 1; true or false was expected"
+    assert caught.value.message == f"{flag}: expected true or false, found 1"
 
 
 @pytest.mark.parametrize(("kind", "name"), [(AnyEnclave, "enclave"), (AnyInstance, "instance")])
-def test_a_policy_that_was_not_spelled_out_says_what_it_lets_in(fake_document, kind, name):
-    document = parse_unverified(fake_document).authenticated()
-    assert kind().notices(document) == []
-    [notice] = kind(spelled_out=False).notices(document)
+def test_a_policy_that_was_not_explicit_says_what_it_lets_in(fake_document, kind, name):
+    document = parse_unverified(fake_document).authenticated(AttestationDocument)
+    assert kind().evaluate(document, FACTS).warnings == ()
+    [notice] = kind(explicit=False).evaluate(document, FACTS).warnings
     assert notice.code == "policy.none"
     assert notice.message.endswith(f"any {name} of any AWS customer")

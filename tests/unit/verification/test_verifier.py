@@ -262,7 +262,7 @@ def test_a_verifier_needs_a_policy_and_a_root():
         Verifier()
     for policy in (None, "any", []):
         assert code_of(Verifier, policy=policy) == "input.expected"
-    assert code_of(Verifier, TrustedRoots(), policy=ANY_ENCLAVE) == "input.root"
+    assert code_of(Verifier, TrustedRoots(()), policy=ANY_ENCLAVE) == "input.root"
     assert code_of(Verifier, "aws", policy=ANY_ENCLAVE) == "input.root"
 
 
