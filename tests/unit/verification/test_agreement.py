@@ -1,5 +1,7 @@
 """A document against its certificates, fact by fact (X-21, X-22, X-24, T-3)."""
 
+from dataclasses import replace
+
 import pytest
 
 from nitro_attest import TrustedRoots, parse_unverified
@@ -25,7 +27,8 @@ def path(fake, document):
 
 def saying(document, **fields):
     parts = document._parts
-    return UnverifiedDocument(parts._replace(content=parts.content._replace(**fields)))
+    content = replace(parts.content, **fields)
+    return UnverifiedDocument(content, replace(parts, content=content))
 
 
 def names(module_id, path_names, kind="enclave"):

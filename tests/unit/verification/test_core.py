@@ -153,7 +153,7 @@ def test_no_sentence_is_left_over_and_none_asks_for_what_is_not_given():
         (
             document_of(payload_of(items_of(pcrs=pairs({})))),
             None,
-            "field pcrs: expected 1 to 32 entries, found 0",
+            "1 to 32 entries, found 0",
         ),
         (document_of(payload_of(items_of(pcrs=pairs({0: b"\xf6"})))), None, "PCR0 is null"),
         (b"\xd1" + DOCUMENT, 0, "tag: expected none or 18 (COSE_Sign1), found 17"),
@@ -191,7 +191,7 @@ def test_p7_an_unknown_field_is_quoted_and_the_version_blamed():
     error = refusal(document_of(payload_of(items)))
     assert error.code == "payload.unknown_key"
     assert r"unknown field '\xfc\x1b\n'" in error.message
-    assert "newer than this library" in error.message
+    assert "may be newer" in error.message
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_p7_an_unknown_field_is_quoted_and_the_version_blamed():
 )
 def test_p7_a_long_unknown_field_is_quoted_in_part(size, shown):
     items = [*items_of(), (text("k" * size), b"\xf6")]
-    assert f"unknown field {shown}; this" in refusal(document_of(payload_of(items))).message
+    assert f"unknown field {shown}; the document" in refusal(document_of(payload_of(items))).message
 
 
 def test_what_is_no_utf8_can_be_quoted_all_the_same():
@@ -335,7 +335,7 @@ def test_p22_p23_p24_an_optional_field_up_to_its_own_limit(name, limit, size, ac
     else:
         error = refusal(document, caps)
         assert error.code == f"payload.{name}"
-        assert f"is {size} bytes" in error.message
+        assert f" bytes, found {size}" in error.message
 
 
 @pytest.mark.parametrize("name", ["public_key", "user_data", "nonce"])

@@ -186,7 +186,7 @@ def test_without_a_time_the_clocks_is_taken_and_without_a_root_that_of_aws(insta
     for policy in (None, ANY_INSTANCE):
         result = verify_nitrotpm(instance, fake.root_pem, policy=policy)
         assert (result.time_source, result.verified_at) == ("now", when)
-    verifier = Verifier(TrustedRoots.from_pem(fake.root_pem), policy=ANY_INSTANCE)
+    verifier = NitroTpmVerifier(fake.root_pem, policy=ANY_INSTANCE)
     assert verifier.verify(instance).verified_at == when
     assert code_of(verify_nitrotpm, instance) == "chain.untrusted_root"
 

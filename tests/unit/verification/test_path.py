@@ -80,9 +80,9 @@ def test_x10_of_several_expired_certificates_the_leaf_is_named(path):
 
 def test_x10_the_sentence_says_how_late_or_early_it_is_in_whole_seconds(path):
     error = refusal(check_windows, path, path.leaf.not_after_ms + DAY + 999, 0)
-    assert "(1 day, 0:00:00 before the verification time)" in error.message
+    assert " 1 day, 0:00:00 before the verification time;" in error.message
     error = refusal(check_windows, path, path.leaf.not_before_ms - DAY - 999, 0)
-    assert error.message.endswith("slow by 1 day, 0:00:00?")
+    assert "1 day, 0:00:00 after the verification time; check" in error.message
 
 
 def test_x10_the_skew_is_allowed_to_the_millisecond(path):
