@@ -39,7 +39,6 @@ PUBLIC_MODULES: Final = (
     "nitro_attest.enclave.transport",
     "nitro_attest.kms.statements",
     "nitro_attest.kms.lint",
-    "nitro_attest.kms.parse",
     "nitro_attest.kms.recipient",
     "nitro_attest.kms.client",
     "nitro_attest.testing",
