@@ -31,7 +31,7 @@ from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.keys.public_key import load_public_key
 from nitro_attest.kms.statements import IMAGE_KEY, KEY_PREFIX
 from nitro_attest.limits import MAX_PCRS
-from nitro_attest.testing.cms import envelope
+from nitro_attest.testing.cms import encrypt_for
 from nitro_attest.verification.attestation import Attestation
 from nitro_attest.verification.policy import AnyEnclave
 from nitro_attest.verification.roots import TrustedRoots
@@ -244,7 +244,7 @@ class FakeKms:
         return nonce + self._key.encrypt(nonce, plaintext, _context(request))
 
     def _sealed(self, plaintext: bytes, recipient: rsa.RSAPublicKey) -> dict[str, Any]:
-        blob = envelope(plaintext, recipient, constructed=self._constructed)
+        blob = encrypt_for(plaintext, recipient, constructed=self._constructed)
         return {"CiphertextForRecipient": _text(blob)}
 
 
