@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nitro_attest.cli.enclave import command
 from nitro_attest.enclave import __main__ as program
 from nitro_attest.enclave.__main__ import main
 
@@ -42,7 +43,7 @@ def test_without_a_device_the_program_says_so_and_exits_7() -> None:
         [sys.executable, "-m", "nitro_attest.enclave", "request"], capture_output=True, check=False
     )
     assert (done.returncode, done.stdout) == (7, b"")
-    assert done.stderr.startswith(b"error: nsm.device: /dev/nsm cannot be opened")
+    assert done.stderr.startswith(b"error: nsm.device: cannot open /dev/nsm")
 
 
 @pytest.mark.usefixtures("_fake_nsm")
@@ -83,3 +84,12 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
 @pytest.mark.parametrize("arguments", [["--port", "4294967295"], ["--listen", "nowhere"]])
 def test_no_endpoint_exits_2(arguments: list[str]) -> None:
     assert main(["serve", *arguments]) == 2
+
+
+def test_the_help_names_the_program_as_it_was_called(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "usage: python -m nitro_attest.enclave " in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        command(["--help"], prog_name="nitro-attest enclave")
+    assert "usage: nitro-attest enclave " in capsys.readouterr().out

@@ -307,7 +307,7 @@ def test_a_callbacks_failure_is_not_the_clients_to_know(
 
     running = serving(user_data=fail)
     status, body = running.get(f"/attestation/raw?nonce={NONCE.hex()}")
-    assert (status, body) == (500, b"nsm.attester: no document could be made\n")
+    assert (status, body) == (500, b"nsm.attester: cannot make a document\n")
     assert running.get("/healthz")[0] == 200
     assert "secret" in caplog.text
 
