@@ -1,4 +1,4 @@
-"""Key policies: what is written of a policy, and what the linter finds in others (K-1 to K-4)."""
+"""Key policies: the statements that are written, and the findings of the linter (K-1 to K-4)."""
 
 import json
 
@@ -54,17 +54,17 @@ def refusal(call, *args, **options):
     return caught.value.code
 
 
-# What is written
+# Statements
 
 
-def test_k1_values_are_96_lower_case_digits_compared_without_case():
+def test_k1_values_are_96_lower_case_hex_digits_compared_case_insensitively():
     block = condition_block({0: "0x" + A.upper(), 1: bytes.fromhex(B), 31: B})
     assert block == {
         "StringEqualsIgnoreCase": {IMAGE: A, KEY + "PCR1": B, KEY + "PCR31": B},
     }
 
 
-def test_k4_pcr0_is_written_as_the_image_and_once():
+def test_k4_pcr0_is_written_once_as_image_sha384():
     [(_, keys)] = condition_block(MeasurementSet({0: A})).items()
     assert list(keys) == [IMAGE]
 
@@ -82,19 +82,19 @@ def test_one_set_is_one_statement():
     ]
 
 
-def test_several_sets_are_several_statements_so_that_no_mixture_passes():
+def test_each_set_becomes_a_separate_statement_so_that_no_mixture_matches():
     made = statements(Policy([{0: A, 1: A}, {0: B, 1: B}]), principals=[ROLE])
     assert [item["Sid"] for item in made] == ["NitroEnclave1", "NitroEnclave2"]
     for item, value in zip(made, (A, B), strict=True):
         assert set(item["Condition"]["StringEqualsIgnoreCase"].values()) == {value}
 
 
-def test_what_is_written_lints_clean():
+def test_written_statements_have_no_findings():
     policy = Policy([{0: A, 1: A, 2: EMPTY_RAMDISKS.hex(), 8: B}, {2: B, 3: A}])
     assert codes(*statements(policy, principals=[ROLE], actions=PLAINTEXT_ACTIONS)) == []
 
 
-def test_m3_a_zero_pin_is_never_written():
+def test_m3_zero_and_empty_measurements_are_rejected():
     assert refusal(condition_block, {0: ZERO}) == "policyfile.zero_pin"
     assert refusal(condition_block, {}) == "policyfile.empty"
 
@@ -117,36 +117,36 @@ def test_m3_a_zero_pin_is_never_written():
         {"sid": None},
     ],
 )
-def test_a_statement_that_could_not_hold_is_not_written(options):
+def test_invalid_principals_actions_and_sids_are_rejected(options):
     code = refusal(statements, {0: A}, **{"principals": [ROLE], **options})
     assert code == "input.expected"
 
 
-def test_what_kms_does_not_check_is_named():
+def test_unenforced_lists_the_requirements_that_kms_does_not_check():
     assert unenforced(Policy([{0: A}])) == []
     policy = Policy([{0: A}], require_nonce=True, regions=["us-east-1"])
     assert unenforced(policy) == ["require_nonce", "regions"]
 
 
-# What is found: single conditions
+# Findings about single conditions
 
 
 @pytest.mark.parametrize("operator", ["StringEqualsIgnoreCase", "stringequalsignorecase"])
 @pytest.mark.parametrize("key", [IMAGE, IMAGE.upper(), KEY + "PCR0", KEY + "pcr8"])
-def test_k1_k2_the_recommended_condition_is_clean_in_any_case_of_names(operator, key):
+def test_k1_k2_names_in_the_recommended_condition_are_case_insensitive(operator, key):
     assert codes(allow({operator: {key: A}})) == []
     assert codes(allow({operator: {key: [A.upper(), B]}})) == []
 
 
 @pytest.mark.parametrize("operator", ["StringEquals", "StringLike"])
-def test_k1_an_operator_that_tells_case_apart_is_a_warning(operator):
+def test_k1_a_case_sensitive_operator_is_a_warning(operator):
     [finding] = findings(allow({operator: {IMAGE: A}}))
     assert (finding.code, finding.severity) == ("keypolicy.case", "warning")
     assert finding.where == f"/Statement/0/Condition/{operator}/{IMAGE}"
 
 
 @pytest.mark.parametrize("value", [A[1:], A + "0", "0x" + A[2:], "", 7, None, "${aws:x}", []])
-def test_k2_a_value_that_equals_no_pcr_is_found(value):
+def test_k2_a_value_that_is_not_96_hex_digits_is_found(value):
     assert codes(allow({"StringEqualsIgnoreCase": {IMAGE: value}})) == ["hex"]
     if value != []:
         assert codes(allow({"StringEqualsIgnoreCase": {IMAGE: [A, value]}})) == ["hex"]
@@ -160,7 +160,7 @@ def test_k2_a_zero_pin_of_the_image_is_found(name):
     assert codes(allow(both)) == []
 
 
-def test_k2_m4_the_pcr2_of_one_ramdisk_is_found_where_it_stands_alone():
+def test_k2_m4_the_constant_pcr2_is_found_if_nothing_else_identifies_the_image():
     constant = EMPTY_RAMDISKS.hex()
     alone = {"StringEqualsIgnoreCase": {KEY + "PCR2": [B, constant.upper()]}}
     assert codes(allow(alone)) == ["constant_pcr2", "no_image"]
@@ -175,7 +175,7 @@ def test_k2_a_pin_of_the_instance_is_found():
 
 
 @pytest.mark.parametrize("name", ["PCR3", "PCR16", "NitroTPMPCR0", "NitroTPMPCR12"])
-def test_k2_registers_that_name_no_code_are_not_enough(name):
+def test_k2_registers_that_do_not_identify_the_code_are_not_enough(name):
     [finding] = findings(allow({"StringEqualsIgnoreCase": {KEY + name: A}}))
     assert (finding.code, finding.severity) == ("keypolicy.no_image", "error")
     assert finding.where == "/Statement/0/Condition"
@@ -197,11 +197,11 @@ def test_a_key_that_kms_does_not_have_is_found(name):
 @pytest.mark.parametrize(
     "operator", ["StringEqualsIgnoreCas", "NumericEquals", "ArnLike", "ForMany:StringEquals", ""]
 )
-def test_an_operator_that_compares_no_text_is_found(operator):
+def test_an_operator_that_does_not_compare_strings_is_found(operator):
     assert codes(allow({operator: {IMAGE: A}})) == ["operator"]
 
 
-def test_k3_if_exists_lets_a_request_without_a_document_pass():
+def test_k3_if_exists_is_true_for_a_request_without_a_document():
     assert codes(allow({"StringEqualsIgnoreCaseIfExists": {IMAGE: A}})) == ["if_exists"]
     assert codes(deny({"StringNotEqualsIgnoreCaseIfExists": {IMAGE: A}})) == []
 
@@ -225,25 +225,25 @@ def test_k3_a_wildcard_is_found_and_a_like_without_one_is_not(value):
 
 
 @pytest.mark.parametrize("operator", ["StringNotEqualsIgnoreCase", "StringNotEquals"])
-def test_k3_an_allow_that_names_what_is_refused_is_found(operator):
+def test_k3_an_allow_with_a_negated_operator_is_found(operator):
     assert "negated" in codes(allow({operator: {IMAGE: A}}))
     assert "negated" not in codes(deny({operator: {IMAGE: A}}))
 
 
 @pytest.mark.parametrize("operator", ["StringEqualsIgnoreCase", "StringEquals", "StringLike"])
-def test_k3_a_deny_that_names_what_is_allowed_is_found(operator):
+def test_k3_a_deny_with_an_equality_operator_is_found(operator):
     assert "deny_equals" in codes(deny({operator: {IMAGE: A}}))
     assert "deny_equals" not in codes(allow({operator: {IMAGE: A}}))
 
 
-def test_k3_null_is_judged_by_what_it_says_of_an_absent_key():
+def test_k3_null_is_evaluated_for_an_absent_key():
     assert codes(allow({"Null": {IMAGE: "true"}})) == ["negated"]
     assert codes(allow({"Null": {IMAGE: "false"}})) == ["no_image"]
     assert codes(deny({"Null": {IMAGE: True}})) == []
     assert codes(deny({"Null": {IMAGE: "false"}})) == ["deny_equals"]
 
 
-def test_k3_a_deny_of_several_differences_spares_whoever_shares_one():
+def test_k3_a_deny_with_several_keys_is_found():
     several = {"StringNotEqualsIgnoreCase": {IMAGE: A, KEY + "PCR1": B}}
     assert codes(deny(several)) == ["deny_several"]
     apart = [deny({"StringNotEqualsIgnoreCase": {key: A}}) for key in (IMAGE, KEY + "PCR1")]
@@ -256,7 +256,7 @@ def test_k4_two_values_for_pcr0_are_found(other, found):
     assert codes(allow(condition)) == found
 
 
-# What is found: whole statements
+# Findings about whole statements
 
 
 @pytest.mark.parametrize(
@@ -287,13 +287,13 @@ def test_k3_operations_that_return_no_plaintext_need_no_attestation(actions):
 @pytest.mark.parametrize(
     "principal", [{"AWS": ROOT}, {"AWS": ["111122223333"]}, {"AWS": "arn:aws-us-gov" + ROOT[7:]}]
 )
-def test_k3_the_whole_account_is_found(principal):
+def test_k3_an_allowed_account_is_found(principal):
     assert codes(allow(None, "kms:*", principal)) == ["account_root", "way_around"]
     assert codes(allow(None, "kms:Describe*", principal)) == []
     assert codes(allow(SAFE, "kms:Decrypt", principal)) == []
 
 
-def test_k3_the_account_beside_a_role_is_found_as_both():
+def test_k3_an_account_and_a_role_are_two_findings():
     found = codes(allow(None, "kms:Decrypt", {"AWS": [ROOT, ROLE]}))
     assert found == ["account_root", "unattested"]
 
@@ -320,7 +320,7 @@ def test_k3_not_action_and_not_principal_are_found():
     assert codes(statement) == ["not_principal"]
 
 
-def test_k3_a_sound_deny_to_everybody_covers_what_is_allowed():
+def test_k3_a_sound_deny_protects_the_other_statements():
     account = allow(None, "kms:*", {"AWS": ROOT})
     assert codes(account, deny(GUARD)) == ["way_around"]
     assert codes(allow(None), deny(GUARD, Action="kms:Decrypt", Principal={"AWS": "*"})) == []
@@ -344,7 +344,7 @@ def test_k3_a_sound_deny_to_everybody_covers_what_is_allowed():
         allow(GUARD, principal="*"),
     ],
 )
-def test_k3_a_deny_that_leaves_something_open_covers_nothing(guard):
+def test_k3_an_incomplete_deny_protects_nothing(guard):
     assert "unattested" in codes(allow(None), guard)
 
 
@@ -354,7 +354,7 @@ def test_a_misspelt_element_is_found():
     assert (finding.code, finding.where) == ("keypolicy.unknown_element", "/version")
 
 
-def test_a_place_is_a_json_pointer():
+def test_where_is_a_json_pointer():
     [finding] = findings(allow(SAFE), allow(SAFE, **{"a/b~c": 1}))
     assert finding.where == "/Statement/1/a~1b~0c"
     single = lint(json.dumps({"Statement": allow(None)}))
@@ -362,7 +362,7 @@ def test_a_place_is_a_json_pointer():
     assert set(single[0].to_dict()) == {"code", "severity", "where", "message", "advice"}
 
 
-def test_every_finding_of_the_table_is_found_by_a_case_above():
+def test_every_code_of_the_table_can_be_found():
     constant = {"StringEqualsIgnoreCase": {KEY + "PCR2": EMPTY_RAMDISKS.hex()}}
     account = {"AWS": ROOT}
     not_action = {k: v for k, v in allow(SAFE, NotAction="x").items() if k != "Action"}
@@ -380,7 +380,7 @@ def test_every_finding_of_the_table_is_found_by_a_case_above():
     assert found == set(FINDINGS)
 
 
-# What is no key policy
+# Text that is not a key policy
 
 
 @pytest.mark.parametrize(
@@ -406,20 +406,20 @@ def test_every_finding_of_the_table_is_found_by_a_case_above():
         " " * (MAX_KEY_POLICY_BYTES + 1),
     ],
 )
-def test_what_is_no_key_policy_is_refused(content):
+def test_text_that_is_not_a_key_policy_is_rejected(content):
     assert refusal(lint, content) == "policyfile.format"
 
 
 @pytest.mark.parametrize("value", [None, 7, {"Statement": []}])
-def test_an_object_in_place_of_its_json_is_refused(value):
+def test_an_argument_that_is_not_text_is_rejected(value):
     assert refusal(lint, value) == "input.expected"
 
 
-def test_l3_a_key_given_twice_is_refused():
+def test_l3_a_duplicate_key_is_rejected():
     twice = '{"Statement": {"Effect": "Deny", "Effect": "Allow", "Action": "kms:*"}}'
     assert refusal(lint, twice) == "policyfile.duplicate"
 
 
-def test_a_pattern_made_to_be_slow_is_not():
+def test_patterns_do_not_backtrack():
     assert codes(allow(None, "*a" * 30_000 + "*")) == []
     assert codes(allow(None, ["kms:[D]ecrypt", "kms:Decryp[t]"])) == []
