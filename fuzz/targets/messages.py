@@ -241,7 +241,7 @@ def check_http_request(data: bytes) -> bool:
         its.setblocking(False)
         ours.sendall(data)
         ours.shutdown(socket.SHUT_WR)
-        served._loop.run_until_complete(served._converse(its, "peer"))
+        served._loop.run_until_complete(served._handle(its, "peer"))
         answer = _all_of(ours)
     (line,) = lines
     assert "\n" not in line
