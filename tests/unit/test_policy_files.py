@@ -38,8 +38,8 @@ def refusal(content, **options):
     return caught.value
 
 
-def notices(loaded):
-    return {notice.code for notice in loaded.notices}
+def warnings_of(loaded):
+    return {warning.code for warning in loaded.warnings}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_every_shape_is_read_for_what_it_is(name, form, expected):
     loaded = load_policy(FILES / name)
     assert loaded.form == form
     assert pins(loaded) == expected
-    assert notices(loaded) == set()
+    assert warnings_of(loaded) == set()
 
 
 def test_our_own_form_keeps_all_it_says():
@@ -232,15 +232,15 @@ def test_l2_an_enclave_without_measurements_is_no_policy():
 
 def test_l2_what_the_parent_said_is_reported_and_what_a_build_said_is_not():
     running = load_policy(FILES / "describe-enclaves.json", enclave_name="app_1")
-    assert notices(running) == {"policy.source_unattested"}
-    assert notices(load_policy(FILES / "build-enclave.txt")) == set()
+    assert warnings_of(running) == {"policy.source_unattested"}
+    assert warnings_of(load_policy(FILES / "build-enclave.txt")) == set()
 
 
 def test_l2_a_policy_made_from_a_document_is_reported(fake, fake_document, when):
     attestation = verify(fake_document, fake.root_pem, at=when)
     loaded = policy_of_document(attestation.document)
     again = verify(fake_document, fake.root_pem, at=when, policy=loaded.policy)
-    assert "policy.source_unattested" in [notice.code for notice in again.warnings]
+    assert "policy.source_unattested" in [warning.code for warning in again.warnings]
     assert pins(policy_of_document(attestation.document, [4])) == [{4: attestation.pcrs[4]}]
 
 
@@ -292,7 +292,7 @@ def test_l4_an_unsigned_build_adds_no_expectation_on_pcr8():
     assert 8 not in policy.measurements[0].pcrs
     unsigned = policy.with_pins({8: bytes(48)})
     assert unsigned.measurements[0].pcrs[8] == bytes(48)
-    assert "policy.weak" in {notice.code for notice in unsigned.weaknesses()}
+    assert "policy.weak" in {warning.code for warning in unsigned.weaknesses()}
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_l4_an_unsigned_build_adds_no_expectation_on_pcr8():
 def test_l5_a_debug_enclave_listed_with_the_images_pcrs_is_reported(flags, warned):
     enclave = {"EnclaveID": "i-1-enc1", "Flags": flags, "Measurements": ONE}
     loaded = parse_policy(json.dumps(enclave))
-    assert ("policy.debug_flag" in notices(loaded)) == bool(warned)
+    assert ("policy.debug_flag" in warnings_of(loaded)) == bool(warned)
 
 
 # L-6
@@ -371,7 +371,7 @@ def test_m3_a_file_with_debug_measurements_is_refused():
 
 
 def test_m4_a_file_with_nothing_but_the_constant_pcr2_is_reported():
-    assert notices(parse_policy(f"PCR2={EMPTY_RAMDISKS.hex()}")) == {"policy.weak"}
+    assert warnings_of(parse_policy(f"PCR2={EMPTY_RAMDISKS.hex()}")) == {"policy.weak"}
 
 
 # Files
