@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from nitro_attest._internal.strict_json import read_json
 from nitro_attest.errors import AttestationWarning, ImageError, InputError
 from nitro_attest.measurements.eif.layout import (
     CRC_OFFSET,
@@ -34,7 +34,6 @@ _CHUNK_BYTES: Final = 1 << 20
 # Metadata are parsed in memory, at some 30 bytes of memory a byte. They hold the answer of `docker
 # inspect` and at most 4096 bytes of the builder's own.
 _MAX_METADATA_BYTES: Final = 1 << 18
-_MAX_METADATA_NESTING: Final = 32  # so that whoever prints them can recurse
 
 
 @dataclass(frozen=True)
@@ -286,45 +285,22 @@ def _read_metadata(
         return None
     try:
         return _parse_metadata(kept[SectionKind.METADATA])
-    except (ValueError, RecursionError) as error:
-        warnings.append(AttestationWarning("eif.metadata", f"the metadata cannot be read: {error}"))
+    except (InputError, ValueError) as error:
+        reason = error.message if isinstance(error, InputError) else error
+        warnings.append(
+            AttestationWarning("eif.metadata", f"the metadata cannot be parsed: {reason}")
+        )
         return None
 
 
 def _parse_metadata(data: bytes) -> Mapping[str, Any]:
-    """Parses JSON that may come from anybody: bounded, unambiguous, and printable as JSON again."""
+    """Parses untrusted JSON: bounded, unambiguous, and printable as JSON again."""
     if len(data) > _MAX_METADATA_BYTES:
-        raise ValueError(f"more than {_MAX_METADATA_BYTES} bytes")
-    metadata = json.loads(
-        data.decode("utf-8"),
-        object_pairs_hook=_unique_keys,
-        parse_float=_finite,
-        parse_constant=_finite,
-    )
-    if not isinstance(metadata, dict):
-        raise ValueError("not a JSON object")
-    level: list[Any] = [metadata]
-    for _ in range(_MAX_METADATA_NESTING):
-        level = [
-            child
-            for item in level
-            if isinstance(item, (dict, list))
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-    if level:
-        raise ValueError(f"nested more than {_MAX_METADATA_NESTING} deep")
+        raise ValueError(f"expected at most {_MAX_METADATA_BYTES} bytes, found more")
+    text = data.decode("utf-8").strip(" \t\r\n")
+    # Metadata repeats names from elsewhere, such as image labels, that may differ only in case.
+    metadata, end = read_json(text, ignore_case=False)
+    if end != len(text) or not isinstance(metadata, dict):
+        raise ValueError("expected one JSON object")
+    json.dumps(metadata, allow_nan=False)  # a number such as 1e999 becomes an infinity
     return metadata
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("an object has the same key twice")
-    return result
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is not a JSON number")
-    return number
