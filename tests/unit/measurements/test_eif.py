@@ -295,16 +295,20 @@ def test_f4_other_orders_are_read(order: Sequence[SectionKind]) -> None:
 @pytest.mark.parametrize(
     ("sections", "at_fault", "message"),
     [
-        ([*PLAIN, (KERNEL, b"again")], 4, "a second kernel"),
-        ([*PLAIN, (CMDLINE, b"again")], 4, "a second cmdline"),
-        ([*PLAIN, (METADATA, b"{}")], 4, "a second metadata"),
-        ([*PLAIN, (SIGNATURE, GOOD_SECTION), (SIGNATURE, GOOD_SECTION)], 5, "a second signature"),
-        ([PLAIN[3], *PLAIN[:3]], 0, "a ramdisk before the kernel"),
+        ([*PLAIN, (KERNEL, b"again")], 4, "expected one kernel section, found two"),
+        ([*PLAIN, (CMDLINE, b"again")], 4, "expected one cmdline section, found two"),
+        ([*PLAIN, (METADATA, b"{}")], 4, "expected one metadata section, found two"),
+        (
+            [*PLAIN, (SIGNATURE, GOOD_SECTION), (SIGNATURE, GOOD_SECTION)],
+            5,
+            "expected one signature section, found two",
+        ),
+        ([PLAIN[3], *PLAIN[:3]], 0, "expected a kernel before the first ramdisk"),
         ([*PLAIN, (0, b"")], 4, "unknown section type 0"),
         ([*PLAIN, (6, b"")], 4, "unknown section type 6"),
         ([*PLAIN, (0xFFFF, b"")], 4, "unknown section type 65535"),
-        (PLAIN[1:3], None, "no kernel"),
-        (PLAIN[:1] + PLAIN[2:], None, "no cmdline"),
+        (PLAIN[1:3], None, "expected a kernel section, found none"),
+        (PLAIN[:1] + PLAIN[2:], None, "expected a cmdline section, found none"),
     ],
 )
 def test_f4_other_compositions_are_refused(
@@ -444,7 +448,7 @@ def edit_cose(change: Callable[[list[Any]], Any]) -> bytes:
     [
         (b"", "not well-formed"),
         (GOOD_COSE[:-1], "not well-formed"),
-        (GOOD_COSE + b"\x00", "bytes follow it"),
+        (GOOD_COSE + b"\x00", "trailing bytes"),
         (b"\xd2" + GOOD_COSE, "not well-formed"),
         (b"\x98\x04" + GOOD_COSE[1:], "not in shortest form"),
         (b"\x9f" + GOOD_COSE[1:] + b"\xff", "not well-formed"),
@@ -478,7 +482,7 @@ def test_s2_a_malformed_cose_sign1_is_refused(cose: bytes, message: str) -> None
         (cbor2.dumps([entry() | {"signature": [-1]}]), "array of bytes"),
         (cbor2.dumps([entry() | {"signature": [True]}]), "array of bytes"),
         (cbor2.dumps([entry() | {"signature": [1.0]}]), "array of bytes"),
-        (GOOD_SECTION + b"\x00", "bytes follow it"),
+        (GOOD_SECTION + b"\x00", "trailing bytes"),
         (b"\x98\x01" + GOOD_SECTION[1:], "not in shortest form"),
         (b"\x9f" + GOOD_SECTION[1:] + b"\xff", "not well-formed"),
         (b"\xa2\x61a\x00\x61a\x00", "not well-formed"),
@@ -561,10 +565,10 @@ def test_only_the_first_signature_counts_and_others_are_reported() -> None:
         (datetime(2025, 12, 31, 23, 59, 59, tzinfo=timezone.utc), ["eif.cert_expired"]),
     ],
 )
-def test_s3_validity_is_judged_at_the_time_given(at: datetime | None, expected: list[str]) -> None:
+def test_s3_validity_is_checked_at_the_time_given(at: datetime | None, expected: list[str]) -> None:
     image = measured(signed(), at=at)
     assert codes(image) == expected
-    assert image.judged_at == at
+    assert image.validity_checked_at == at
 
 
 def test_s3_a_time_without_zone_is_refused() -> None:
@@ -614,7 +618,7 @@ def test_result_is_json_ready() -> None:
     again = json.loads(json.dumps(result))
     assert again == result
     assert list(result["pcrs"]) == ["0", "1", "2", "8"]
-    assert result["judged_at"] == "2026-06-01T00:00:00+00:00"
+    assert result["validity_checked_at"] == "2026-06-01T00:00:00+00:00"
     assert result["sections"][0] == {"kind": "kernel", "offset": 548, "size": 6, "flags": 0}
     assert measured(assemble(PLAIN)).to_dict()["signature"] is None
 

@@ -159,7 +159,7 @@ def test_white_space_that_would_be_measured_is_refused(
 def test_empty_or_not_text_is_refused(function: Any, nothing: Any) -> None:
     with pytest.raises(InputError) as error:
         function(nothing)
-    assert "empty or not text" in refusal(error)
+    assert " as text, found " in refusal(error)
 
 
 def test_pcr4_accepts_both_lengths_of_instance_ids() -> None:
@@ -178,7 +178,7 @@ def test_pcr4_refuses_what_is_not_an_instance_id(instance_id: str) -> None:
 def test_pcr4_finds_the_instance_in_an_enclave_id() -> None:
     with pytest.raises(InputError) as error:
         pcr4_from_instance_id("i-1234567890abcdef0-enc0123456789abcdef")
-    assert "its instance is i-1234567890abcdef0" in refusal(error)
+    assert "use its instance i-1234567890abcdef0" in refusal(error)
 
 
 def test_s4_only_the_first_certificate_of_a_chain_is_measured() -> None:
