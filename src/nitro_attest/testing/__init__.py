@@ -30,9 +30,8 @@ is rejected with its own code:
 
 Nothing trusts these documents: each FakeNitro makes its own root, named FAKE-NOT-AWS.
 
-FakeKms is a fake AWS KMS for enclaves. Names are loaded when they are first used, because FakeKms
-verifies documents with this package, and the rest of this package does not depend on the code that
-verifies.
+FakeKms is a fake AWS KMS for enclaves. It verifies documents with nitro_attest, which nothing else
+here does, so names are loaded when they are first used.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Variant(Case):
 
     Attributes:
         id: The rule that allows it and the change, such as ``C-4.tag-18``.
-        rules: The rules that this document meets in an unusual way.
+        rules: The rules for which this is an accepted case.
         description: The unusual part, and where it occurs.
         warnings: Codes of the warnings of the result, in order.
     """

@@ -27,6 +27,7 @@ __all__ = ["FakeNitro"]
 
 OPTIONAL_FIELDS: Final = frozenset({"public_key", "user_data", "nonce"})
 _DEFAULTS: Final = Options(at=EPOCH)
+_PCR_HEX: Final = re.compile(rf"(?:0[xX])?[0-9A-Fa-f]{{{2 * PCR_BYTES}}}")
 
 
 class FakeNitro:
@@ -218,14 +219,13 @@ def _with_arguments(options: Options, needed: Mapping[str, Any]) -> Options:
 
 
 def _pcr(index: int, value: bytes | str) -> bytes:
-    if isinstance(value, str):
-        digits = re.fullmatch(r"(?:0[xX])?([0-9A-Fa-f]*)", value)
-        value = bytes.fromhex(digits[1]) if digits and len(digits[1]) % 2 == 0 else b""
-    if not 0 <= index < MAX_PCRS or len(value) != PCR_BYTES:
+    if isinstance(value, str) and _PCR_HEX.fullmatch(value):
+        value = bytes.fromhex(value[-2 * PCR_BYTES :])
+    if isinstance(value, str) or not 0 <= index < MAX_PCRS or len(value) != PCR_BYTES:
         raise InputError(
             "input.expected",
-            f"expected an index from 0 to {MAX_PCRS - 1} and {PCR_BYTES} bytes or "
-            f"{2 * PCR_BYTES} hex digits, found another value for PCR{index}",
+            f"invalid value for PCR{index}: expected an index from 0 to {MAX_PCRS - 1} and "
+            f"{PCR_BYTES} bytes or {2 * PCR_BYTES} hex digits",
         )
     return value
 
