@@ -36,7 +36,7 @@ def raw(kind, point=PublicFormat.UncompressedPoint):
     return key.public_bytes(Encoding.X962, point)
 
 
-def refused(data, kind):
+def rejected(data, kind):
     with pytest.raises(InputError) as caught:
         decode_public_key(data, kind)
     assert caught.value.code == "input.expected"
@@ -61,31 +61,31 @@ def test_the_key_of_a_verified_document_is_loaded(fake, when):
 @pytest.mark.parametrize("kind", KEYS)
 def test_bare_octets_are_loaded_only_as_the_given_kind(kind):
     assert decode_public_key(raw(kind), kind) == KEYS[kind].public_key()
-    assert "pass kind=" in refused(raw(kind), None)
+    assert "pass kind=" in rejected(raw(kind), None)
     for wrong in (b"", None, raw(kind)[:-1], raw(kind) + b"\x00"):
-        refused(wrong, kind)
+        rejected(wrong, kind)
 
 
 @pytest.mark.parametrize(("of", "kind"), list(itertools.permutations(CURVES, 2)))
 def test_a_point_of_a_different_curve_is_rejected(of, kind):
-    refused(raw(of), kind)
+    rejected(raw(of), kind)
 
 
 @pytest.mark.parametrize("kind", CURVES)
-def test_a_compressed_point_and_a_point_off_the_curve_are_refused(kind):
-    assert "compressed" in refused(raw(kind, PublicFormat.CompressedPoint), kind)
-    refused(b"\x06" + raw(kind)[1:], kind)
-    refused(raw(kind)[:-1] + bytes([raw(kind)[-1] ^ 1]), kind)
-    refused(b"\x04" + bytes(len(raw(kind)) - 1), kind)
+def test_a_compressed_point_and_a_point_off_the_curve_are_rejected(kind):
+    assert "compressed" in rejected(raw(kind, PublicFormat.CompressedPoint), kind)
+    rejected(b"\x06" + raw(kind)[1:], kind)
+    rejected(raw(kind)[:-1] + bytes([raw(kind)[-1] ^ 1]), kind)
+    rejected(b"\x04" + bytes(len(raw(kind)) - 1), kind)
 
 
 def test_a_subject_public_key_info_is_not_bare_octets():
-    refused(KEYS["x25519"].public_key().public_bytes(Encoding.DER, SPKI), "x25519")
+    rejected(KEYS["x25519"].public_key().public_bytes(Encoding.DER, SPKI), "x25519")
 
 
 @pytest.mark.parametrize("kind", ["P256", "rsa", "", 4])
-def test_an_unknown_kind_is_refused(kind):
-    assert "unknown kind" in refused(raw("p256"), kind)
+def test_an_unknown_kind_is_rejected(kind):
+    assert "unknown kind" in rejected(raw("p256"), kind)
 
 
 @given(st.binary(max_size=200), st.sampled_from([None, *KEYS]))

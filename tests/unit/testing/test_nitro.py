@@ -151,7 +151,7 @@ def test_optional_fields_can_be_set_null_or_left_out(fake, when):
     assert payload["user_data"] == b""
 
 
-def test_both_forms_of_the_map_and_the_tag(fake, when):
+def test_both_forms_of_the_map_with_and_without_tag(fake, when):
     for indefinite, tagged in ((True, False), (False, False), (True, True), (False, True)):
         document = fake.document(at=when, indefinite=indefinite, tagged=tagged)
         assert document.startswith(b"\xd2\x84" if tagged else b"\x84")
