@@ -38,7 +38,7 @@ def first(text):
 def test_archive_mode_has_its_own_headline_even_with_measurements(tool):
     code, out, err = tool("verify", GENUINE, "--at", "document", "--pcr", f"0={PCR0}")
     assert (code, err) == (0, "")
-    assert first(out) == "AUTHENTIC WHEN SIGNED (archive mode), freshness not checked"
+    assert first(out) == "AUTHENTIC AT SIGNING TIME (archive mode; freshness not checked)"
     assert f"{PCR0}  as expected" in out
 
 
@@ -85,7 +85,7 @@ def test_a_refusal_says_code_sentence_and_exit_code(tool, enclave, when, options
     trusted = [] if "--partition" in options else root[:2]
     found, out, err = tool("verify", document, *trusted, *judged, *options)
     assert (found, out) == (code, "")
-    assert first(err) == f"REFUSED {reason}: {document}"
+    assert first(err) == f"REJECTED {reason}: {document}"
 
 
 def test_expected_values_that_match_are_accepted(tool, enclave, fake, when, tmp_path):
@@ -100,7 +100,7 @@ def test_expected_values_that_match_are_accepted(tool, enclave, fake, when, tmp_
 def test_an_expired_document_gets_a_hint(tool):
     code, _, err = tool("verify", GENUINE)
     assert code == 4
-    assert first(err).startswith("REFUSED cert.expired")
+    assert first(err).startswith("REJECTED cert.expired")
     assert "--at document" in err
 
 
@@ -179,7 +179,7 @@ def test_c3_what_is_no_document_is_a_format_error(tool, tmp_path, data, form):
     path.write_bytes(data)
     code, out, err = tool("verify", path, *form)
     assert (code, out) == (3, "")
-    assert first(err).startswith(("REFUSED document.", "REFUSED cose.", "REFUSED cbor."))
+    assert first(err).startswith(("REJECTED document.", "REJECTED cose.", "REJECTED cbor."))
 
 
 def test_several_documents_exit_with_the_code_of_the_first_failure(tool, tmp_path):
@@ -187,8 +187,8 @@ def test_several_documents_exit_with_the_code_of_the_first_failure(tool, tmp_pat
     bad.write_bytes(b"\x84")
     code, out, err = tool("verify", GENUINE, bad, DEBUG, "--at", "document")
     assert code == 3
-    assert out.count("AUTHENTIC WHEN SIGNED") == 1
-    assert err.count("REFUSED") == 2
+    assert out.count("AUTHENTIC AT SIGNING TIME") == 1
+    assert err.count("REJECTED") == 2
 
 
 def test_json_is_one_object_for_each_document_also_on_failure(tool, tmp_path):
@@ -242,7 +242,7 @@ def spawn(*arguments, **options):
 def test_a_document_can_come_from_stdin():
     done = spawn("verify", "-", "--at", "document", input=GENUINE.read_bytes())
     assert done.returncode == 0
-    assert done.stdout.startswith(b"AUTHENTIC WHEN SIGNED")
+    assert done.stdout.startswith(b"AUTHENTIC AT SIGNING TIME")
 
 
 def test_a_closed_pipe_exits_74_and_says_nothing():

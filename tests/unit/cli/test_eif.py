@@ -69,7 +69,7 @@ def test_s2_the_signature_is_shown_with_its_register(tool, written):
     code, out, _ = tool("eif", path)
     assert code == 0
     assert "\n  PCR8  " in out
-    assert "signature    holds, ES384" in out
+    assert "signature    valid, ES384" in out
     assert "CN=EIF signer for tests" in out
     image = json.loads(tool("eif", path, "--json")[1])["image"]
     assert len(image["pcrs"]["8"]) == 96
@@ -90,7 +90,7 @@ def test_f5_a_wrong_crc_is_an_error_or_by_request_a_warning(tool, written):
     path = written(lambda image: image[:-1] + b"R")
     code, out, err = tool("eif", path)
     assert (code, out) == (8, "")
-    assert err.startswith("REFUSED eif.crc")
+    assert err.startswith("REJECTED eif.crc")
     assert "--ignore-crc" in err
     code, out, _ = tool("eif", path, "--ignore-crc")
     assert code == 0
@@ -110,7 +110,7 @@ def test_a_malformed_image_exits_8_and_says_where(tool, written, change, code):
     path = written(change, ramdisks=[b"r" * 100])
     found, out, err = tool("eif", path)
     assert (found, out) == (8, "")
-    assert err.startswith(f"REFUSED {code}: ")
+    assert err.startswith(f"REJECTED {code}: ")
     assert "at byte" in err
     found, out, err = tool("eif", path, "--json")
     assert (found, err) == (8, "")

@@ -166,7 +166,7 @@ def test_why_nitro_cli_failed_is_said(
     message = capsys.readouterr().err
     assert "transport.nitro_cli" in message
     assert said in message
-    assert "give --cid instead" in message
+    assert "use --cid instead" in message
 
 
 def test_the_enclave_verb_is_the_enclaves_own_program(

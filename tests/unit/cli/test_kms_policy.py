@@ -37,7 +37,7 @@ def test_an_image_becomes_a_statement_without_holes(tool, written):
     assert statement["Action"] == ["kms:Decrypt"]
     assert set(conditions(out)[0]) == {f"{PREFIX}ImageSha384", f"{PREFIX}PCR1", f"{PREFIX}PCR2"}
     code, out, _ = tool("kms-policy", "lint", written(statement))
-    assert (code, out.startswith("NO HOLES FOUND (errors: 0, warnings: 0)")) == (0, True)
+    assert (code, out.startswith("PASSED (0 errors, 0 warnings)")) == (0, True)
 
 
 def test_l8_each_set_becomes_a_statement_and_what_kms_cannot_check_is_said(tool):
@@ -138,7 +138,7 @@ CASE = {"Condition": {"StringEquals": {f"{PREFIX}ImageSha384": ONES}}}
 def test_k3_holes_are_named_and_exit_9(tool, written):
     code, out, err = tool("kms-policy", "lint", written(OPEN))
     assert (code, err) == (9, "")
-    assert out.startswith("HOLES FOUND (errors: 1, warnings: 0)")
+    assert out.startswith("FAILED (1 error, 0 warnings)")
     assert "  error keypolicy.unattested at /Statement/0\n" in out
     code, out, _ = tool("kms-policy", "lint", written(OPEN), "--json")
     [finding] = json.loads(out)["findings"]
@@ -148,7 +148,7 @@ def test_k3_holes_are_named_and_exit_9(tool, written):
 def test_k1_warnings_alone_exit_0(tool, written):
     code, out, _ = tool("kms-policy", "lint", written(OPEN | CASE))
     assert code == 0
-    assert out.startswith("NO HOLES FOUND (errors: 0, warnings: 1)")
+    assert out.startswith("PASSED (0 errors, 1 warning)")
     assert "warning keypolicy.case" in out
 
 
@@ -165,7 +165,7 @@ def test_what_is_no_key_policy_exits_2(tool, tmp_path, content):
     path.write_text(content)
     code, out, err = tool("kms-policy", "lint", path)
     assert (code, out) == (2, "")
-    assert err.startswith("REFUSED ")
+    assert err.startswith("REJECTED ")
     code, out, err = tool("kms-policy", "lint", path, "--json")
     assert (code, err) == (2, "")
     assert json.loads(out)["error"]["code"] in ("policyfile.format", "input.file")

@@ -132,4 +132,4 @@ def test_misuse_exits_2_and_answers_nothing(tool, arguments):
 def test_what_is_no_kernel_image_exits_8(tool):
     code, out, err = tool("pcr", "uki", FIXTURES / "vectors/eif/synthetic.eif")
     assert (code, out) == (8, "")
-    assert err.startswith("REFUSED pe.")
+    assert err.startswith("REJECTED pe.")

@@ -73,7 +73,7 @@ def test_l8_the_name_of_the_set_that_matched_is_shown(judge):
 def test_a_policy_that_requires_a_nonce_is_not_judged_without(judge):
     code, _, err = judge("--policy", FILES / "policy.json")
     assert code == 2
-    assert first(err).startswith("REFUSED input.nonce")
+    assert first(err).startswith("REJECTED input.nonce")
 
 
 def test_another_image_is_refused_with_all_that_differs(judge):
@@ -128,7 +128,7 @@ def test_a_document_is_verified_against_the_image_itself(judge):
     assert (code, first(out), err) == (0, "VERIFIED (measurements match PCR0, PCR1, PCR2)", "")
     code, _, err = judge("--eif", OTHER_IMAGE)
     assert code == 6
-    assert first(err).startswith("REFUSED policy.pcr_mismatch")
+    assert first(err).startswith("REJECTED policy.pcr_mismatch")
 
 
 def test_pins_are_added_to_every_set(judge, pcrs):
@@ -209,7 +209,7 @@ def test_t6_an_instance_is_verified_against_computed_pcrs(judge, tmp_path):
 def test_t1_each_kind_refuses_documents_of_the_other(judge):
     code, _, err = judge("--kind", "nitrotpm", "--any-instance")
     assert code == 3
-    assert first(err).startswith("REFUSED payload.kind")
+    assert first(err).startswith("REJECTED payload.kind")
     assert "--kind" in err
     assert judge("--any-enclave", kind="nitrotpm")[0] == 3
 
