@@ -187,13 +187,13 @@ def test_only_who_agrees_and_can_judge_the_matter_counts_as_a_judge():
 def test_what_the_oracles_say_is_what_they_were_asked(monkeypatch):
     """Every sixteenth case again; all of them when the files are made with --ask."""
     monkeypatch.syspath_prepend(TOOLS)
-    from vectors import oracles, suite, workshop
+    from vectors import fakes, oracles, suite
 
     (asked,) = {content["asked"]["openssl"].rpartition(".")[0] for content in FILES.values()}
     here = oracles.versions()["openssl"]
     if here.rpartition(".")[0] != asked:  # another series may judge some chains otherwise
         pytest.skip(f"OpenSSL {here} is here, {asked} was asked: its answers are not compared")
-    roots = workshop.roots()
+    roots = fakes.roots()
     for case in suite.all_cases()[::16]:
         assert oracles.ask(case, roots) == CASES[case.id]["oracles"], case.id
 
