@@ -88,6 +88,8 @@ def command(
     """
     if bool(documents) == bool(batch_file):
         raise click.UsageError("expected either one or more DOC or a --batch file")
+    if max_age is not None and at == "document":
+        raise click.UsageError("--max-age cannot be combined with --at document")
     values = {
         "nonce": nonce,
         "user_data": user_data,
