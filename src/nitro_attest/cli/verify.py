@@ -134,7 +134,12 @@ def _report(
 def _policy(
     requirements: RequirementOptions, any_enclave: bool, any_instance: bool, allow_debug: bool
 ) -> Policy | NitroTpmPolicy | AnyEnclave | AnyInstance:
-    """The policy that the options make; without required measurements, any enclave or instance."""
+    """The policy that the options make; without required measurements, any enclave or instance.
+
+    Raises:
+        ImageError, InputError: A malformed image or policy file.
+        click.UsageError: Options cannot be combined.
+    """
     for_instances = requirements.kind == "nitrotpm"
     if (any_enclave or allow_debug) and for_instances:
         raise click.UsageError(
