@@ -27,7 +27,7 @@ from nitro_attest.verification.document import UnverifiedDocument, parse_unverif
 from nitro_attest.verification.policy import ANY_INSTANCE, AnyEnclave
 from nitro_attest.verification.roots import TrustedRoots
 from nitro_attest.verification.signature import P384_ORDER, sig_structure
-from nitro_attest.verification.verifier import Verifier
+from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 from reference import cose_reference
 from reference.documents import OPTIONAL, document_of, head, pairs, payload_of, string, text
 from targets.base import ROOT, VECTORS, Target, outcome, refusal, refused
@@ -146,15 +146,17 @@ def payloads() -> Iterator[bytes]:
 
 VERIFIERS = {
     "enclave": Verifier(ROOTS, policy=AnyEnclave(allow_debug=True)),
-    "nitrotpm": Verifier(ROOTS, policy=ANY_INSTANCE),
+    "nitrotpm": NitroTpmVerifier(ROOTS, policy=ANY_INSTANCE),
 }
+AnyVerifier = Verifier | NitroTpmVerifier
 TIMES = ("document", WHEN)
 
 
-def verdicts(verifier: Verifier, document: bytes, kind: str) -> list[Any]:
+def verdicts(verifier: AnyVerifier, document: bytes) -> list[Any]:
     """What a verifier says of a document of this kind, at each time."""
-    verify = verifier.verify if kind == "enclave" else verifier.verify_nitrotpm
-    return [outcome(len(document), CONTENT_ERRORS, verify, document, at=at) for at in TIMES]
+    return [
+        outcome(len(document), CONTENT_ERRORS, verifier.verify, document, at=at) for at in TIMES
+    ]
 
 
 def authentic(verdict: Any) -> bool:
@@ -174,7 +176,7 @@ def signed() -> frozenset[tuple[bytes, int, int]]:
     return frozenset(
         identity(parsed)
         for document, parsed in parsed_documents()
-        if any(map(authentic, verdicts(VERIFIERS[parsed.kind], document, parsed.kind)))
+        if any(map(authentic, verdicts(VERIFIERS[parsed.kind], document)))
     )
 
 
@@ -182,14 +184,14 @@ def check_verify(data: bytes) -> bool:
     """The whole way: whatever verifies, or is only unwanted, is one of the signed seeds."""
     parsed = outcome(len(data), FormatError, parse_unverified, data)
     if refused(parsed):
-        for kind, verifier in VERIFIERS.items():
-            for verdict in verdicts(verifier, data, kind):
+        for verifier in VERIFIERS.values():
+            for verdict in verdicts(verifier, data):
                 assert refusal(verdict) == refusal(parsed)
         return False
     other = "nitrotpm" if parsed.kind == "enclave" else "enclave"
-    crossed = verdicts(VERIFIERS[other], data, other)
+    crossed = verdicts(VERIFIERS[other], data)
     assert {refusal(verdict) for verdict in crossed} == {("payload.kind", None)}
-    found = verdicts(VERIFIERS[parsed.kind], data, parsed.kind)
+    found = verdicts(VERIFIERS[parsed.kind], data)
     assert identity(parsed) in signed() or not any(map(authentic, found))
     return True in [says(verdict, parsed) for verdict in found]
 
@@ -198,7 +200,7 @@ def says(verdict: Any, parsed: UnverifiedDocument) -> bool:
     """Whether there is evidence; it is about this document then."""
     if refused(verdict):
         return False
-    assert verdict.document == parsed.authenticated()
+    assert verdict.document == parsed.authenticated(type(verdict.document))
     message = sig_structure(parsed.protected, parsed.payload)
     assert verdict.attestation_id == hashlib.sha384(message).digest()
     json.dumps(verdict.to_dict(), allow_nan=False)
@@ -220,10 +222,12 @@ def hypervisor() -> tuple[bytes, Draft]:
 
 
 @functools.cache
-def trusting_hypervisor(kind: str) -> Verifier:
+def trusting_hypervisor(kind: str) -> AnyVerifier:
     """A verifier of one kind of document under that root."""
-    policy = AnyEnclave() if kind == "enclave" else ANY_INSTANCE
-    return Verifier(TrustedRoots.from_pem(hypervisor()[0]), policy=policy)
+    root_pem = hypervisor()[0]
+    if kind == "enclave":
+        return Verifier(root_pem, policy=AnyEnclave())
+    return NitroTpmVerifier(root_pem, policy=ANY_INSTANCE)
 
 
 def check_signed(data: bytes) -> bool:
@@ -236,7 +240,7 @@ def check_signed(data: bytes) -> bool:
     parsed = outcome(len(document), FormatError, parse_unverified, document)
     if refused(parsed):
         return False
-    found = verdicts(trusting_hypervisor(parsed.kind), document, parsed.kind)
+    found = verdicts(trusting_hypervisor(parsed.kind), document)
     same_path = (parsed.certificate, list(parsed.cabundle)) == (draft.certificate, draft.cabundle)
     assert same_path or not any(map(authentic, found))
     assert not any(isinstance(verdict, SignatureError) for verdict in found)

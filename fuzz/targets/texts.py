@@ -282,7 +282,7 @@ TARGETS = {
         check_nitrotpm_policy, policies, ("measurements.files",), "text.dict"
     ),
     "key_policy": Target(
-        check_key_policy, key_policies, ("kms.lint", "kms.key_policy", "kms.findings"), "text.dict"
+        check_key_policy, key_policies, ("kms.lint", "kms.parse", "kms.findings"), "text.dict"
     ),
     "document_text": Target(
         check_document_text, document_texts, ("cli.source",), "text.dict", 16384

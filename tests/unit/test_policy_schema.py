@@ -1,4 +1,4 @@
-"""docs/reference/policy.schema.json and the code say the same of a policy."""
+"""docs/reference/policy.schema.json and the code accept the same policies."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def accepted(value):
     return True
 
 
-def test_the_example_is_valid_and_says_everything():
+def test_the_example_is_valid_and_has_every_key():
     assert valid(FULL, SCHEMA)
     assert accepted(FULL)
     assert set(FULL) == set(SCHEMA["properties"])
@@ -65,7 +65,7 @@ PLACES = [(name,) for name in [*FULL, "Regions", "at"]] + [
 
 
 @given(st.sampled_from(PLACES), ODD)
-def test_the_schema_and_the_code_judge_a_change_alike(place, value):
+def test_the_schema_and_the_code_agree_on_a_change(place, value):
     changed = json.loads(json.dumps(FULL))
     target = changed
     for step in place[:-1]:

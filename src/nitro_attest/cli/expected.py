@@ -6,12 +6,11 @@ Where several of them speak, a document must satisfy all; two that contradict ea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 import click
 
-from nitro_attest._internal.frozen import replace
 from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest.cli.image import measure_image
 from nitro_attest.cli.options import pcr_pin, text

@@ -18,7 +18,7 @@ from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.enclave.client import fetch
 from nitro_attest.enclave.transport import DEFAULT_PORT
 from nitro_attest.errors import EnclaveError, InputError, NitroAttestError
-from nitro_attest.verification.policy import AnyEnclave
+from nitro_attest.verification.policy import AnyEnclave, as_enclave_policy
 from nitro_attest.verification.verifier import Verifier
 
 _NITRO_CLI_SECONDS = 10
@@ -73,7 +73,7 @@ def command(
             "say what the enclave must be, with --policy, --pcr or --eif, or else --any-enclave"
         )
     policy = AnyEnclave(allow_debug) if any_enclave else expected.policy(allow_debug=allow_debug)
-    verifier = Verifier(trusted_roots(root, partition), policy=policy)
+    verifier = Verifier(trusted_roots(root, partition), policy=as_enclave_policy(policy))
     source = _endpoint(cid, enclave_name, endpoint, port)
     try:
         fetched = fetch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.errors import PolicyError
 from nitro_attest.verification.batch import Outcome
 from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
-from nitro_attest.verification.verifier import Verifier
+from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 
 
 @click.command("verify")
@@ -93,9 +94,12 @@ def command(
     }
     options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     policy = _policy(Expected(**expected), any_enclave, any_instance, allow_debug)
-    verifier = Verifier(trusted_roots(root, partition), policy=policy, accelerator=accelerator)
-    of_instances = isinstance(policy, (NitroTpmPolicy, AnyInstance))
-    verify = verifier.verify_many_nitrotpm if of_instances else verifier.verify_many
+    roots = trusted_roots(root, partition)
+    verify: Callable[..., Generator[Outcome[Any], None, None]]
+    if isinstance(policy, (NitroTpmPolicy, AnyInstance)):
+        verify = NitroTpmVerifier(roots, policy=policy, accelerator=accelerator).verify_many
+    else:
+        verify = Verifier(roots, policy=policy, accelerator=accelerator).verify_many
     if batch_file:
         total = line_count(batch_file)
         jobs = from_batch(batch_file, encoding or "auto", options)
@@ -138,5 +142,5 @@ def _policy(
             raise click.UsageError("required measurements and accepting any contradict each other")
         return expected.policy(allow_debug=allow_debug)
     if of_instances:
-        return AnyInstance(spelled_out=any_instance)
-    return AnyEnclave(allow_debug=allow_debug, spelled_out=any_enclave)
+        return AnyInstance(explicit=any_instance)
+    return AnyEnclave(allow_debug=allow_debug, explicit=any_enclave)

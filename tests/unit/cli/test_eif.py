@@ -73,7 +73,7 @@ def test_s2_the_signature_is_shown_with_its_register(tool, written):
     assert "CN=EIF signer for tests" in out
     image = json.loads(tool("eif", path, "--json")[1])["image"]
     assert len(image["pcrs"]["8"]) == 96
-    assert image["judged_at"] is not None
+    assert image["validity_checked_at"] is not None
 
 
 def test_an_unsigned_image_says_what_pcr8_will_be(tool, written):
