@@ -20,8 +20,6 @@ from nitro_attest.enclave.server import serve
 from nitro_attest.enclave.transport import DEFAULT_PORT
 from nitro_attest.errors import InputError, NitroAttestError
 
-__all__ = ["main"]
-
 _EXIT_OUTPUT: Final = 74  # the document cannot be written: EX_IOERR of sysexits.h
 
 
@@ -35,8 +33,8 @@ def main(
         program: The program's name in the help.
 
     Returns:
-        The exit code: 0, the exit code of the error's class, 74 if the document cannot be written,
-        or 130 after SIGINT.
+        The exit code: 0, 2 for an invalid argument, 7 for an EnclaveError, 74 if the document
+        cannot be written, or 130 after SIGINT.
 
     Raises:
         SystemExit: With 2 after a usage error, with 0 after ``--help``.
@@ -48,7 +46,7 @@ def main(
         return _request(options)
     except NitroAttestError as error:
         print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return 2 if isinstance(error, InputError) else 7  # docs/reference/cli.md
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
