@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from vectors import images, policy_files
 from vectors.case import Case
+from vectors.fakes import roots
 from vectors.suite import ABOUT, all_cases
-from vectors.workshop import roots
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = REPOSITORY / "fixtures" / "vectors" / "conformance"

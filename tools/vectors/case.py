@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from nitro_attest import errors
-from vectors.reasons import why
+from vectors.explanations import why
 
 MILLISECOND: Final = timedelta(milliseconds=1)
 

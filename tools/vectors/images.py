@@ -31,7 +31,7 @@ from nitro_attest.testing.eif import (
     with_crc,
 )
 from vectors.case import MILLISECOND, measurements_json, outcome, rfc3339
-from vectors.reasons import why
+from vectors.explanations import why
 
 Sections = Sequence[tuple[int, bytes]]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from nitro_attest.testing import registers
 from vectors.case import Case, Measurements, Policy, PolicyFile
-from vectors.workshop import NITRO, WHEN
+from vectors.fakes import NITRO, WHEN
 
 OTHER: Final = b"\xaa" * 48
 IMAGE: Final = dict(registers.IMAGE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vectors import asked, genuine, policy_files, tables, windows
+from vectors import fault_cases, genuine, policy_cases, policy_files, validity_cases
 from vectors.case import Case
 
 ABOUT: Final = {
@@ -28,9 +28,16 @@ def all_cases() -> list[Case]:
     cases: dict[str, Case] = {}
     answers: dict[tuple[object, ...], str | None] = {}
     for table in (
-        *(tables.faults(), tables.variants(), tables.counted(), windows.cases()),
-        *(asked.enclaves(), tables.instances(), asked.instances(), asked.confused()),
-        *(policy_files.cases(), genuine.cases()),
+        fault_cases.faults(),
+        fault_cases.variants(),
+        fault_cases.counted(),
+        validity_cases.cases(),
+        policy_cases.enclaves(),
+        fault_cases.instances(),
+        policy_cases.instances(),
+        policy_cases.confused(),
+        policy_files.cases(),
+        genuine.cases(),
     ):
         for case in table:
             if cases.setdefault(case.id, case) is not case:

@@ -20,6 +20,8 @@ from nitro_attest.enclave.server import serve
 from nitro_attest.enclave.transport import DEFAULT_PORT
 from nitro_attest.errors import InputError, NitroAttestError
 
+_EXIT_INPUT: Final = 2  # as the command line outside, which loads click
+_EXIT_ENCLAVE: Final = 7
 _EXIT_OUTPUT: Final = 74  # the document cannot be written: EX_IOERR of sysexits.h
 
 
@@ -46,7 +48,7 @@ def main(
         return _request(options)
     except NitroAttestError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 7  # docs/reference/cli.md
+        return _EXIT_INPUT if isinstance(error, InputError) else _EXIT_ENCLAVE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

@@ -32,8 +32,7 @@ from nitro_attest.testing.pki import (
 
 ROOT, REGIONAL, ZONAL, INSTANCE, LEAF = range(5)
 ROLES: Final = ("root", "regional", "zonal", "instance", "leaf")
-INTERMEDIATES: Final = (REGIONAL, ZONAL, INSTANCE)
-BELOW_ROOT: Final = (*INTERMEDIATES, LEAF)
+BELOW_ROOT: Final = (REGIONAL, ZONAL, INSTANCE, LEAF)
 
 BASIC_CONSTRAINTS: Final = ExtensionOID.BASIC_CONSTRAINTS.dotted_string
 KEY_USAGE: Final = ExtensionOID.KEY_USAGE.dotted_string
@@ -283,6 +282,9 @@ def _pem(certificate_der: bytes) -> bytes:
     return b"-----BEGIN CERTIFICATE-----\n" + body + b"\n-----END CERTIFICATE-----\n"
 
 
+_UNCRITICAL_CA: Final = basic_constraints(ca=True)._replace(critical=False)
+_SIGNS_DATA: Final = key_usage("digital_signature", "crl_sign")
+
 _FORM: Final = (
     Fault(
         "X-1.zeros",
@@ -305,13 +307,19 @@ _FORM: Final = (
     Fault("X-1.pem", "cert.malformed", "The leaf as PEM text.", edit=leaf_der(_pem)),
     *(
         Fault(
-            f"X-1.{role}-version-{version + 1}",
+            fault_id,
             "cert.malformed",
-            f"The {role} certificate says version {version + 1}.",
+            f"The {ROLES[position]} certificate says version {version + 1}.",
             edit=certificate(position, version=version or None),
         )
-        for position, role in ((REGIONAL, "regional"), (LEAF, "leaf"))
-        for version in (0, 1, 3)
+        for fault_id, position, version in (
+            ("X-1.regional-version-1", REGIONAL, 0),
+            ("X-1.regional-version-2", REGIONAL, 1),
+            ("X-1.regional-version-4", REGIONAL, 3),
+            ("X-1.leaf-version-1", LEAF, 0),
+            ("X-1.leaf-version-2", LEAF, 1),
+            ("X-1.leaf-version-4", LEAF, 3),
+        )
     ),
     Fault(
         "X-1.trailing-in-bundle",
@@ -433,12 +441,16 @@ _ORDER: Final = (
     ),
     *(
         Fault(
-            f"X-7.no-{ROLES[position]}",
+            fault_id,
             "chain.name",
             f"A bundle without the {ROLES[position]} certificate.",
             edit=without(position),
         )
-        for position in INTERMEDIATES
+        for fault_id, position in (
+            ("X-7.no-regional", REGIONAL),
+            ("X-7.no-zonal", ZONAL),
+            ("X-7.no-instance", INSTANCE),
+        )
     ),
     Fault(
         "X-7.stranger",
@@ -466,21 +478,31 @@ _ORDER: Final = (
     ),
     *(
         Fault(
-            f"X-8.{ROLES[position]}-by-stranger",
+            fault_id,
             "chain.signature",
             f"The {ROLES[position]} certificate signed by a key outside of the chain.",
             edit=certificate(position, signer=lambda draft, form: draft.ring.key("stranger")),
         )
-        for position in BELOW_ROOT
+        for fault_id, position in (
+            ("X-8.regional-by-stranger", REGIONAL),
+            ("X-8.zonal-by-stranger", ZONAL),
+            ("X-8.instance-by-stranger", INSTANCE),
+            ("X-8.leaf-by-stranger", LEAF),
+        )
     ),
     *(
         Fault(
-            f"X-8.{ROLES[position]}-prolonged",
+            fault_id,
             "chain.signature",
             f"A year added to the {ROLES[position]} certificate after it was signed.",
             edit=_prolonged(position),
         )
-        for position in BELOW_ROOT
+        for fault_id, position in (
+            ("X-8.regional-prolonged", REGIONAL),
+            ("X-8.zonal-prolonged", ZONAL),
+            ("X-8.instance-prolonged", INSTANCE),
+            ("X-8.leaf-prolonged", LEAF),
+        )
     ),
     Fault(
         "X-8.twin-root",
@@ -511,18 +533,18 @@ _ORDER: Final = (
 _ALGORITHM: Final = (
     *(
         Fault(
-            f"X-9.leaf-{name}",
+            fault_id,
             "cert.algorithm",
             f"A leaf with {what} key.",
             edit=certificate(
                 LEAF, spki=lambda draft, form, curve=curve: draft.ring.key("other", curve).spki
             ),
         )
-        for name, what, curve in (
-            ("p256", "a P-256", ec.SECP256R1()),
-            ("p521", "a P-521", ec.SECP521R1()),
-            ("secp256k1", "a secp256k1", ec.SECP256K1()),
-            ("brainpool", "a Brainpool P384r1", ec.BrainpoolP384R1()),
+        for fault_id, what, curve in (
+            ("X-9.leaf-p256", "a P-256", ec.SECP256R1()),
+            ("X-9.leaf-p521", "a P-521", ec.SECP521R1()),
+            ("X-9.leaf-secp256k1", "a secp256k1", ec.SECP256K1()),
+            ("X-9.leaf-brainpool", "a Brainpool P384r1", ec.BrainpoolP384R1()),
         )
     ),
     Fault(
@@ -538,37 +560,41 @@ _ALGORITHM: Final = (
         edit=certificate(LEAF, spki=_rsa),
     ),
     *(
-        Fault(f"X-9.leaf-{name}", "cert.algorithm", description, edit=edit)
-        for name, description, edit in (
+        Fault(fault_id, "cert.algorithm", description, edit=edit)
+        for fault_id, description, edit in (
             (
-                "compressed",
+                "X-9.leaf-compressed",
                 "A leaf whose point is compressed.",
                 spki(SECP384R1, _compressed),
             ),
             (
-                "hybrid",
+                "X-9.leaf-hybrid",
                 "A leaf whose point is in the hybrid form.",
                 spki(SECP384R1, lambda full: bytes([6 | full[-1] & 1]) + full[1:]),
             ),
             (
-                "off-curve",
+                "X-9.leaf-off-curve",
                 "A leaf whose point is not on the curve.",
                 spki(SECP384R1, lambda full: full[:-1] + bytes([full[-1] ^ 1])),
             ),
             (
-                "infinity",
+                "X-9.leaf-infinity",
                 "A leaf whose point is the point at infinity.",
                 spki(SECP384R1, lambda full: b"\x00"),
             ),
             (
-                "explicit-curve",
+                "X-9.leaf-explicit-curve",
                 "A leaf that spells its curve out: with a base point of the attacker's choice"
                 " anybody's key can be matched.",
                 spki(_explicit_parameters(), _same),
             ),
-            ("implicit-curve", "A leaf that inherits its curve.", spki(der.tlv(0x05, b""), _same)),
             (
-                "ecdh",
+                "X-9.leaf-implicit-curve",
+                "A leaf that inherits its curve.",
+                spki(der.tlv(0x05, b""), _same),
+            ),
+            (
+                "X-9.leaf-ecdh",
                 "A leaf with a key for agreement, not for signatures.",
                 spki(SECP384R1, _same, EC_DH),
             ),
@@ -576,16 +602,20 @@ _ALGORITHM: Final = (
     ),
     *(
         Fault(
-            f"X-9.{ROLES[position]}-p256",
+            fault_id,
             "cert.algorithm",
             f"A {ROLES[position]} CA with a P-256 key.",
             edit=weak_key(position, ec.SECP256R1()),
         )
-        for position in INTERMEDIATES
+        for fault_id, position in (
+            ("X-9.regional-p256", REGIONAL),
+            ("X-9.zonal-p256", ZONAL),
+            ("X-9.instance-p256", INSTANCE),
+        )
     ),
     *(
         Fault(
-            f"X-9.{ROLES[position]}-sha256",
+            fault_id,
             "cert.algorithm",
             f"A {ROLES[position]} certificate signed over SHA-256.",
             edit=certificate(
@@ -595,7 +625,12 @@ _ALGORITHM: Final = (
                 outer_algorithm=ECDSA_WITH_SHA256,
             ),
         )
-        for position in BELOW_ROOT
+        for fault_id, position in (
+            ("X-9.regional-sha256", REGIONAL),
+            ("X-9.zonal-sha256", ZONAL),
+            ("X-9.instance-sha256", INSTANCE),
+            ("X-9.leaf-sha256", LEAF),
+        )
     ),
     Fault(
         "X-9.leaf-sha512",
@@ -674,7 +709,7 @@ _ALGORITHM: Final = (
 _TIME: Final = (
     *(
         Fault(
-            f"X-10.{ROLES[position]}-expired",
+            fault_id,
             "cert.expired",
             f"Verified after the {ROLES[position]} certificate ended.",
             edit=certificate(
@@ -682,18 +717,27 @@ _TIME: Final = (
             ),
             at_shift=timedelta(minutes=20),
         )
-        for position in INTERMEDIATES
+        for fault_id, position in (
+            ("X-10.regional-expired", REGIONAL),
+            ("X-10.zonal-expired", ZONAL),
+            ("X-10.instance-expired", INSTANCE),
+        )
     ),
     *(
         Fault(
-            f"X-10.{ROLES[position]}-not-yet-valid",
+            fault_id,
             "cert.not_yet_valid",
             f"Verified before the {ROLES[position]} certificate starts.",
             edit=certificate(
                 position, not_before=lambda draft, form: issued(draft) + timedelta(minutes=10)
             ),
         )
-        for position in BELOW_ROOT
+        for fault_id, position in (
+            ("X-10.regional-not-yet-valid", REGIONAL),
+            ("X-10.zonal-not-yet-valid", ZONAL),
+            ("X-10.instance-not-yet-valid", INSTANCE),
+            ("X-10.leaf-not-yet-valid", LEAF),
+        )
     ),
     Fault(
         "X-10.leaf-expired",
@@ -724,12 +768,17 @@ _TIME: Final = (
 _EXTENSIONS: Final = (
     *(
         Fault(
-            f"X-12.{ROLES[position]}",
+            fault_id,
             "cert.critical_extension",
             f"A critical extension that nobody knows, in the {ROLES[position]} certificate.",
             edit=add(position, Extension(UNKNOWN_OID, True, der.octet_string(b""))),
         )
-        for position in BELOW_ROOT
+        for fault_id, position in (
+            ("X-12.regional", REGIONAL),
+            ("X-12.zonal", ZONAL),
+            ("X-12.instance", INSTANCE),
+            ("X-12.leaf", LEAF),
+        )
     ),
     Fault(
         "X-12.name-constraints",
@@ -774,19 +823,45 @@ _EXTENSIONS: Final = (
     ),
     *(
         Fault(
-            f"X-14.{ROLES[position]}-{name}",
+            fault_id,
             "cert.not_ca",
             f"The {ROLES[position]} certificate {what}.",
             edit=put(position, BASIC_CONSTRAINTS, *new),
         )
-        for position in INTERMEDIATES
-        for name, what, new in (
-            ("says-no", "says that it is no CA", (basic_constraints(ca=False),)),
-            ("silent", "does not say whether it is a CA", ()),
+        for fault_id, position, what, new in (
             (
-                "not-critical",
+                "X-14.regional-says-no",
+                REGIONAL,
+                "says that it is no CA",
+                (basic_constraints(ca=False),),
+            ),
+            ("X-14.regional-silent", REGIONAL, "does not say whether it is a CA", ()),
+            (
+                "X-14.regional-not-critical",
+                REGIONAL,
                 "says uncritically that it is a CA",
-                (basic_constraints(ca=True)._replace(critical=False),),
+                (_UNCRITICAL_CA,),
+            ),
+            ("X-14.zonal-says-no", ZONAL, "says that it is no CA", (basic_constraints(ca=False),)),
+            ("X-14.zonal-silent", ZONAL, "does not say whether it is a CA", ()),
+            (
+                "X-14.zonal-not-critical",
+                ZONAL,
+                "says uncritically that it is a CA",
+                (_UNCRITICAL_CA,),
+            ),
+            (
+                "X-14.instance-says-no",
+                INSTANCE,
+                "says that it is no CA",
+                (basic_constraints(ca=False),),
+            ),
+            ("X-14.instance-silent", INSTANCE, "does not say whether it is a CA", ()),
+            (
+                "X-14.instance-not-critical",
+                INSTANCE,
+                "says uncritically that it is a CA",
+                (_UNCRITICAL_CA,),
             ),
         )
     ),
@@ -798,29 +873,41 @@ _EXTENSIONS: Final = (
     ),
     *(
         Fault(
-            f"X-15.{ROLES[position]}-{name}",
+            fault_id,
             "cert.key_usage",
             f"The {ROLES[position]} certificate {what}.",
             edit=put(position, KEY_USAGE, *new),
         )
-        for position in INTERMEDIATES
-        for name, what, new in (
-            ("silent", "does not say what its key is for", ()),
+        for fault_id, position, what, new in (
+            ("X-15.regional-silent", REGIONAL, "does not say what its key is for", ()),
             (
-                "signs-data-only",
+                "X-15.regional-signs-data-only",
+                REGIONAL,
                 "may sign, but no certificates",
-                (key_usage("digital_signature", "crl_sign"),),
+                (_SIGNS_DATA,),
+            ),
+            ("X-15.zonal-silent", ZONAL, "does not say what its key is for", ()),
+            ("X-15.zonal-signs-data-only", ZONAL, "may sign, but no certificates", (_SIGNS_DATA,)),
+            ("X-15.instance-silent", INSTANCE, "does not say what its key is for", ()),
+            (
+                "X-15.instance-signs-data-only",
+                INSTANCE,
+                "may sign, but no certificates",
+                (_SIGNS_DATA,),
             ),
         )
     ),
     *(
         Fault(
-            f"X-16.{ROLES[position]}-allows-{allowed}",
+            fault_id,
             "cert.path_length",
             f"The {ROLES[position]} CA allows {allowed} CAs below it; there is one more.",
             edit=put(position, BASIC_CONSTRAINTS, basic_constraints(ca=True, path_length=allowed)),
         )
-        for position, allowed in ((REGIONAL, 1), (ZONAL, 0))
+        for fault_id, position, allowed in (
+            ("X-16.regional-allows-1", REGIONAL, 1),
+            ("X-16.zonal-allows-0", ZONAL, 0),
+        )
     ),
     Fault(
         "X-16.regional-allows-none",
@@ -835,30 +922,30 @@ _EXTENSIONS: Final = (
         edit=path(_sub_ca),
     ),
     *(
-        Fault(f"X-17.{name}", "cert.leaf_usage", f"A leaf {what}.", edit=edit)
-        for name, what, edit in (
-            ("no-key-usage", "that does not say what its key is for", put(LEAF, KEY_USAGE)),
+        Fault(fault_id, "cert.leaf_usage", f"A leaf {what}.", edit=edit)
+        for fault_id, what, edit in (
+            ("X-17.no-key-usage", "that does not say what its key is for", put(LEAF, KEY_USAGE)),
             (
-                "non-repudiation-only",
+                "X-17.non-repudiation-only",
                 "that may not sign data",
                 put(LEAF, KEY_USAGE, key_usage("content_commitment", critical=False)),
             ),
             (
-                "certificate-signing-only",
+                "X-17.certificate-signing-only",
                 "that may sign certificates only",
                 put(LEAF, KEY_USAGE, key_usage("key_cert_sign")),
             ),
             (
-                "no-basic-constraints",
+                "X-17.no-basic-constraints",
                 "that does not say whether it is a CA",
                 put(LEAF, BASIC_CONSTRAINTS),
             ),
             (
-                "basic-constraints-not-critical",
+                "X-17.basic-constraints-not-critical",
                 "that says uncritically that it is no CA",
                 put(LEAF, BASIC_CONSTRAINTS, basic_constraints(ca=False)._replace(critical=False)),
             ),
-            ("ca", "that is a CA", put(LEAF, BASIC_CONSTRAINTS, basic_constraints(ca=True))),
+            ("X-17.ca", "that is a CA", put(LEAF, BASIC_CONSTRAINTS, basic_constraints(ca=True))),
         )
     ),
     Fault(
@@ -885,12 +972,16 @@ _EXTENSIONS: Final = (
     ),
     *(
         Fault(
-            f"X-19.{ROLES[position]}",
+            fault_id,
             "chain.key_id",
             f"The {ROLES[position]} certificate names another key of its issuer.",
             edit=put(position, AUTHORITY_KEY, authority_key(bytes(20))),
         )
-        for position in INTERMEDIATES
+        for fault_id, position in (
+            ("X-19.regional", REGIONAL),
+            ("X-19.zonal", ZONAL),
+            ("X-19.instance", INSTANCE),
+        )
     ),
     Fault(
         "X-19.leaf",

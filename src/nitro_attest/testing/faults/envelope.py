@@ -225,18 +225,18 @@ _TAG_AND_ARRAY: Final = (
 _PROTECTED: Final = (
     *(
         Fault(
-            f"C-6.{name}",
+            fault_id,
             "cose.protected",
             f"The header says {algorithm}: a verifier that obeys it can be talked into a weaker"
             " or another check.",
             edit=protected(content),
         )
-        for name, algorithm, content in (
-            ("es256", "ES256", "a10126"),
-            ("es512", "ES512", "a1013823"),
-            ("esp384", "ESP384, the newer name of the same algorithm", "a1013832"),
-            ("ps384", "RSA-PSS with SHA-384", "a1013825"),
-            ("hmac", "HMAC with SHA-256", "a10105"),
+        for fault_id, algorithm, content in (
+            ("C-6.es256", "ES256", "a10126"),
+            ("C-6.es512", "ES512", "a1013823"),
+            ("C-6.esp384", "ESP384, the newer name of the same algorithm", "a1013832"),
+            ("C-6.ps384", "RSA-PSS with SHA-384", "a1013825"),
+            ("C-6.hmac", "HMAC with SHA-256", "a10105"),
         )
     ),
     Fault(
@@ -312,19 +312,19 @@ _PROTECTED: Final = (
 
 _UNPROTECTED: Final = tuple(
     Fault(
-        f"C-8.{name}",
+        fault_id,
         "cose.unprotected",
         description,
         edit=item(UNPROTECTED_ITEM, bytes.fromhex(content)),
     )
-    for name, content, description in (
-        ("key-id", "a10441aa", "A key id in the unprotected header: nothing signs it."),
-        ("certificate", "a1182141aa", "An x5chain: a reader may take its key from there."),
-        ("algorithm", "a10126", "Another algorithm where nothing signs it."),
-        ("long-head", "b800", "The empty map, spelled longer than needed."),
-        ("indefinite", "bfff", "The empty map in its indefinite form."),
-        ("null", "f6", "Null in place of the map."),
-        ("byte-string", "40", "A byte string in place of the map."),
+    for fault_id, content, description in (
+        ("C-8.key-id", "a10441aa", "A key id in the unprotected header: nothing signs it."),
+        ("C-8.certificate", "a1182141aa", "An x5chain: a reader may take its key from there."),
+        ("C-8.algorithm", "a10126", "Another algorithm where nothing signs it."),
+        ("C-8.long-head", "b800", "The empty map, spelled longer than needed."),
+        ("C-8.indefinite", "bfff", "The empty map in its indefinite form."),
+        ("C-8.null", "f6", "Null in place of the map."),
+        ("C-8.byte-string", "40", "A byte string in place of the map."),
     )
 )
 
@@ -352,17 +352,17 @@ _PAYLOAD: Final = (
     ),
     *(
         Fault(
-            f"C-9.claims-{name}",
+            fault_id,
             "cose.payload",
             "The head claims more than a document can hold, to make a reader allocate or its"
             " arithmetic overflow.",
             edit=_behind(head(2, claim)),
         )
-        for name, claim in (
-            ("one-too-many", MAX_PAYLOAD_BYTES + 1),
-            ("64-kib", 1 << 16),
-            ("4-gib", 1 << 32),
-            ("everything", (1 << 64) - 1),
+        for fault_id, claim in (
+            ("C-9.claims-one-too-many", MAX_PAYLOAD_BYTES + 1),
+            ("C-9.claims-64-kib", 1 << 16),
+            ("C-9.claims-4-gib", 1 << 32),
+            ("C-9.claims-everything", (1 << 64) - 1),
         )
     ),
 )
@@ -370,17 +370,17 @@ _PAYLOAD: Final = (
 _SIGNATURE_FORM: Final = (
     *(
         Fault(
-            f"C-10.{length}-bytes",
+            fault_id,
             "cose.signature_length",
             description,
             edit=_signature_of(length),
         )
-        for length, description in (
-            (0, "No signature bytes."),
-            (64, "The length of ES256."),
-            (95, "One byte short."),
-            (97, "One byte more."),
-            (132, "The length of ES512."),
+        for fault_id, length, description in (
+            ("C-10.0-bytes", 0, "No signature bytes."),
+            ("C-10.64-bytes", 64, "The length of ES256."),
+            ("C-10.95-bytes", 95, "One byte short."),
+            ("C-10.97-bytes", 97, "One byte more."),
+            ("C-10.132-bytes", 132, "The length of ES512."),
         )
     ),
     Fault(
@@ -460,12 +460,16 @@ _ENCODING: Final = (
     ),
     *(
         Fault(
-            f"C-11.payload-reserved-{info}",
+            fault_id,
             "cbor.reserved",
             "A length form that CBOR keeps for later.",
             edit=_behind(bytes([0x40 | info])),
         )
-        for info in (28, 29, 30)
+        for fault_id, info in (
+            ("C-11.payload-reserved-28", 28),
+            ("C-11.payload-reserved-29", 29),
+            ("C-11.payload-reserved-30", 30),
+        )
     ),
     Fault(
         "C-12.zero",
@@ -495,42 +499,47 @@ _ENCODING: Final = (
 
 _TRUNCATED: Final = tuple(
     Fault(
-        f"C-13.{name}",
+        fault_id,
         "cbor.truncated",
         f"The input ends {where}: a cut transfer.",
         document=options,
         edit=cut(keep),
     )
-    for name, where, options, keep in (
-        ("after-tag", "after the tag", {"tagged": True}, lambda draft: 1),
-        ("after-array-head", "after the first byte", {}, lambda draft: 1),
-        ("in-protected", "inside the protected header", {}, lambda draft: 3),
-        ("before-unprotected", "before the unprotected header", {}, lambda draft: 6),
-        ("before-payload", "before the payload", {}, lambda draft: 7),
-        ("in-payload-head", "inside the payload's head", {}, lambda draft: 9),
-        ("in-payload", "inside the payload", {}, lambda draft: len(draft.payload) // 2),
-        ("before-signature", "before the signature", {}, lambda draft: len(draft.document) - 98),
-        ("in-signature", "one byte early", {}, lambda draft: len(draft.document) - 1),
+    for fault_id, where, options, keep in (
+        ("C-13.after-tag", "after the tag", {"tagged": True}, lambda draft: 1),
+        ("C-13.after-array-head", "after the first byte", {}, lambda draft: 1),
+        ("C-13.in-protected", "inside the protected header", {}, lambda draft: 3),
+        ("C-13.before-unprotected", "before the unprotected header", {}, lambda draft: 6),
+        ("C-13.before-payload", "before the payload", {}, lambda draft: 7),
+        ("C-13.in-payload-head", "inside the payload's head", {}, lambda draft: 9),
+        ("C-13.in-payload", "inside the payload", {}, lambda draft: len(draft.payload) // 2),
+        (
+            "C-13.before-signature",
+            "before the signature",
+            {},
+            lambda draft: len(draft.document) - 98,
+        ),
+        ("C-13.in-signature", "one byte early", {}, lambda draft: len(draft.document) - 1),
     )
 )
 
 _SIGNATURE_VALUE: Final = (
     *(
         Fault(
-            f"C-14.{name}",
+            fault_id,
             "signature.range",
             "A number outside of 1 to n - 1, which some verifiers reduce or accept for any"
             " message.",
             edit=signature(make),
         )
-        for name, make in (
-            ("r-zero", lambda draft: raw_signature(0, _s(draft))),
-            ("s-zero", lambda draft: raw_signature(_r(draft), 0)),
-            ("both-zero", lambda draft: raw_signature(0, 0)),
-            ("r-order", lambda draft: raw_signature(P384_ORDER, _s(draft))),
-            ("s-order", lambda draft: raw_signature(_r(draft), P384_ORDER)),
-            ("r-all-ones", lambda draft: raw_signature((1 << 384) - 1, _s(draft))),
-            ("s-all-ones", lambda draft: raw_signature(_r(draft), (1 << 384) - 1)),
+        for fault_id, make in (
+            ("C-14.r-zero", lambda draft: raw_signature(0, _s(draft))),
+            ("C-14.s-zero", lambda draft: raw_signature(_r(draft), 0)),
+            ("C-14.both-zero", lambda draft: raw_signature(0, 0)),
+            ("C-14.r-order", lambda draft: raw_signature(P384_ORDER, _s(draft))),
+            ("C-14.s-order", lambda draft: raw_signature(_r(draft), P384_ORDER)),
+            ("C-14.r-all-ones", lambda draft: raw_signature((1 << 384) - 1, _s(draft))),
+            ("C-14.s-all-ones", lambda draft: raw_signature(_r(draft), (1 << 384) - 1)),
         )
     ),
     Fault(

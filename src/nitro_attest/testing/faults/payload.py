@@ -18,9 +18,6 @@ from nitro_attest.testing.draft import BREAK, NULL, Draft, Edit, array, bstr, ch
 
 UNDEFINED: Final = b"\xf7"
 
-MANDATORY: Final = ("module_id", "digest", "timestamp", "pcrs", "certificate", "cabundle")
-OPTIONAL: Final = ("public_key", "user_data", "nonce")
-
 Pair = tuple[bytes, bytes]
 
 
@@ -132,18 +129,18 @@ def _break_at(name: str, *, key_only: bool = False) -> Edit:
 _MAP: Final = (
     *(
         Fault(
-            f"P-1.{name}",
+            fault_id,
             "payload.not_map",
             f"The payload is {what}.",
             edit=payload(content),
         )
-        for name, what, content in (
-            ("null", "null", NULL),
-            ("integer", "an integer", b"\x00"),
-            ("text", "a text string", tstr("module_id")),
-            ("array", "an empty array", b"\x80"),
+        for fault_id, what, content in (
+            ("P-1.null", "null", NULL),
+            ("P-1.integer", "an integer", b"\x00"),
+            ("P-1.text", "a text string", tstr("module_id")),
+            ("P-1.array", "an empty array", b"\x80"),
             (
-                "deep-arrays",
+                "P-1.deep-arrays",
                 "a thousand nested arrays, to exhaust a recursive reader's stack",
                 b"\x81" * 1000 + NULL,
             ),
@@ -299,12 +296,16 @@ _HEADS: Final = (
     ),
     *(
         Fault(
-            f"P-3.reserved-{info}",
+            fault_id,
             "cbor.reserved",
             "A length form that CBOR keeps for later.",
             edit=value("nonce", bytes([0x40 | info])),
         )
-        for info in (28, 29, 30)
+        for fault_id, info in (
+            ("P-3.reserved-28", 28),
+            ("P-3.reserved-29", 29),
+            ("P-3.reserved-30", 30),
+        )
     ),
     Fault(
         "P-3.timestamp-reserved",
@@ -413,20 +414,20 @@ _BREAKS: Final = (
 _KEYS: Final = (
     *(
         Fault(
-            f"P-5.{name}-key",
+            fault_id,
             "payload.key_type",
             f"A key that is {what}.",
             edit=extra(encoded, NULL),
         )
-        for name, what, encoded in (
-            ("bytes", "a byte string", bstr(b"nonce")),
-            ("integer", "an integer, as COSE headers have", b"\x01"),
-            ("negative", "a negative integer", b"\x20"),
-            ("null", "null", NULL),
-            ("array", "an array", b"\x80"),
-            ("map", "a map", b"\xa0"),
-            ("tagged", "a tagged text", b"\xc0" + tstr("nonce")),
-            ("float", "a float", b"\xf9\x00\x00"),
+        for fault_id, what, encoded in (
+            ("P-5.bytes-key", "a byte string", bstr(b"nonce")),
+            ("P-5.integer-key", "an integer, as COSE headers have", b"\x01"),
+            ("P-5.negative-key", "a negative integer", b"\x20"),
+            ("P-5.null-key", "null", NULL),
+            ("P-5.array-key", "an array", b"\x80"),
+            ("P-5.map-key", "a map", b"\xa0"),
+            ("P-5.tagged-key", "a tagged text", b"\xc0" + tstr("nonce")),
+            ("P-5.float-key", "a float", b"\xf9\x00\x00"),
         )
     ),
     Fault(
@@ -436,28 +437,67 @@ _KEYS: Final = (
         edit=key("module_id", bstr(b"module_id")),
     ),
     *(
-        Fault(f"P-5.{name}-in-{where}", "cbor.utf8", f"{what} in a text string.", edit=edit)
-        for name, what, octets in (
-            ("stray-byte", "A continuation byte on its own", b"\x80"),
-            ("cut-sequence", "A sequence that ends too early", b"\xc3"),
-            ("overlong", "A slash in two bytes", b"\xc0\xaf"),
-            ("surrogate", "Half of a UTF-16 pair", b"\xed\xa0\x80"),
-            ("beyond-unicode", "A code point above U+10FFFF", b"\xf4\x90\x80\x80"),
+        Fault(fault_id, "cbor.utf8", f"{what} in a text string.", edit=edit)
+        for in_key, in_module_id, in_digest, what, octets in (
+            (
+                "P-5.stray-byte-in-key",
+                "P-5.stray-byte-in-module-id",
+                "P-5.stray-byte-in-digest",
+                "A continuation byte on its own",
+                b"\x80",
+            ),
+            (
+                "P-5.cut-sequence-in-key",
+                "P-5.cut-sequence-in-module-id",
+                "P-5.cut-sequence-in-digest",
+                "A sequence that ends too early",
+                b"\xc3",
+            ),
+            (
+                "P-5.overlong-in-key",
+                "P-5.overlong-in-module-id",
+                "P-5.overlong-in-digest",
+                "A slash in two bytes",
+                b"\xc0\xaf",
+            ),
+            (
+                "P-5.surrogate-in-key",
+                "P-5.surrogate-in-module-id",
+                "P-5.surrogate-in-digest",
+                "Half of a UTF-16 pair",
+                b"\xed\xa0\x80",
+            ),
+            (
+                "P-5.beyond-unicode-in-key",
+                "P-5.beyond-unicode-in-module-id",
+                "P-5.beyond-unicode-in-digest",
+                "A code point above U+10FFFF",
+                b"\xf4\x90\x80\x80",
+            ),
         )
-        for where, edit in (
-            ("key", extra(tstr(octets), NULL)),
-            ("module-id", value("module_id", tstr(b"i-0" + octets))),
-            ("digest", value("digest", tstr(octets))),
+        for fault_id, edit in (
+            (in_key, extra(tstr(octets), NULL)),
+            (in_module_id, value("module_id", tstr(b"i-0" + octets))),
+            (in_digest, value("digest", tstr(octets))),
         )
     ),
     *(
         Fault(
-            f"P-6.{name}",
+            fault_id,
             "payload.duplicate",
             "A key twice with the same value.",
             edit=extra(tstr(name)),
         )
-        for name in ("module_id", "digest", "timestamp", "certificate", "cabundle", *OPTIONAL)
+        for fault_id, name in (
+            ("P-6.module_id", "module_id"),
+            ("P-6.digest", "digest"),
+            ("P-6.timestamp", "timestamp"),
+            ("P-6.certificate", "certificate"),
+            ("P-6.cabundle", "cabundle"),
+            ("P-6.public_key", "public_key"),
+            ("P-6.user_data", "user_data"),
+            ("P-6.nonce", "nonce"),
+        )
     ),
     Fault(
         "P-6.pcrs",
@@ -498,27 +538,34 @@ _KEYS: Final = (
     ),
     *(
         Fault(
-            f"P-7.{name}",
+            fault_id,
             "payload.unknown_key",
             f"A field named {text!r}.",
             edit=extra(tstr(text), NULL),
         )
-        for name, text in (
-            ("new-field", "measurement_log"),
-            ("upper-case", "Nonce"),
-            ("trailing-space", "nonce "),
-            ("trailing-zero", "nonce\x00"),
-            ("prefix", "non"),
-            ("empty", ""),
-            ("long", "n" * 300),
+        for fault_id, text in (
+            ("P-7.new-field", "measurement_log"),
+            ("P-7.upper-case", "Nonce"),
+            ("P-7.trailing-space", "nonce "),
+            ("P-7.trailing-zero", "nonce\x00"),
+            ("P-7.prefix", "non"),
+            ("P-7.empty", ""),
+            ("P-7.long", "n" * 300),
         )
     ),
 )
 
 _PRESENCE: Final = (
     *(
-        Fault(f"P-9.no-{name}", "payload.missing", f"Without {name}.", edit=without(name))
-        for name in MANDATORY
+        Fault(fault_id, "payload.missing", f"Without {name}.", edit=without(name))
+        for fault_id, name in (
+            ("P-9.no-module_id", "module_id"),
+            ("P-9.no-digest", "digest"),
+            ("P-9.no-timestamp", "timestamp"),
+            ("P-9.no-pcrs", "pcrs"),
+            ("P-9.no-certificate", "certificate"),
+            ("P-9.no-cabundle", "cabundle"),
+        )
     ),
     Fault(
         "P-9.empty-map",
@@ -539,8 +586,15 @@ _PRESENCE: Final = (
         edit=extra(tstr("nitrotpm_pcrs"), cbor2.dumps({index: bytes(48) for index in range(24)})),
     ),
     *(
-        Fault(f"P-10.null-{name}", "payload.null", f"Null for {name}.", edit=value(name, NULL))
-        for name in MANDATORY
+        Fault(fault_id, "payload.null", f"Null for {name}.", edit=value(name, NULL))
+        for fault_id, name in (
+            ("P-10.null-module_id", "module_id"),
+            ("P-10.null-digest", "digest"),
+            ("P-10.null-timestamp", "timestamp"),
+            ("P-10.null-pcrs", "pcrs"),
+            ("P-10.null-certificate", "certificate"),
+            ("P-10.null-cabundle", "cabundle"),
+        )
     ),
     Fault("P-10.null-pcr", "payload.null", "Null for a PCR.", edit=first_pcr(lambda content: NULL)),
     Fault(
@@ -551,33 +605,43 @@ _PRESENCE: Final = (
     ),
     *(
         Fault(
-            f"P-10.undefined-{name}",
+            fault_id,
             "payload.null",
             f"The CBOR value undefined for {name}, which some readers take for null.",
             edit=value(name, UNDEFINED),
         )
-        for name in (*MANDATORY, *OPTIONAL)
+        for fault_id, name in (
+            ("P-10.undefined-module_id", "module_id"),
+            ("P-10.undefined-digest", "digest"),
+            ("P-10.undefined-timestamp", "timestamp"),
+            ("P-10.undefined-pcrs", "pcrs"),
+            ("P-10.undefined-certificate", "certificate"),
+            ("P-10.undefined-cabundle", "cabundle"),
+            ("P-10.undefined-public_key", "public_key"),
+            ("P-10.undefined-user_data", "user_data"),
+            ("P-10.undefined-nonce", "nonce"),
+        )
     ),
 )
 
 _CONTENT: Final = (
     *(
         Fault(
-            f"P-12.{name}",
+            fault_id,
             "payload.module_id",
             f"A module_id {what}.",
             edit=value("module_id", tstr(text)),
         )
-        for name, what, text in (
-            ("empty", "of no characters", ""),
-            ("too-long", "one byte too long", "i" * (MAX_MODULE_ID_BYTES + 1)),
-            ("space", "with a space", "i-0abc enc"),
-            ("newline", "that writes a line of its own into a log", "i-0abc\nVERIFIED"),
-            ("zero", "that ends early for a reader in C", "i-0abc\x00-enc"),
-            ("escape", "with a terminal's control sequence", "i-0abc\x1b[2K"),
-            ("delete", "with a delete character", "i-0abc\x7f"),
+        for fault_id, what, text in (
+            ("P-12.empty", "of no characters", ""),
+            ("P-12.too-long", "one byte too long", "i" * (MAX_MODULE_ID_BYTES + 1)),
+            ("P-12.space", "with a space", "i-0abc enc"),
+            ("P-12.newline", "that writes a line of its own into a log", "i-0abc\nVERIFIED"),
+            ("P-12.zero", "that ends early for a reader in C", "i-0abc\x00-enc"),
+            ("P-12.escape", "with a terminal's control sequence", "i-0abc\x1b[2K"),
+            ("P-12.delete", "with a delete character", "i-0abc\x7f"),
             (
-                "not-ascii",
+                "P-12.not-ascii",
                 "with a letter that looks like another",
                 "i-0\N{CYRILLIC SMALL LETTER A}bc",
             ),
@@ -585,32 +649,32 @@ _CONTENT: Final = (
     ),
     *(
         Fault(
-            f"P-13.{name}",
+            fault_id,
             "payload.digest",
             f"The digest {text!r}.",
             edit=value("digest", tstr(text)),
         )
-        for name, text in (
-            ("lower-case", "sha384"),
-            ("sha256", "SHA256"),
-            ("sha512", "SHA512"),
-            ("hyphen", "SHA-384"),
-            ("empty", ""),
-            ("trailing-zero", "SHA384\x00"),
+        for fault_id, text in (
+            ("P-13.lower-case", "sha384"),
+            ("P-13.sha256", "SHA256"),
+            ("P-13.sha512", "SHA512"),
+            ("P-13.hyphen", "SHA-384"),
+            ("P-13.empty", ""),
+            ("P-13.trailing-zero", "SHA384\x00"),
         )
     ),
     *(
         Fault(
-            f"P-14.{name}",
+            fault_id,
             "payload.timestamp",
             f"The timestamp {number}.",
             edit=value("timestamp", head(0, number)),
         )
-        for name, number in (
-            ("zero", 0),
-            ("year-10000", MAX_TIMESTAMP_MS + 1),
-            ("signed-overflow", 1 << 63),
-            ("maximum", (1 << 64) - 1),
+        for fault_id, number in (
+            ("P-14.zero", 0),
+            ("P-14.year-10000", MAX_TIMESTAMP_MS + 1),
+            ("P-14.signed-overflow", 1 << 63),
+            ("P-14.maximum", (1 << 64) - 1),
         )
     ),
     Fault(
@@ -633,38 +697,44 @@ _CONTENT: Final = (
     ),
     *(
         Fault(
-            f"P-16.{name}",
+            fault_id,
             "payload.pcr_index",
             f"A PCR under {what}.",
             edit=another_pcr(index),
         )
-        for name, what, index in (
-            ("32", "index 32", head(0, 32)),
-            ("256", "index 256, which is 0 in one byte", head(0, 256)),
-            ("2-to-32", "index 2^32, which is 0 in four bytes", head(0, 1 << 32)),
-            ("maximum", "index 2^64 - 1", head(0, (1 << 64) - 1)),
-            ("negative", "index -1", b"\x20"),
-            ("text", 'the text "16"', tstr("16")),
-            ("bytes", "a byte string", bstr(b"\x10")),
+        for fault_id, what, index in (
+            ("P-16.32", "index 32", head(0, 32)),
+            ("P-16.256", "index 256, which is 0 in one byte", head(0, 256)),
+            ("P-16.2-to-32", "index 2^32, which is 0 in four bytes", head(0, 1 << 32)),
+            ("P-16.maximum", "index 2^64 - 1", head(0, (1 << 64) - 1)),
+            ("P-16.negative", "index -1", b"\x20"),
+            ("P-16.text", 'the text "16"', tstr("16")),
+            ("P-16.bytes", "a byte string", bstr(b"\x10")),
         )
     ),
     *(
         Fault(
-            f"P-17.{length}-bytes",
+            fault_id,
             "payload.pcr_length",
             f"A PCR of {length} bytes.",
             edit=pcr_of(length),
         )
-        for length in (0, 32, 47, 49, 64)
+        for fault_id, length in (
+            ("P-17.0-bytes", 0),
+            ("P-17.32-bytes", 32),
+            ("P-17.47-bytes", 47),
+            ("P-17.49-bytes", 49),
+            ("P-17.64-bytes", 64),
+        )
     ),
     *(
         Fault(
-            f"P-18.no-pcr{index}",
+            fault_id,
             "payload.pcrs_missing",
             f"Without PCR{index}: debug mode could not be told.",
             edit=without_pcr(index),
         )
-        for index in range(3)
+        for fault_id, index in (("P-18.no-pcr0", 0), ("P-18.no-pcr1", 1), ("P-18.no-pcr2", 2))
     ),
     Fault(
         "P-19.empty",
@@ -710,101 +780,105 @@ _CONTENT: Final = (
     ),
     *(
         Fault(
-            f"{rule}.1025-bytes",
-            f"payload.{name}",
+            fault_id,
+            code,
             f"{name} one byte above the limit.",
             document={name: bytes(1025)},
         )
-        for rule, name in zip(("P-22", "P-23", "P-24"), OPTIONAL, strict=True)
+        for fault_id, code, name in (
+            ("P-22.1025-bytes", "payload.public_key", "public_key"),
+            ("P-23.1025-bytes", "payload.user_data", "user_data"),
+            ("P-24.1025-bytes", "payload.nonce", "nonce"),
+        )
     ),
 )
 
 _TYPES: Final = tuple(
-    Fault(f"P-25.{name}", "payload.type", f"{description}.", edit=edit)
-    for name, description, edit in (
-        ("module-id-bytes", "module_id as a byte string", value("module_id", bstr(b"i-0abc"))),
-        ("module-id-array", "module_id in an array", value("module_id", array([tstr("i-0")]))),
-        ("digest-bytes", "digest as a byte string", value("digest", bstr(b"SHA384"))),
-        ("digest-integer", "digest as a COSE number", value("digest", b"\x38\x2a")),
-        ("timestamp-negative", "A negative timestamp", value("timestamp", b"\x20")),
+    Fault(fault_id, "payload.type", f"{description}.", edit=edit)
+    for fault_id, description, edit in (
+        ("P-25.module-id-bytes", "module_id as a byte string", value("module_id", bstr(b"i-0abc"))),
+        ("P-25.module-id-array", "module_id in an array", value("module_id", array([tstr("i-0")]))),
+        ("P-25.digest-bytes", "digest as a byte string", value("digest", bstr(b"SHA384"))),
+        ("P-25.digest-integer", "digest as a COSE number", value("digest", b"\x38\x2a")),
+        ("P-25.timestamp-negative", "A negative timestamp", value("timestamp", b"\x20")),
         (
-            "timestamp-float",
+            "P-25.timestamp-float",
             "A timestamp as a float, which rounds",
             value("timestamp", lambda draft: cbor2.dumps(float(draft.timestamp))),
         ),
         (
-            "timestamp-text",
+            "P-25.timestamp-text",
             "A timestamp as text",
             value("timestamp", lambda draft: tstr(str(draft.timestamp))),
         ),
         (
-            "timestamp-bignum",
+            "P-25.timestamp-bignum",
             "A timestamp as a big number under tag 2",
             value("timestamp", lambda draft: b"\xc2" + bstr(draft.timestamp.to_bytes(8, "big"))),
         ),
         (
-            "timestamp-tagged",
+            "P-25.timestamp-tagged",
             "A timestamp under the tag of epoch times",
             value("timestamp", lambda draft: b"\xc1" + head(0, draft.timestamp)),
         ),
         (
-            "pcrs-array",
+            "P-25.pcrs-array",
             "The PCRs as an array",
             value("pcrs", lambda draft: array([v for _, v in pairs(draft)])),
         ),
-        ("pcrs-bytes", "The PCRs as one byte string", value("pcrs", bstr(bytes(16 * 48)))),
+        ("P-25.pcrs-bytes", "The PCRs as one byte string", value("pcrs", bstr(bytes(16 * 48)))),
         (
-            "pcr-text",
+            "P-25.pcr-text",
             "A PCR as text",
             first_pcr(lambda content: tstr("0" * 48)),
         ),
         (
-            "pcr-array",
+            "P-25.pcr-array",
             "A PCR as an array of numbers",
             first_pcr(lambda content: array([b"\x00"] * 48)),
         ),
-        ("certificate-text", "The certificate as text", value("certificate", tstr("MIIC"))),
+        ("P-25.certificate-text", "The certificate as text", value("certificate", tstr("MIIC"))),
         (
-            "certificate-array",
+            "P-25.certificate-array",
             "The certificate in an array",
             value("certificate", lambda draft: array([bstr(draft.certificate)])),
         ),
         (
-            "cabundle-bytes",
+            "P-25.cabundle-bytes",
             "The cabundle as one byte string",
             value("cabundle", lambda draft: bstr(b"".join(draft.cabundle[:2]))),
         ),
         (
-            "cabundle-map",
+            "P-25.cabundle-map",
             "The cabundle as a map",
             value("cabundle", lambda draft: b"\xa1\x00" + bstr(draft.cabundle[0])),
         ),
         (
-            "cabundle-entry-text",
+            "P-25.cabundle-entry-text",
             "A bundle certificate as text",
             bundle(lambda items: [tstr("MIIC"), *items[1:]]),
         ),
         (
-            "cabundle-nested",
+            "P-25.cabundle-nested",
             "A bundle within the bundle",
             bundle(lambda items: [*items[:-1], array([items[-1]])]),
         ),
-        ("public-key-text", "public_key as text", value("public_key", tstr("MIIB"))),
-        ("public-key-map", "public_key as a COSE key", value("public_key", b"\xa1\x01\x02")),
-        ("user-data-integer", "user_data as a number", value("user_data", b"\x01")),
+        ("P-25.public-key-text", "public_key as text", value("public_key", tstr("MIIB"))),
+        ("P-25.public-key-map", "public_key as a COSE key", value("public_key", b"\xa1\x01\x02")),
+        ("P-25.user-data-integer", "user_data as a number", value("user_data", b"\x01")),
         (
-            "user-data-deep-arrays",
+            "P-25.user-data-deep-arrays",
             "user_data as arrays in arrays, to exhaust a reader's stack",
             value("user_data", b"\x81" * 1000 + NULL),
         ),
         (
-            "user-data-tagged",
+            "P-25.user-data-tagged",
             "user_data under the tag of embedded CBOR",
             value("user_data", b"\xd8\x18" + bstr(b"\x01")),
         ),
-        ("nonce-text", "nonce as text", value("nonce", tstr("nonce"))),
-        ("nonce-false", "nonce as the value false", value("nonce", b"\xf4")),
-        ("nonce-map", "nonce as a map", value("nonce", b"\xa0")),
+        ("P-25.nonce-text", "nonce as text", value("nonce", tstr("nonce"))),
+        ("P-25.nonce-false", "nonce as the value false", value("nonce", b"\xf4")),
+        ("P-25.nonce-map", "nonce as a map", value("nonce", b"\xa0")),
     )
 )
 

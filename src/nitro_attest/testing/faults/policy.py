@@ -18,6 +18,8 @@ OTHER_ENCLAVE: Final = "0123456789abcdef"
 OTHER_INSTANCE: Final = "i-0fedcba9876543210"
 OTHER_REGION: Final = "eu-west-1"
 OTHER_PCR: Final = b"\xaa" * PCR_BYTES
+EXPECTED_VALUE: Final = b"expected by the caller"
+OTHER_VALUE: Final = b"expected by another one"
 
 
 def made_at(shift: timedelta) -> Edit:
@@ -154,41 +156,141 @@ _DEBUG: Final = (
     ),
     *(
         Fault(
-            f"M-2.pcr{index}-zero",
+            fault_id,
             "policy.debug",
             f"Only PCR{index} is zero.",
             document={"pcrs": {index: registers.ZERO}},
         )
-        for index in range(3)
+        for fault_id, index in (("M-2.pcr0-zero", 0), ("M-2.pcr1-zero", 1), ("M-2.pcr2-zero", 2))
     ),
 )
 
 _REQUIRED: Final = (
-    *(
-        Fault(
-            f"policy.{name}-{how}",
-            f"policy.{name}",
-            description.format(name),
-            document=document,
-            verify={name: b"expected by the caller"},
-        )
-        for name in ("nonce", "user_data", "public_key")
-        for how, description, document in (
-            (
-                "other",
-                "Another {} than the caller expects: a replayed document.",
-                {name: b"expected by another one"},
-            ),
-            ("null", "Null where the caller expects a {}.", {}),
-            ("absent", "No {} where the caller expects one.", {"absent": (name,)}),
-            ("empty", "An empty {} where the caller expects one.", {name: b""}),
-            ("prefix", "A {} that only begins as expected.", {name: b"expected by the"}),
-            (
-                "longer",
-                "A {} that goes on after what is expected.",
-                {name: b"expected by the caller\x00"},
-            ),
-        )
+    Fault(
+        "policy.nonce-other",
+        "policy.nonce",
+        "Another nonce than the caller expects: a replayed document.",
+        document={"nonce": OTHER_VALUE},
+        verify={"nonce": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.nonce-null",
+        "policy.nonce",
+        "Null where the caller expects a nonce.",
+        document={},
+        verify={"nonce": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.nonce-absent",
+        "policy.nonce",
+        "No nonce where the caller expects one.",
+        document={"absent": ("nonce",)},
+        verify={"nonce": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.nonce-empty",
+        "policy.nonce",
+        "An empty nonce where the caller expects one.",
+        document={"nonce": b""},
+        verify={"nonce": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.nonce-prefix",
+        "policy.nonce",
+        "A nonce that only begins as expected.",
+        document={"nonce": b"expected by the"},
+        verify={"nonce": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.nonce-longer",
+        "policy.nonce",
+        "A nonce that goes on after what is expected.",
+        document={"nonce": EXPECTED_VALUE + b"\x00"},
+        verify={"nonce": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.user_data-other",
+        "policy.user_data",
+        "Another user_data than the caller expects: a replayed document.",
+        document={"user_data": OTHER_VALUE},
+        verify={"user_data": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.user_data-null",
+        "policy.user_data",
+        "Null where the caller expects a user_data.",
+        document={},
+        verify={"user_data": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.user_data-absent",
+        "policy.user_data",
+        "No user_data where the caller expects one.",
+        document={"absent": ("user_data",)},
+        verify={"user_data": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.user_data-empty",
+        "policy.user_data",
+        "An empty user_data where the caller expects one.",
+        document={"user_data": b""},
+        verify={"user_data": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.user_data-prefix",
+        "policy.user_data",
+        "A user_data that only begins as expected.",
+        document={"user_data": b"expected by the"},
+        verify={"user_data": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.user_data-longer",
+        "policy.user_data",
+        "A user_data that goes on after what is expected.",
+        document={"user_data": EXPECTED_VALUE + b"\x00"},
+        verify={"user_data": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.public_key-other",
+        "policy.public_key",
+        "Another public_key than the caller expects: a replayed document.",
+        document={"public_key": OTHER_VALUE},
+        verify={"public_key": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.public_key-null",
+        "policy.public_key",
+        "Null where the caller expects a public_key.",
+        document={},
+        verify={"public_key": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.public_key-absent",
+        "policy.public_key",
+        "No public_key where the caller expects one.",
+        document={"absent": ("public_key",)},
+        verify={"public_key": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.public_key-empty",
+        "policy.public_key",
+        "An empty public_key where the caller expects one.",
+        document={"public_key": b""},
+        verify={"public_key": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.public_key-prefix",
+        "policy.public_key",
+        "A public_key that only begins as expected.",
+        document={"public_key": b"expected by the"},
+        verify={"public_key": EXPECTED_VALUE},
+    ),
+    Fault(
+        "policy.public_key-longer",
+        "policy.public_key",
+        "A public_key that goes on after what is expected.",
+        document={"public_key": EXPECTED_VALUE + b"\x00"},
+        verify={"public_key": EXPECTED_VALUE},
     ),
     Fault(
         "policy.pcr0-other",

@@ -11,14 +11,14 @@ from nitro_attest.testing.draft import Edit, Kind, Options, finish
 
 SEED: Final = b"nitro-attest conformance vectors 1"
 WHEN: Final = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
-"""When the documents are made, and judged unless a case says otherwise."""
+"""The time at which documents are made, and verified unless a case gives another time."""
 
 
-class Workshop(FakeNitro):
-    """A FakeNitro that also makes documents for which no fault or variant stands in a table."""
+class EditableNitro(FakeNitro):
+    """A FakeNitro that also makes documents with edits outside the tables of faults."""
 
     def edited(self, edit: Edit, *, at: datetime = WHEN, kind: Kind = "enclave") -> bytes:
-        """A document with one change to it."""
+        """Makes a document with one edit applied to it."""
         options = Options(
             at=at,
             pcrs={},
@@ -35,9 +35,9 @@ class Workshop(FakeNitro):
         return finish(self._draft(options), edit)
 
 
-NITRO: Final = Workshop(seed=SEED)
-GOVCLOUD: Final = Workshop(seed=SEED + b" govcloud", govcloud_dates=True)
-OTHER: Final = Workshop(seed=SEED + b" other")
+NITRO: Final = EditableNitro(seed=SEED)
+GOVCLOUD: Final = EditableNitro(seed=SEED + b" govcloud", govcloud_dates=True)
+OTHER: Final = EditableNitro(seed=SEED + b" other")
 
 
 def roots() -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from nitro_attest.testing import FAULTS, VARIANTS, Fault, Variant
 from vectors.case import Case, Policy
-from vectors.workshop import NITRO, WHEN
+from vectors.fakes import NITRO, WHEN
 
 MINUTE: Final = timedelta(minutes=1)
 

@@ -12,7 +12,7 @@ from nitro_attest.testing import registers
 from nitro_attest.testing.draft import Draft, Edit
 from nitro_attest.testing.faults.policy import module
 from vectors.case import MILLISECOND, Case, Policy
-from vectors.workshop import GOVCLOUD, NITRO, WHEN
+from vectors.fakes import GOVCLOUD, NITRO, WHEN
 
 AGE: Final = timedelta(minutes=5)
 OTHER: Final = b"\xaa" * 48

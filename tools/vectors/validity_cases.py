@@ -9,7 +9,7 @@ from typing import Final
 from nitro_attest.testing.draft import Kind
 from nitro_attest.testing.faults.chain import BELOW_ROOT, ROLES, certificate
 from vectors.case import MILLISECOND, Case, Policy
-from vectors.workshop import GOVCLOUD, NITRO, WHEN
+from vectors.fakes import GOVCLOUD, NITRO, WHEN
 
 SECOND: Final = timedelta(seconds=1)
 MINUTE: Final = timedelta(minutes=1)
@@ -56,13 +56,13 @@ def cases() -> Iterator[Case]:
     for position in BELOW_ROOT:
         yield from _certificate(position, "enclave")
         yield from _certificate(position, "nitrotpm")
-    for workshop, rule, root, start, end in (
+    for nitro, rule, root, start, end in (
         (NITRO, "X-10", "fake", ROOT_START, ROOT_END),
         (GOVCLOUD, "X-11", "fake-govcloud", GOVCLOUD_START, GOVCLOUD_END),
     ):
         name = "root" if root == "fake" else "govcloud-root"
-        yield from _ends(rule, name, workshop.document(at=end), end, AFTER, root=root)
-        yield from _ends(rule, name, workshop.document(at=start), start, BEFORE, root=root)
+        yield from _ends(rule, name, nitro.document(at=end), end, AFTER, root=root)
+        yield from _ends(rule, name, nitro.document(at=start), start, BEFORE, root=root)
 
 
 def _certificate(position: int, kind: Kind) -> Iterator[Case]:
