@@ -20,13 +20,14 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from textwrap import dedent, indent
+from types import MappingProxyType
 from typing import Any, Final
 
 PUBLIC_MODULES: Final = (
@@ -318,16 +319,25 @@ def class_signature(item: Public) -> str:
     """Returns the first line of a class: how to make one, or its bases."""
     kind = item.value
     head = f"class {item.name}"
-    if not is_constructed(kind):
-        is_protocol = getattr(kind, "_is_protocol", False)
-        return f"{head}({'Protocol' if is_protocol else kind.__bases__[0].__name__})"
-    return signature(head, kind).removesuffix("()")
+    if issubclass(kind, (BaseException, enum.Enum)):
+        return f"{head}({kind.__bases__[0].__name__})"
+    if getattr(kind, "_is_protocol", False):
+        return f"{head}(Protocol)"
+    return signature(head, kind).removesuffix("()") if is_constructed(kind) else head
 
 
 def is_constructed(kind: type) -> bool:
-    """Returns False for classes that users do not call: exceptions, enumerations and protocols."""
-    return not issubclass(kind, (BaseException, enum.Enum)) and not getattr(
-        kind, "_is_protocol", False
+    """Returns False for classes that users do not call.
+
+    They are exceptions, enumerations, protocols, and classes with a parameter for this package
+    alone: a private one, or a token (``InitVar``).
+    """
+    if issubclass(kind, (BaseException, enum.Enum)) or getattr(kind, "_is_protocol", False):
+        return False
+    parameters = inspect.signature(kind).parameters.values()
+    return not any(
+        each.name.startswith("_") or annotation_text(each.annotation).startswith("InitVar")
+        for each in parameters
     )
 
 
@@ -466,16 +476,29 @@ def description(item: Public) -> list[str]:
             blocks.append(markdown(text))
             continue
         types = attribute_types(item.value) if title == "Attributes" else {}
-        items = []
-        for name, meaning in entries(text):
-            if not name:
-                items.append("- " + indent(markdown(meaning), "  ").lstrip())
-                continue
-            head = error_link(name) if title == "Raises" else f"`{name}`"
-            typed = f" (`{types[name]}`)" if types.get(name) else ""
-            items.append(item_of_list(head + typed, meaning))
-        blocks.append("\n".join(items))
+        blocks.append(entry_list(title, entries(text), types))
     return blocks
+
+
+def entry_list(
+    title: str, found: list[tuple[str, str]], types: Mapping[str, str | None] = MappingProxyType({})
+) -> str:
+    """Returns the entries of a section as a list.
+
+    Args:
+        title: The section: the names under Raises are links.
+        found: The name and the meaning of each entry.
+        types: The types of attributes, by name.
+    """
+    items = []
+    for name, meaning in found:
+        if not name:
+            items.append("- " + indent(markdown(meaning), "  ").lstrip())
+            continue
+        head = error_link(name) if title == "Raises" else f"`{name}`"
+        typed = f" (`{types[name]}`)" if types.get(name) else ""
+        items.append(item_of_list(head + typed, meaning))
+    return "\n".join(items)
 
 
 def attribute_types(kind: Any) -> dict[str, str | None]:
@@ -499,6 +522,11 @@ def error_link(name: str) -> str:
 def class_blocks(item: Public) -> list[str]:
     """Returns a class: how to make it, its docstring, attributes, properties and methods."""
     blocks = [f"### {item.name}", fenced(class_signature(item)), *description(item)]
+    inherited = inherited_attributes(item.value)
+    if inherited:
+        title = "Further attributes" if section(item.docstring, "Attributes") else "Attributes"
+        listed = entry_list("Attributes", inherited, attribute_types(item.value))
+        blocks += [f"**{title}:**", listed]
     constants = class_constants(item.value)
     if constants:
         title = "Members" if issubclass(item.value, enum.Enum) else "Class attributes"
@@ -512,6 +540,12 @@ def class_blocks(item: Public) -> list[str]:
             blocks += [f"#### {member.name}", fenced(member_signature(member))]
             blocks += description(member)
     return blocks
+
+
+def inherited_attributes(kind: type) -> list[tuple[str, str]]:
+    """Returns the attributes that the docstrings of private bases describe."""
+    texts = [section(own_docstring(base), "Attributes") for base in own_classes(kind)[1:]]
+    return [entry for text in texts if text for entry in entries(text)]
 
 
 def class_constants(kind: type) -> list[str]:

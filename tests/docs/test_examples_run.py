@@ -51,7 +51,7 @@ class Stopped(type(datetime)):
 
 @pytest.fixture
 def example_names(monkeypatch, tmp_path, clock, when):
-    """What the examples may use beside the names of their module, at a fixed time."""
+    """The names that examples may use beside those of their module, at a fixed time."""
 
     class Fixed(datetime, metaclass=Stopped):
         @classmethod
@@ -61,7 +61,7 @@ def example_names(monkeypatch, tmp_path, clock, when):
     for module in READS_THE_CLOCK:
         monkeypatch.setattr(importlib.import_module(module), "datetime", Fixed)
     monkeypatch.chdir(tmp_path)
-    nitro = FakeNitro(seed=b"examples")
+    nitro = FakeNitro(seed=b"examples", instance_id="i-0123456789abcdef0")
     nonce = bytes(range(32))
     document = nitro.document(at=when, nonce=nonce)
     attestation = nitro_attest.verify(document, nitro.root_pem, nonce=nonce)
@@ -75,7 +75,7 @@ def example_names(monkeypatch, tmp_path, clock, when):
         "attestation": attestation,
         "pcrs": pcrs,
         **{f"pcr{index}": value for index, value in pcrs.items()},
-        "nitrotpm_document": nitro.document(at=when, kind="nitrotpm", nonce=nonce),
+        "instance": nitro.document(at=when, kind="nitrotpm", nonce=nonce),
     }
 
 
@@ -84,7 +84,8 @@ def test_the_example_runs(item, example_names):
     text = api.section(item.docstring, "Example")
     names = {"nitro_attest": nitro_attest}
     names |= {name: getattr(nitro_attest, name) for name in api.exported("nitro_attest")}
-    names |= vars(importlib.import_module(item.module))
+    defining, _ = api.definition(item.module, item.name.partition(".")[0])
+    names |= vars(importlib.import_module(defining))
     names |= example_names
     test = doctest.DocTestParser().get_doctest(text, names, label(item), None, 0)
     assert test.examples, "an example without >>>"

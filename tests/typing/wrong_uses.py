@@ -14,6 +14,8 @@ from nitro_attest import (
     ANY_INSTANCE,
     Attestation,
     AttestationDocument,
+    DocumentFacts,
+    Evaluation,
     MeasurementSet,
     NitroTpmAttestation,
     NitroTpmMeasurementSet,
@@ -21,16 +23,18 @@ from nitro_attest import (
     NitroTpmVerifier,
     Outcome,
     Policy,
+    PolicyFailure,
+    Rejected,
     Request,
     TrustedRoots,
     UnverifiedDocument,
+    Verified,
     Verifier,
     load_public_key,
     parse_unverified,
     verify,
     verify_nitrotpm,
 )
-from nitro_attest.verification.policy import DocumentFacts, Evaluation
 
 
 def use(*values: object) -> None:
@@ -47,7 +51,7 @@ class SomeRegions:
     def evaluate(self, document: AttestationDocument, facts: DocumentFacts) -> Evaluation:
         if facts.region == "eu-central-1" and 0 in document.pcrs:
             return Evaluation()
-        failure = nitro_attest.PolicyFailure("policy.region", "another region")
+        failure = PolicyFailure("policy.region", "another region")
         return Evaluation(failures=(failure,))
 
 
@@ -154,10 +158,15 @@ def outcomes(documents: list[bytes]) -> None:
         use(outcome.unwrap().pcrs)
         use(outcome.attestation.pcrs)  # E: union-attr
         use(outcome.error.code)  # E: union-attr
-        if outcome.attestation is not None:
+        if outcome.error is None:
             use(outcome.attestation.pcrs)
-        if outcome.error is not None:
+        else:
             use(outcome.error.code)
+        match outcome:
+            case Verified(attestation):
+                use(attestation.pcrs)
+            case Rejected(error):
+                use(error.code)
     for other in NitroTpmVerifier(policy=ANY_INSTANCE).verify_many(documents):
         use(other.unwrap().nitrotpm_pcrs)
         use(other.unwrap().pcrs)  # E: attr-defined
