@@ -56,6 +56,11 @@ class Fault(Case):
         id: The rule and the change, such as ``C-4.second-tag``.
         code: The code of the error that the verifier must raise.
         description: The broken part, and who would break it.
+        edit: The change to an ordinary document; None if ``document`` has all changes.
+        document: Arguments of ``FakeNitro.document`` that the case needs, which adds them itself.
+        verify: Arguments of ``nitro_attest.verify`` that the case needs; an ``at`` among them
+            overrides ``at_shift``.
+        at_shift: Verification time, relative to the time at which the document is made.
     """
 
     id: str
@@ -77,6 +82,11 @@ class Variant(Case):
         rules: The rules for which this is an accepted case.
         description: The unusual part, and where it occurs.
         warnings: Codes of the warnings of the result, in order.
+        edit: The change to an ordinary document; None if ``document`` has all changes.
+        document: Arguments of ``FakeNitro.document`` that the case needs, which adds them itself.
+        verify: Arguments of ``nitro_attest.verify`` that the case needs; an ``at`` among them
+            overrides ``at_shift``.
+        at_shift: Verification time, relative to the time at which the document is made.
     """
 
     id: str

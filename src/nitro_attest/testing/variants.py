@@ -414,3 +414,4 @@ _POLICY: Final = (
 VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType(
     {variant.id: variant for table in (_ENVELOPE, _PAYLOAD, _CHAIN, _POLICY) for variant in table}
 )
+"""Unusual documents that must be accepted, by id. Each variant has the warnings of its result."""
