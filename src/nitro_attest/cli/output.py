@@ -63,9 +63,6 @@ def escape(text: str) -> str:
     )
 
 
-
-
-
 def to_json(**members: Any) -> str:
     """A result as one line of JSON, with its schema."""
     return json.dumps({"schema": SCHEMA} | members)
