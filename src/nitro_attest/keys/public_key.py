@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
+from nitro_attest._internal.wording import plural
 from nitro_attest.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def decode_public_key(data: bytes | None, kind: RawKey | None) -> PublicKeyTypes
             if kind is None
             else f"a key of kind {kind}"
         )
-        raise InputError("input.expected", f"public_key is not {form}") from error
+        raise InputError(
+            "input.expected", f"public_key ({plural(len(data), 'octet')}) is not {form}"
+        ) from error
 
 
 def _load_raw(data: bytes, kind: str) -> PublicKeyTypes:
@@ -114,5 +117,5 @@ def _load_raw(data: bytes, kind: str) -> PublicKeyTypes:
         )
     raise InputError(
         "input.expected",
-        f"public_key does not fit kind {kind}: expected {form}, found {len(data)} octets",
+        f"public_key does not fit kind {kind}: expected {form}, found {plural(len(data), 'octet')}",
     )

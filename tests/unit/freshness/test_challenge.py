@@ -66,7 +66,7 @@ def test_a_challenge_is_answered_once(challenger, fake, when):
     document = fake.document(at=when, nonce=challenge.nonce)
     attestation = challenger.answer(challenge, document, at=when)
     assert attestation.nonce == challenge.nonce
-    assert "freshness.unbound" not in [notice.code for notice in attestation.warnings]
+    assert "freshness.unbound" not in [warning.code for warning in attestation.warnings]
     assert code_of(challenger.answer, challenge, document, at=when) == "policy.nonce"
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from nitro_attest._internal.wording import plural
 from nitro_attest.errors import AttestationWarning, ImageError
 from nitro_attest.limits import MAX_EIF_SECTIONS, MAX_EIF_SIGNATURE_BYTES
 from nitro_attest.measurements.image_file import ImageFile
@@ -211,8 +212,8 @@ def _read_section(file: ImageFile, offset: int, version: int) -> Section:
     if section.end > file.size:
         raise ImageError(
             "eif.truncated",
-            f"truncated {section.kind.name.lower()} section: expected {size} bytes, found "
-            f"{file.size - section.data_offset}",
+            f"truncated {section.kind.name.lower()} section: expected "
+            f"{plural(size, 'byte')}, found {file.size - section.data_offset}",
             offset,
         )
     if section.kind is SectionKind.SIGNATURE and size > MAX_EIF_SIGNATURE_BYTES:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from nitro_attest._internal.wording import plural
 from nitro_attest.errors import ImageError
 from nitro_attest.limits import MAX_PE_DIRECTORIES, MAX_PE_SECTIONS
 from nitro_attest.measurements.image_file import ImageFile
@@ -219,15 +220,15 @@ def _read_optional_header(reader: _Reader, offset: int, size: int) -> tuple[int,
         raise ImageError(
             "pe.header",
             f"inconsistent optional header: expected {_OPTIONAL_HEADER.size} bytes and at most "
-            f"{MAX_PE_DIRECTORIES} data directories of {_DIRECTORY.size} bytes, found {size} bytes "
-            f"and {directories} directories",
+            f"{MAX_PE_DIRECTORIES} data directories of {_DIRECTORY.size} bytes, found "
+            f"{plural(size, 'byte')} and {directories} directories",
             offset,
         )
     if headers_size > reader.end - reader.start:
         raise ImageError(
             "pe.truncated",
-            f"truncated headers: expected {headers_size} bytes, found "
-            f"{reader.end - reader.start} bytes in the image",
+            f"truncated headers: expected {plural(headers_size, 'byte')}, found "
+            f"{plural(reader.end - reader.start, 'byte')} in the image",
             reader.end,
         )
     return reader.start + headers_size, directories
@@ -249,8 +250,8 @@ def _read_certificate_entry(reader: _Reader, entry: int) -> int:
         raise ImageError(
             "pe.certificate_table",
             "expected the certificate table at the end of the image, at a multiple of "
-            f"{_CERTIFICATE_ALIGNMENT}, found {size} bytes at {offset} in an image of "
-            f"{reader.end - reader.start}",
+            f"{_CERTIFICATE_ALIGNMENT}, found {plural(size, 'byte')} at {offset} in an image "
+            f"of {reader.end - reader.start}",
             entry,
         )
     return int(size)
@@ -270,8 +271,8 @@ def _read_sections(
         if section.offset < headers_end or section.end > end:
             raise ImageError(
                 "pe.sections",
-                f"section {index} has {size} bytes at {offset}; expected it between the headers "
-                "and the end of the image or its certificate table",
+                f"section {index} has {plural(size, 'byte')} at {offset}; expected it between the "
+                "headers and the end of the image or its certificate table",
                 head,
             )
         sections.append(section)
