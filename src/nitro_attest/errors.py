@@ -38,9 +38,6 @@ class NitroAttestError(Exception):
     families: ClassVar[frozenset[str]] = frozenset()
     """The part before the dot of each ``code`` of this class."""
 
-    exit_code: ClassVar[int] = 70
-    """The exit code of the command line tool for this class."""
-
     def __init__(self, code: str, message: str, offset: int | None = None) -> None:
         super().__init__(code, message, offset)
         self.code = code
@@ -59,28 +56,24 @@ class InputError(NitroAttestError):
     """An argument, an option or a policy file is wrong; no document was rejected."""
 
     families = frozenset({"input", "policyfile"})
-    exit_code = 2
 
 
 class FormatError(NitroAttestError):
     """The bytes are not an attestation document of the accepted form (C-1 to C-13, P-*)."""
 
     families = frozenset({"document", "cbor", "cose", "payload"})
-    exit_code = 3
 
 
 class ChainError(NitroAttestError):
     """The certificates do not lead from a trusted root to the signing key (X-1 to X-19)."""
 
     families = frozenset({"cert", "chain"})
-    exit_code = 4
 
 
 class SignatureError(NitroAttestError):
     """The COSE signature does not match the document and its certificate (C-14, C-16)."""
 
     families = frozenset({"signature"})
-    exit_code = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +123,6 @@ class PolicyError(NitroAttestError):
     """
 
     families = frozenset({"policy", "freshness", "consistency"})
-    exit_code = 6
 
     def __init__(self, failures: Sequence[PolicyFailure]) -> None:
         super().__init__(failures[0].code, "; ".join(failure.message for failure in failures))
@@ -146,18 +138,15 @@ class EnclaveError(NitroAttestError):
     """The Nitro Security Module or the connection to an enclave failed."""
 
     families = frozenset({"transport", "nsm"})
-    exit_code = 7
 
 
 class ImageError(NitroAttestError):
     """An enclave image (F-*, S-*) or PE image (T-7) is malformed or contradicts itself."""
 
     families = frozenset({"eif", "pe"})
-    exit_code = 8
 
 
 class KmsError(NitroAttestError):
     """A KMS answer cannot be decrypted (K-5 to K-8)."""
 
     families = frozenset({"kms"})
-    exit_code = 9

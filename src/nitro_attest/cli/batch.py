@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -119,7 +120,11 @@ def _bar(total: int | None) -> AbstractContextManager[Any]:
 
 
 def _line(file: BinaryIO) -> bytes:
-    """The next line; empty at the end."""
+    """Reads the next line; empty at the end.
+
+    Raises:
+        InputError: ``input.batch``: the line is too long; all of it has been read.
+    """
     line = part = file.readline(_LONGEST_LINE)
     while len(part) == _LONGEST_LINE and not part.endswith(b"\n"):
         part = file.readline(_LONGEST_LINE)
@@ -131,6 +136,12 @@ def _line(file: BinaryIO) -> bytes:
 
 
 def _request(line: bytes, encoding: Encoding, expected: Mapping[str, Any]) -> Request:
+    """Parses a line of a batch file.
+
+    Raises:
+        InputError: ``input.batch``: a malformed line. ``input.file``: it names an unreadable file.
+        FormatError: ``document.too_large`` or ``document.encoding``.
+    """
     try:
         entry, end = read_json(text := line.decode("utf-8").strip(" \t\r\n"))
         if not isinstance(entry, dict) or end != len(text):
@@ -148,7 +159,7 @@ def _request(line: bytes, encoding: Encoding, expected: Mapping[str, Any]) -> Re
 
 def _value(name: str, text: object) -> Any:
     if not isinstance(text, str):
-        raise InputError("input.batch", f"expected text as {name}, found {type(text).__name__}")
+        raise InputError("input.batch", f"expected text as {name}, found {reprlib.repr(text)}")
     try:
         return _VALUES[name](text)
     except click.BadParameter as error:

@@ -6,7 +6,7 @@ import json
 import subprocess
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -28,7 +28,7 @@ from nitro_attest.errors import EnclaveError, InputError, NitroAttestError
 from nitro_attest.verification.policy import AnyEnclave, as_enclave_policy
 from nitro_attest.verification.verifier import Verifier
 
-_NITRO_CLI_SECONDS = 10
+_NITRO_CLI_SECONDS: Final = 10
 
 
 @click.command("fetch")
@@ -107,6 +107,12 @@ def command(
 
 
 def _endpoint(cid: int | None, name: str | None, endpoint: str | None, port: int | None) -> str:
+    """The endpoint that the options select.
+
+    Raises:
+        EnclaveError: ``transport.nitro_cli`` or ``transport.no_cid``.
+        click.UsageError: The options cannot be combined, or select no enclave.
+    """
     if sum(given is not None for given in (cid, name, endpoint)) != 1:
         raise click.UsageError("expected exactly one of --cid, --enclave-name and --endpoint")
     if endpoint is not None:
@@ -119,7 +125,12 @@ def _endpoint(cid: int | None, name: str | None, endpoint: str | None, port: int
 
 
 def _cid_of(name: str) -> int:
-    """The CID of the one running enclave with this name, from ``nitro-cli describe-enclaves``."""
+    """The CID of the one running enclave with this name, from ``nitro-cli describe-enclaves``.
+
+    Raises:
+        EnclaveError: ``transport.nitro_cli``: nitro-cli failed. ``transport.no_cid``: no running
+            enclave has this name, or several have.
+    """
     try:
         done = subprocess.run(
             ["nitro-cli", "describe-enclaves"],  # noqa: S607  found through the operator's PATH

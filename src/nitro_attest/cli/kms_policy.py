@@ -37,7 +37,7 @@ def command() -> None:
     """Write and lint KMS key policies."""
 
 
-@command.command("make")
+@command.command("make", short_help="Write statements for a key policy.")
 @requirement_options
 @click.option(
     "--document", type=text, metavar="DOC", help="Take the expected PCRs from this document."
@@ -138,7 +138,7 @@ def _report(name: str, value: Any, policy: Policy | NitroTpmPolicy, as_json: boo
         emit([f"KMS does not check: {', '.join(unenforced(policy))}"], to_stderr=True)
 
 
-@command.command("lint")
+@command.command("lint", short_help="List the weaknesses of a key policy.")
 @click.argument("key_policy", metavar="FILE")
 @json_option()
 def _lint(key_policy: str, as_json: bool) -> int:

@@ -1,4 +1,7 @@
-"""Options that several verbs have, and the types of option values: no empty value is accepted."""
+"""Options that several verbs have, and types of option values.
+
+A type raises ``click.BadParameter`` for an invalid value. An empty value is always invalid.
+"""
 
 from __future__ import annotations
 

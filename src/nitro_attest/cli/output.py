@@ -6,6 +6,7 @@ Text from a file, a document or a certificate is escaped, so that it cannot cont
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -26,7 +27,6 @@ _HINTS: Final[dict[str, tuple[str | None, str]]] = {
         "--root",
         "select a partition with --partition, or trust a root with --root",
     ),
-    "input.nonce": ("--nonce", "pass the challenge that the enclave received with --nonce"),
     "policy.debug": (
         "--allow-debug",
         "to accept debug mode, use --allow-debug; a policy file must allow it too",
@@ -35,11 +35,13 @@ _HINTS: Final[dict[str, tuple[str | None, str]]] = {
         None,
         "the document comes from a different image, version or parent than expected",
     ),
-    "policyfile.pcr_index": ("--pcr-index", "name the PCR of a single value with --pcr-index"),
     "payload.kind": ("--kind", "set the kind of document with --kind enclave or --kind nitrotpm"),
     "eif.crc": ("--ignore-crc", "to measure the file anyway, use --ignore-crc"),
 }
 """By error code: the option that a hint names, if any, and the hint."""
+
+_ARGUMENT: Final = re.compile(r"\b([a-z]+(?:_[a-z]+)*)=(?=[\s,;.)]|$)")
+"""An argument that a message of the library names, such as ``pcr_index=``."""
 
 
 def emit(lines: Iterable[str], *, to_stderr: bool = False) -> None:
@@ -96,7 +98,7 @@ def report_error(error: NitroAttestError) -> int:
     Returns:
         The exit code.
     """
-    emit([f"nitro-attest: {escape(str(error))}", *_hint_lines(error.code)], to_stderr=True)
+    emit([f"nitro-attest: {error.code}: {_sentence(error.message)}"], to_stderr=True)
     return exit_code_of(error)
 
 
@@ -114,17 +116,20 @@ def _rejection_lines(source: str, error: NitroAttestError) -> Iterator[str]:
         else [error.message]
     )
     for message in messages:
-        yield f"  {escape(message)}"
+        yield f"  {_sentence(message)}"
     if error.offset is not None:
         yield f"  at byte {error.offset}"
-    yield from _hint_lines(error.code)
+    if error.code in _HINTS:
+        option, hint = _HINTS[error.code]
+        if option is None or option in _options_of_verb():
+            yield f"  hint: {hint}"
 
 
-def _hint_lines(code: str) -> Iterator[str]:
-    """The hint for an error code, unless it names an option that the verb does not have."""
-    if code not in _HINTS:
-        return
-    option, hint = _HINTS[code]
-    verb = click.get_current_context(silent=True)
-    if verb is None or option is None or any(option in p.opts for p in verb.command.params):
-        yield f"  hint: {hint}"
+def _options_of_verb() -> set[str]:
+    verb = click.get_current_context().command
+    return {option for parameter in verb.params for option in parameter.opts}
+
+
+def _sentence(message: str) -> str:
+    """A message of the library, escaped, with ``--pcr-index`` where it names ``pcr_index=``."""
+    return escape(_ARGUMENT.sub(lambda name: f"--{name[1].replace('_', '-')}", message))

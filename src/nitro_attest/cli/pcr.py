@@ -29,7 +29,7 @@ def command() -> None:
     """
 
 
-@command.command("role")
+@command.command("role", short_help="PCR3, from the IAM role of the parent instance.")
 @click.argument("arn")
 @json_option()
 def _role(arn: str, as_json: bool) -> int:
@@ -40,7 +40,7 @@ def _role(arn: str, as_json: bool) -> int:
     return _report(3, arn, lambda: pcr3_from_role_arn(arn), as_json)
 
 
-@command.command("instance")
+@command.command("instance", short_help="PCR4, from the id of the parent instance.")
 @click.argument("instance_id", metavar="ID")
 @json_option()
 def _instance(instance_id: str, as_json: bool) -> int:
@@ -48,7 +48,7 @@ def _instance(instance_id: str, as_json: bool) -> int:
     return _report(4, instance_id, lambda: pcr4_from_instance_id(instance_id), as_json)
 
 
-@command.command("certificate")
+@command.command("certificate", short_help="PCR8, from the image signing certificate.")
 @click.argument("certificate_file", metavar="FILE")
 @json_option()
 def _certificate(certificate_file: str, as_json: bool) -> int:
@@ -58,7 +58,7 @@ def _certificate(certificate_file: str, as_json: bool) -> int:
     )
 
 
-@command.command("extend")
+@command.command("extend", short_help="PCR16 to PCR31, from the extended data.")
 @click.argument("data", type=hex_bytes, nargs=-1, required=True)
 @click.option("--start", type=hex_bytes, metavar="HEX", help="Value before the first call [zeros].")
 @json_option()
@@ -72,7 +72,7 @@ def _extend(data: tuple[bytes, ...], start: bytes | None, as_json: bool) -> int:
     return 0
 
 
-@command.command("uki")
+@command.command("uki", short_help="PCR4, PCR7 and PCR12 of an EC2 instance.")
 @click.argument("image_file", metavar="IMAGE")
 @click.option(
     "--systemd-stub-version",

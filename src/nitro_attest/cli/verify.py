@@ -88,6 +88,8 @@ def command(
     """
     if bool(documents) == bool(batch_file):
         raise click.UsageError("expected either one or more DOC or a --batch file")
+    if max_age is not None and at == "document":
+        raise click.UsageError("--max-age cannot be combined with --at document")
     values = {
         "nonce": nonce,
         "user_data": user_data,
@@ -132,7 +134,12 @@ def _report(
 def _policy(
     requirements: RequirementOptions, any_enclave: bool, any_instance: bool, allow_debug: bool
 ) -> Policy | NitroTpmPolicy | AnyEnclave | AnyInstance:
-    """The policy that the options make; without required measurements, any enclave or instance."""
+    """The policy that the options make; without required measurements, any enclave or instance.
+
+    Raises:
+        ImageError, InputError: A malformed image or policy file.
+        click.UsageError: Options cannot be combined.
+    """
     for_instances = requirements.kind == "nitrotpm"
     if (any_enclave or allow_debug) and for_instances:
         raise click.UsageError(

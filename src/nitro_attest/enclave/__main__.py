@@ -22,6 +22,8 @@ from nitro_attest.errors import InputError, NitroAttestError
 
 __all__ = ["main"]
 
+_EXIT_INPUT: Final = 2  # as the command line outside, which loads click
+_EXIT_ENCLAVE: Final = 7
 _EXIT_OUTPUT: Final = 74  # the document cannot be written: EX_IOERR of sysexits.h
 
 
@@ -48,7 +50,7 @@ def main(
         return _request(options)
     except NitroAttestError as error:
         print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return _EXIT_INPUT if isinstance(error, InputError) else _EXIT_ENCLAVE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

@@ -50,7 +50,7 @@ _REFUSED: Final = (
 )
 _NO_VSOCK: Final = (
     "this machine has no vsock: enable Nitro Enclaves when you launch an EC2 instance, or add a "
-    "vsock device to a virtual machine; Python needs Linux"
+    "vsock device to a virtual machine; AF_VSOCK needs Linux"
 )
 _FORMS: Final = (
     "expected vsock:CID:PORT, unix:/path:PORT (hybrid vsock), unix:/path or http://host:port"
@@ -119,8 +119,8 @@ def parse_endpoint(text: str) -> Endpoint:
 
     Args:
         text: ``vsock:16:1300``, ``vsock:any:1300`` (to listen), ``unix:/run/vm.sock:1300``
-            (hybrid vsock), ``unix:/run/server.sock`` or ``http://127.0.0.1:8080``. A last colon
-            in a Unix path that only digits follow introduces a port.
+            (hybrid vsock), ``unix:/run/server.sock`` or ``http://127.0.0.1:8080``. In a Unix
+            path, a colon with only digits after it introduces a port.
 
     Returns:
         The endpoint.
@@ -222,8 +222,8 @@ def listen(endpoint: Endpoint) -> socket.socket:
         case _:
             raise InputError(
                 "input.endpoint",
-                f"cannot listen on {endpoint}: hybrid vsock only accepts connections; inside the "
-                f"guest, listen on vsock:any:{endpoint.port}",
+                f"cannot listen on {endpoint}: only the monitor listens on hybrid vsock; inside "
+                f"the guest, listen on vsock:any:{endpoint.port}",
             )
     try:
         sock.bind(address)

@@ -238,6 +238,6 @@ def _listed(what: str, values: object) -> Sequence[object]:
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
         raise InputError(
             "input.expected",
-            f"invalid {what}: expected a list of at least one, found {reprlib.repr(values)}",
+            f"invalid {what}: expected a list that is not empty, found {reprlib.repr(values)}",
         )
     return values

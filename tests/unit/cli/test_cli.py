@@ -339,5 +339,25 @@ def test_a_hint_names_only_options_of_the_verb(tool, tmp_path):
     assert "hint: " not in err
 
 
+def test_a_message_names_the_option_for_an_argument(verify_error):
+    assert "pass --nonce, the challenge" in verify_error("pass nonce=, the challenge")
+    assert "pass --pcr-index\n" in verify_error("pass pcr_index=")
+    assert "at='now' and CN=x" in verify_error("at='now' and CN=x")
+
+
+@pytest.fixture
+def verify_error(tool, monkeypatch):
+    """Shows a message of the library as an error of ``verify``."""
+
+    def call(message):
+        def fail(*_):
+            raise InputError("input.expected", message)
+
+        monkeypatch.setattr("nitro_attest.cli.verify.trusted_roots", fail)
+        return tool("verify", GENUINE)[2]
+
+    return call
+
+
 def test_numbers_agree_with_their_nouns():
     assert [count_noun(n, "byte") for n in (0, 1, 2)] == ["0 bytes", "1 byte", "2 bytes"]
