@@ -43,6 +43,8 @@ PUBLIC_MODULES: Final = (
     "nitro_attest.kms.recipient",
     "nitro_attest.kms.client",
     "nitro_attest.testing",
+    "nitro_attest.testing.kms",
+    "nitro_attest.testing.cms",
     "nitro_attest.errors",
     "nitro_attest.limits",
 )
