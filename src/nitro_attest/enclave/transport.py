@@ -184,7 +184,7 @@ class Deadline:
         return left
 
     def error(self) -> EnclaveError:
-        """Builds the error for an operation limited by ``remaining()`` that timed out."""
+        """Returns the error for an operation limited by ``remaining()`` that timed out."""
         return EnclaveError(
             "transport.timeout",
             f"no complete answer within {self._seconds:g} s; the enclave or its NSM may be stalled",

@@ -414,3 +414,4 @@ _POLICY: Final = (
 VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType(
     {variant.id: variant for table in (_ENVELOPE, _PAYLOAD, _CHAIN, _POLICY) for variant in table}
 )
+"""Every variant by its id, such as ``C-4.tag-18``."""

@@ -20,3 +20,4 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
         for fault in table
     }
 )
+"""Every fault by its id, such as ``C-4.second-tag``."""
