@@ -1,4 +1,4 @@
-"""Whether the time that RecipientKey.decrypt takes tells which of its checks failed (K-8).
+"""A test that the time of RecipientKey.decrypt does not reveal which check failed (K-8).
 
 Answers of four kinds are decrypted in random order: one that opens, one whose content key does not
 decrypt (OAEP), one whose content key has another length, and one whose padding is wrong. Each try
