@@ -43,6 +43,8 @@ PUBLIC_MODULES: Final = (
     "nitro_attest.kms.recipient",
     "nitro_attest.kms.client",
     "nitro_attest.testing",
+    "nitro_attest.testing.kms",
+    "nitro_attest.testing.cms",
     "nitro_attest.errors",
     "nitro_attest.limits",
 )
@@ -599,10 +601,40 @@ def page(module: str) -> str:
     constants = [constant_item(i.name, i.statement) for i in items if i.statement]
     if constants:
         blocks += ["## Constants", "\n".join(constants)]
+    aliases = type_aliases(module, "\n\n".join(blocks))
+    if aliases:
+        blocks += ["## Types in the signatures", "\n".join(aliases)]
     others = [each for name in exported(module) if (each := public(module, name)) not in items]
     if others:
         blocks += ["## Documented on other pages", "\n".join(map(reference, others))]
     return "\n\n".join(blocks) + "\n"
+
+
+def type_aliases(module: str, text: str) -> list[str]:
+    """Returns the type aliases that the signatures of a page use, as items of a list.
+
+    Args:
+        module: The public module of the page.
+        text: The page.
+
+    Returns:
+        The aliases that no public module exports, with their values.
+    """
+    used = set(
+        re.findall(r"\b[A-Z][a-z]\w*", "".join(re.findall(r"```.*?```|`[^`]+`", text, re.S)))
+    )
+    found = {}
+    for defining in sorted({definition(module, name)[0] for name in exported(module)}):
+        for name in used & statements(defining).keys():
+            source = statements(defining)[name].node
+            if not isinstance(source, ast.ImportFrom) or (source.module or "").startswith(PACKAGE):
+                found[name] = definition(defining, name)[1]
+    public_names = {name for each in PUBLIC_MODULES for name in exported(each)}
+    return [
+        constant_item(name, found[name])
+        for name in sorted(found.keys() - public_names)
+        if isinstance(found[name].node, (ast.Assign, ast.AnnAssign)) and found[name].docstring
+    ]
 
 
 def reference(item: Public) -> str:

@@ -1,14 +1,17 @@
-"""Puts small faults into what judges documents, one at a time, and sees whether a test notices.
+"""Mutation testing of the C core and of verification/: changes one thing, runs the tests.
 
     python tools/mutate.py                        all mutants of all modules
-    python tools/mutate.py --module chain         of one module; --c: of the C core
-    python tools/mutate.py --sample 60 --seed 7   some of them, the same for the same seed
-    python tools/mutate.py --list --module chain  only names them
+    python tools/mutate.py --module path          mutants of one module; --c: of the C core
+    python tools/mutate.py --sample 60 --seed 7   a random sample, the same for the same seed
+    python tools/mutate.py --list                 print the mutants' names, run nothing
+    python tools/mutate.py --page                 compare docs/explanation/mutants.md with the
+                                                  mutants, run nothing
 
-Exit 1 where a mutant survives that docs/explanation/mutants.md does not show to be equivalent, or
-where that page names one that is no more or that a test kills. The report keeps every verdict: a
-mutant is not tried again while its module is the same, and the file of the test that killed it or,
-where it survived, all tests.
+The modules are those of src/nitro_attest/verification/ at the time of the run. Exits with 1 if a
+mutant survives that the page does not list as equivalent, if the page lists a mutant that does not
+exist, or if a test kills a listed one. The report keeps every result: a mutant is not run again
+while its module is unchanged, and so is the file of the test that killed it or, if it survived,
+every test.
 """
 
 from __future__ import annotations
@@ -19,91 +22,114 @@ import json
 import random
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from mutation import c_code, python_code
-from mutation.c_judge import SOURCES, CJudge
-from mutation.listed import equivalents
+from mutation.c_runner import SOURCES, CRunner
 from mutation.mutant import TIMEOUT, Mutant
-from mutation.python_judge import SUITES, PythonJudge
+from mutation.page import candidates, equivalents
+from mutation.python_runner import PythonRunner
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+FOLDER: Final = ROOT / "src/nitro_attest/verification"
 
 
 def main() -> int:
-    """Runs what the arguments say; the exit code."""
-    options = _arguments()
-    chosen = options.module or ([] if options.c else list(SUITES))
-    files = {name: ROOT / f"src/nitro_attest/{name}.py" for name in chosen}
+    """Runs the command line.
+
+    Returns:
+        The exit code.
+    """
+    modules = _python_modules()
+    options = _arguments(list(modules))
+    chosen = options.module or ([] if options.c else list(modules))
+    files = {name: modules[name] for name in chosen}
     if options.c or not options.module:
         files |= {name: ROOT / "csrc" / name for name in SOURCES}
     mutants = [mutant for name, path in files.items() for mutant in _mutants(name, path)]
+    listed = {name for name in equivalents(ROOT) if name.partition(": ")[0] in files}
+    if not options.module and not options.c:
+        listed = set(equivalents(ROOT))
     if options.list:
-        print(*(_full(mutant) for mutant in mutants), sep="\n")
+        print(*(mutant.full_name for mutant in mutants), sep="\n")
         return 0
-    expected = {name for name in equivalents(ROOT) if _module_of(name, files)}
-    faults = [f"no such mutant: {name}" for name in expected - {_full(m) for m in mutants}]
+    problems = _missing(listed, mutants)
+    if options.page:
+        print(*problems or ["every listed mutant exists"], sep="\n")
+        return 1 if problems else 0
     if options.sample is not None:
         mutants = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
-    verdicts = _judged(mutants, files, options.report)
-    for name, killed_by in verdicts.items():
-        if killed_by is None and name not in expected:
-            faults.append(f"survives: {name}")
-        if killed_by is not None and name in expected:
-            faults.append(f"said to be equivalent, but killed by {killed_by}: {name}")
-    _print_table(mutants, verdicts, expected)
-    print(*faults, sep="\n")
-    return 1 if faults else 0
+    results = _run(mutants, files, options.report)
+    for name, killed_by in results.items():
+        if killed_by is None and name not in listed:
+            problems.append(f"survives: {name}")
+        if killed_by is not None and name in listed:
+            problems.append(f"listed as equivalent, but killed by {killed_by}: {name}")
+    _print_table(mutants, results, listed)
+    print(*problems, sep="\n")
+    return 1 if problems else 0
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Mutation testing of what judges documents.")
-    parser.add_argument("--module", action="append", choices=SUITES, help="one module; repeatable")
+def _python_modules() -> dict[str, Path]:
+    """The modules of the folder, by their path in it without the suffix."""
+    paths = sorted(FOLDER.rglob("*.py"))
+    return {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in paths}
+
+
+def _arguments(modules: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Mutation testing of the verifying code.")
+    parser.add_argument("--module", action="append", choices=modules, help="one module; repeatable")
     parser.add_argument("--c", action="store_true", help="the C core")
-    parser.add_argument("--sample", type=int, metavar="N", help="so many mutants of those chosen")
-    parser.add_argument("--seed", type=int, default=0, help="which ones")
-    parser.add_argument("--list", action="store_true", help="name the mutants, run nothing")
+    parser.add_argument("--sample", type=int, metavar="N", help="run N mutants, chosen at random")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sample")
+    parser.add_argument("--list", action="store_true", help="print the names, run nothing")
+    parser.add_argument("--page", action="store_true", help="check mutants.md, run nothing")
     parser.add_argument(
-        "--report", type=Path, default=ROOT / "build/mutants.json", help="where verdicts are kept"
+        "--report", type=Path, default=ROOT / "build/mutants.json", help="file with the results"
     )
     return parser.parse_args()
 
 
 def _mutants(name: str, path: Path) -> list[Mutant]:
-    return (c_code if name in SOURCES else python_code).mutants_of(path)
+    return (c_code if name in SOURCES else python_code).mutants_of(name, path)
 
 
-def _full(mutant: Mutant) -> str:
-    return f"{mutant.module}.{mutant.name}"
+def _missing(listed: set[str], mutants: Sequence[Mutant]) -> list[str]:
+    """Lines about listed mutants that do not exist, each with those it may have become."""
+    names = [mutant.full_name for mutant in mutants]
+    lines = []
+    for name in sorted(listed - set(names)):
+        lines.append(f"listed, but no such mutant: {name}")
+        lines += [f"    perhaps now: {other}" for other in candidates(name, names)]
+    return lines
 
 
-def _module_of(full: str, files: dict[str, Path]) -> str | None:
-    return next((name for name in files if full.startswith(f"{name}.")), None)
-
-
-def _judged(mutants: list[Mutant], files: dict[str, Path], report: Path) -> dict[str, str | None]:
-    """What killed each mutant. Every verdict is written down at once: a run can be broken off."""
+def _run(
+    mutants: Sequence[Mutant], files: Mapping[str, Path], report: Path
+) -> dict[str, str | None]:
+    """The test that killed each mutant. Each result is saved at once: a run can be interrupted."""
     known: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
     report.parent.mkdir(parents=True, exist_ok=True)
-    judges: dict[str, Any] = {}
-    verdicts = {}
+    runners: dict[str, Any] = {}
+    results = {}
     for mutant in sorted(mutants, key=lambda m: list(files).index(m.module)):
-        name, path = _full(mutant), files[mutant.module]
+        name, path = mutant.full_name, files[mutant.module]
         entry = known.get(name)
         if entry is None or entry["key"] != _key(path, entry["killed_by"]):
             kind = "C" if mutant.module in SOURCES else mutant.module
-            if kind not in judges:
-                judges[kind] = CJudge(ROOT) if kind == "C" else PythonJudge(kind, ROOT)
-            killed_by = judges[kind].killed_by(mutant)
+            if kind not in runners:
+                runners[kind] = CRunner(ROOT) if kind == "C" else PythonRunner(kind, ROOT)
+            killed_by = runners[kind].killed_by(mutant)
             known[name] = {"killed_by": killed_by, "key": _key(path, killed_by)}
             report.write_text(json.dumps(known, indent=1))
-        verdicts[name] = known[name]["killed_by"]
-    return verdicts
+        results[name] = known[name]["killed_by"]
+    return results
 
 
 def _key(path: Path, killed_by: str | None) -> str:
-    """What a verdict depends on: the module, and the file of the test that kills or all tests."""
+    """A hash of what a result depends on: the module, and the killing test's file or all tests."""
     if killed_by is None:
         tests = sorted(file for file in (ROOT / "tests").rglob("*.[pch]*") if file.suffix != ".pyc")
     elif path.name in SOURCES:
@@ -115,23 +141,23 @@ def _key(path: Path, killed_by: str | None) -> str:
 
 
 def _print_table(
-    mutants: list[Mutant], verdicts: dict[str, str | None], expected: set[str]
+    mutants: Sequence[Mutant], results: Mapping[str, str | None], listed: set[str]
 ) -> None:
     columns = ("mutants", "killed", "of these timeouts", "equivalent", "survived")
     counts: dict[str, Counter[str]] = {}
     for mutant in mutants:
-        name = _full(mutant)
-        killed_by = verdicts[name]
+        name = mutant.full_name
+        killed_by = results[name]
         row = counts.setdefault(mutant.module, Counter())
         row["mutants"] += 1
         row["killed"] += killed_by is not None
         row["of these timeouts"] += killed_by == TIMEOUT
-        row["equivalent"] += killed_by is None and name in expected
-        row["survived"] += killed_by is None and name not in expected
+        row["equivalent"] += killed_by is None and name in listed
+        row["survived"] += killed_by is None and name not in listed
     counts["all"] = sum(counts.values(), Counter())
-    print(f"{'module':16}", *(f"{column:>18}" for column in columns))
+    print(f"{'module':24}", *(f"{column:>18}" for column in columns))
     for module, row in counts.items():
-        print(f"{module:16}", *(f"{row[column]:18}" for column in columns))
+        print(f"{module:24}", *(f"{row[column]:18}" for column in columns))
 
 
 if __name__ == "__main__":

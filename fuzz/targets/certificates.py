@@ -88,7 +88,7 @@ def check_chain(data: bytes) -> bool:
 
 
 def signed_part(path: CertificatePath) -> tuple[bytes, ...]:
-    """What the signatures of a path are over."""
+    """Returns the bytes that the signatures of a path cover."""
     return tuple(item.parsed.tbs_certificate_bytes for item in path.certificates)
 
 

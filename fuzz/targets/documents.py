@@ -33,12 +33,12 @@ from reference.documents import OPTIONAL, document_of, head, pairs, payload_of, 
 from targets.base import ROOT, VECTORS, Target, outcome, refusal, refused
 
 WHEN = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
-"""When the documents of the vectors were made."""
+"""The time at which the documents of the vectors were made."""
 
 NONCE = bytes(range(32))
 TAG = b"\xd2"
 CONTENT_ERRORS = (FormatError, ChainError, SignatureError, PolicyError)
-"""What the content of a document may raise: InputError is about the other arguments."""
+"""The errors that the content of a document may raise: InputError is for other arguments."""
 
 ROOTS = functools.reduce(
     TrustedRoots.__or__,
@@ -134,7 +134,7 @@ def check_payload(data: bytes) -> bool:
 
 
 def payloads() -> Iterator[bytes]:
-    """What the documents hold, right or wrong."""
+    """Yields the payloads of the documents, valid or not."""
     for document in documents():
         try:
             yield cose_reference.envelope(document)[2]
@@ -153,19 +153,19 @@ TIMES = ("document", WHEN)
 
 
 def verdicts(verifier: AnyVerifier, document: bytes) -> list[Any]:
-    """What a verifier says of a document of this kind, at each time."""
+    """Returns the outcomes of verifying a document at each time."""
     return [
         outcome(len(document), CONTENT_ERRORS, verifier.verify, document, at=at) for at in TIMES
     ]
 
 
 def authentic(verdict: Any) -> bool:
-    """Whether the signature held: a PolicyError says that it did."""
+    """Returns True if the signature is valid, which a PolicyError implies."""
     return not refused(verdict) or isinstance(verdict, PolicyError)
 
 
 def identity(document: UnverifiedDocument) -> tuple[bytes, int, int]:
-    """What the tag and C-15 (s or n - s) leave of a document."""
+    """Returns the parts of a document that the tag and C-15 (s or n - s) do not change."""
     r, s = (int.from_bytes(document.signature[at : at + 48], "big") for at in (0, 48))
     return document.payload, r, min(s, P384_ORDER - s)
 
@@ -197,7 +197,7 @@ def check_verify(data: bytes) -> bool:
 
 
 def says(verdict: Any, parsed: UnverifiedDocument) -> bool:
-    """Whether there is evidence; it is about this document then."""
+    """Returns True for an attestation, after checking that it is of this document."""
     if refused(verdict):
         return False
     assert verdict.document == parsed.authenticated(type(verdict.document))
@@ -295,7 +295,7 @@ def answer_document() -> bytes:
 
 
 def answers() -> Iterator[bytes]:
-    """That document, in each of its encodings and to another nonce; and others to this one."""
+    """Yields that document in each encoding and with another nonce, and others with this nonce."""
     document = answer_document()
     s = P384_ORDER - int.from_bytes(document[-48:], "big")
     for same in (document, TAG + document, document[:-48] + s.to_bytes(48, "big")):

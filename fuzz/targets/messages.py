@@ -197,7 +197,7 @@ class Echo:
 
 
 class Log:
-    """What the server logs: a line a request; that it logs anything else is a finding."""
+    """The log of the server: one line per request. Anything else is a finding."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -226,7 +226,7 @@ _GOOD_LINE = re.compile(
 
 
 def _all_of(connection: socket.socket) -> bytes:
-    """What the server sent; it may close on a request that it has not read to its end."""
+    """Returns the bytes that the server sent; it may close before it has read the whole request."""
     received = b""
     with contextlib.suppress(ConnectionResetError):
         while chunk := connection.recv(65536):

@@ -1,7 +1,7 @@
 """Mutants of the C core, made on its tokens.
 
-Only bodies of functions are mutated. Comments, annotations among them, and preprocessor lines are
-blanked before anything is looked at.
+Only function bodies are mutated. Comments (including annotations) and preprocessor lines are
+blanked first.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class _Build:
         return self.text[: self.start] + self.new + self.text[self.end :]
 
 
-def mutants_of(path: Path) -> list[Mutant]:
+def mutants_of(module: str, path: Path) -> list[Mutant]:
     """All mutants of a file, in the order of its text."""
     text = path.read_text(encoding="ascii")
     code = _BLANKED.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
-    return named(path.name, _changes(text, code))
+    return named(module, _changes(text, code))
 
 
 def _changes(text: str, code: str) -> Iterator[tuple[str, str, str, _Build]]:

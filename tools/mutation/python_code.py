@@ -67,10 +67,10 @@ class _Slot:
             getattr(self.parent, self.field)[self.index] = node
 
 
-def mutants_of(path: Path) -> list[Mutant]:
+def mutants_of(module: str, path: Path) -> list[Mutant]:
     """All mutants of a module, in the order of its text."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return named(path.stem, _changes(tree, path))
+    return named(module, _changes(tree, path))
 
 
 def _changes(tree: ast.Module, path: Path) -> Iterator[tuple[str, str, str, Any]]:
@@ -114,12 +114,24 @@ def _slots(node: ast.AST, function: str, statement: ast.stmt | None) -> Iterator
             inside = child if isinstance(child, ast.stmt) else statement
             if inside is not None:
                 yield _Slot(node, field, index, function, inside)
-            name = getattr(child, "name", None) if isinstance(child, _NAMED) else None
+            name = _defined_name(node, child)
             within = f"{function}.{name}".removeprefix("module.") if name else function
             yield from _slots(child, within, inside)
 
 
 _NAMED: Final = (ast.FunctionDef, ast.ClassDef)
+
+
+def _defined_name(parent: ast.AST, node: ast.AST) -> str | None:
+    """The name of a function or class, or of what a module or class assigns to."""
+    if isinstance(node, _NAMED):
+        return node.name
+    if isinstance(parent, (ast.Module, ast.ClassDef)):
+        if isinstance(node, ast.AnnAssign):
+            return _name_of(node.target)
+        if isinstance(node, ast.Assign):
+            return _name_of(node.targets[0])
+    return None
 
 
 def _is_left_alone(parent: ast.AST, node: ast.AST) -> bool:

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import click
 
+from nitro_attest._internal.wording import plural
 from nitro_attest.cli.image import measure_image
 from nitro_attest.cli.options import json_option
-from nitro_attest.cli.output import count_noun, emit, reject, row, to_json
+from nitro_attest.cli.output import emit, reject, row, to_json
 from nitro_attest.errors import NitroAttestError
 from nitro_attest.measurements.eif.image import EnclaveImage
 
@@ -45,17 +46,17 @@ def _lines(source: str, image: EnclaveImage) -> Iterator[str]:
     yield "MEASURED: an enclave that runs this image attests to these PCRs"
     yield row("image", source)
     yield row(
-        "format", f"version {image.version}, {image.architecture}, {count_noun(image.size, 'byte')}"
+        "format", f"version {image.version}, {image.architecture}, {plural(image.size, 'byte')}"
     )
     for index, value in image.measurements().items():
         yield row(f"PCR{index}", value.hex())
     yield from _signature_lines(image)
     for section in image.sections:
-        place = f"{count_noun(section.size, 'byte')} at offset {section.data_offset}"
+        place = f"{plural(section.size, 'byte')} at offset {section.data_offset}"
         yield row("section", f"{section.kind.name.lower()}, {place}")
     yield row("CRC-32", f"{image.crc32_computed:08x}")
-    memory = count_noun(image.default_mem, "byte")
-    yield row("defaults", f"{memory} of memory, {count_noun(image.default_cpus, 'CPU')}")
+    memory = plural(image.default_mem, "byte")
+    yield row("defaults", f"{memory} of memory, {plural(image.default_cpus, 'CPU')}")
     yield from _metadata_lines(image.unattested_metadata)
     for warning in image.warnings:
         yield row("warning", f"{warning.code}: {warning.message}")

@@ -14,5 +14,5 @@ from nitro_attest.enclave.__main__ import main
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(arguments: tuple[str, ...]) -> int:
-    """Inside an enclave: request a document, or serve them."""
+    """Inside an enclave: request a document, or serve documents."""
     return main(arguments, click.get_current_context().command_path)

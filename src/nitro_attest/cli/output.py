@@ -63,11 +63,6 @@ def escape(text: str) -> str:
     )
 
 
-def count_noun(number: int, noun: str) -> str:
-    """A number with its noun: "1 byte", "2 bytes"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def to_json(**members: Any) -> str:
     """A result as one line of JSON, with its schema."""
     return json.dumps({"schema": SCHEMA} | members)

@@ -8,7 +8,8 @@ from typing import Final
 
 from cryptography import x509
 
-from nitro_attest.cli.output import count_noun, emit, escape, row, to_json
+from nitro_attest._internal.wording import plural
+from nitro_attest.cli.output import emit, escape, row, to_json
 from nitro_attest.errors import ChainError
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
 from nitro_attest.verification.certificate import load_certificate
@@ -74,7 +75,7 @@ def unverified_lines(source: str, document: UnverifiedDocument) -> Iterator[str]
             certificate, *_ = load_certificate(der, "the certificate")
             yield row("certificate", _certificate(certificate))
         except ChainError as error:
-            yield row("certificate", f"malformed, {count_noun(len(der), 'byte')}: {error.message}")
+            yield row("certificate", f"malformed, {plural(len(der), 'byte')}: {error.message}")
 
 
 def _time(moment: datetime) -> str:
@@ -131,7 +132,7 @@ def _value_lines(
             yield row(name, "empty")
         else:
             more = "..." if len(value) > _SHOWN_BYTES else ""
-            yield row(name, f"{count_noun(len(value), 'byte')}: {value[:_SHOWN_BYTES].hex()}{more}")
+            yield row(name, f"{plural(len(value), 'byte')}: {value[:_SHOWN_BYTES].hex()}{more}")
 
 
 def _certificate(certificate: x509.Certificate) -> str:

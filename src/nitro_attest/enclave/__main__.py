@@ -20,8 +20,6 @@ from nitro_attest.enclave.server import serve
 from nitro_attest.enclave.transport import DEFAULT_PORT
 from nitro_attest.errors import InputError, NitroAttestError
 
-__all__ = ["main"]
-
 _EXIT_INPUT: Final = 2  # as the command line outside, which loads click
 _EXIT_ENCLAVE: Final = 7
 _EXIT_OUTPUT: Final = 74  # the document cannot be written: EX_IOERR of sysexits.h
@@ -37,8 +35,8 @@ def main(
         program: The program's name in the help.
 
     Returns:
-        The exit code: 0, the exit code of the error's class, 74 if the document cannot be written,
-        or 130 after SIGINT.
+        The exit code: 0, 2 for an invalid argument, 7 for an EnclaveError, 74 if the document
+        cannot be written, or 130 after SIGINT.
 
     Raises:
         SystemExit: With 2 after a usage error, with 0 after ``--help``.

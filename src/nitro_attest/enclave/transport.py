@@ -184,7 +184,11 @@ class Deadline:
         return left
 
     def error(self) -> EnclaveError:
-        """Builds the error for an operation limited by ``remaining()`` that timed out."""
+        """Builds the error for an operation limited by ``remaining()`` that timed out.
+
+        Returns:
+            An EnclaveError with the code ``transport.timeout``.
+        """
         return EnclaveError(
             "transport.timeout",
             f"no complete answer within {self._seconds:g} s; the enclave or its NSM may be stalled",

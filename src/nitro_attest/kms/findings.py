@@ -1,4 +1,4 @@
-"""Findings of the key policy linter: severity, problem and advice for each stable code."""
+"""Internal: the findings of the linter: severity, problem and advice for each stable code."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from nitro_attest.kms.statements import IMAGE_KEY, KEY_PREFIX
-
-__all__ = ["FINDINGS", "Finding", "Severity"]
 
 Severity = Literal["error", "warning"]
 """``error``: plaintext can be returned unattested, or the statement cannot work as written."""

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nitro_attest.testing import _der as der
 
-__all__ = ["encode_cms", "encrypt_for"]
+__all__ = ["encrypt_for"]
 
 _OAEP: Final = rsa_padding.OAEP(rsa_padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 _TWO: Final = der.integer(2)

@@ -153,7 +153,14 @@ class UnverifiedDocument(BaseDocument):
         return self._content.pcrs
 
     def authenticated(self, kind: type[_DocumentT]) -> _DocumentT:
-        """Returns the content as a document of its kind: only once its signature is verified."""
+        """Converts the content, once the signature is verified; for the verifier alone.
+
+        Args:
+            kind: The class for the document's kind.
+
+        Returns:
+            The same content in that class.
+        """
         return kind(self._content)
 
     def to_dict(self) -> dict[str, Any]:

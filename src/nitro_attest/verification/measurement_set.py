@@ -182,7 +182,14 @@ class MeasurementSet(_PcrSet):
                 )
 
     def failures(self, document: AttestationDocument) -> list[PolicyFailure]:
-        """Returns a failure for each expected PCR that is missing or different in the document."""
+        """Compares the expected PCRs with those of a document.
+
+        Args:
+            document: The document, whose signature has been verified.
+
+        Returns:
+            A failure for each expected PCR that is missing or different in the document.
+        """
         return self._mismatches(document.pcrs)
 
     def weaknesses(self) -> list[AttestationWarning]:
@@ -227,7 +234,14 @@ class NitroTpmMeasurementSet(_PcrSet):
     __slots__ = ()
 
     def failures(self, document: NitroTpmDocument) -> list[PolicyFailure]:
-        """Returns a failure for each expected PCR that is missing or different in the document."""
+        """Compares the expected PCRs with those of a document.
+
+        Args:
+            document: The document, whose signature has been verified.
+
+        Returns:
+            A failure for each expected PCR that is missing or different in the document.
+        """
         return self._mismatches(document.nitrotpm_pcrs)
 
     def weaknesses(self) -> list[AttestationWarning]:

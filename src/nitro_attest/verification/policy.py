@@ -167,7 +167,10 @@ class AnyEnclave:
         return replace(self, allow_debug=False)
 
     def evaluate(self, document: AttestationDocument, facts: DocumentFacts) -> Evaluation:
-        """Rejects debug mode unless it is allowed (M-2), and nothing else."""
+        """Rejects debug mode unless it is allowed (M-2), and nothing else.
+
+        Arguments and result are those of ``VerificationPolicy.evaluate``.
+        """
         failures, warnings = _debug_mode(document, self.allow_debug)
         return Evaluation(None, failures, (*_no_policy_warnings(self, "enclave"), *warnings))
 
@@ -198,7 +201,10 @@ class AnyInstance:
         _flag("explicit", self.explicit)
 
     def evaluate(self, document: NitroTpmDocument, facts: DocumentFacts) -> Evaluation:
-        """Accepts every document."""
+        """Accepts every document.
+
+        Arguments and result are those of ``VerificationPolicy.evaluate``.
+        """
         return Evaluation(warnings=_no_policy_warnings(self, "instance"))
 
 
@@ -395,7 +401,10 @@ class Policy(_Conditions):
         return replace(self, allow_debug=False)
 
     def evaluate(self, document: AttestationDocument, facts: DocumentFacts) -> Evaluation:
-        """Checks debug mode (M-2), the measurement sets (L-8), and where the enclave runs."""
+        """Checks debug mode (M-2), the measurement sets (L-8), and where the enclave runs.
+
+        Arguments and result are those of ``VerificationPolicy.evaluate``.
+        """
         debug_failures, debug_warnings = _debug_mode(document, self.allow_debug)
         matched, mismatches = _first_match([(s, s.failures(document)) for s in self.measurements])
         places = self._place_failures(document.module_id, facts.instance_id, facts.region)
@@ -450,7 +459,10 @@ class NitroTpmPolicy(_Conditions):
         return _rebuild, (type(self), _arguments(self))
 
     def evaluate(self, document: NitroTpmDocument, facts: DocumentFacts) -> Evaluation:
-        """Checks the measurement sets (L-8), and which instance it is."""
+        """Checks the measurement sets (L-8), and which instance it is.
+
+        Arguments and result are those of ``VerificationPolicy.evaluate``.
+        """
         matched, mismatches = _first_match([(s, s.failures(document)) for s in self.measurements])
         places = self._place_failures(document.module_id, facts.instance_id, facts.region)
         return Evaluation(
@@ -462,7 +474,10 @@ class NitroTpmPolicy(_Conditions):
         return [warning for candidate in self.measurements for warning in candidate.weaknesses()]
 
     def with_pins(self, pins: Mapping[int, bytes | str]) -> NitroTpmPolicy:
-        """Returns this policy with more expected PCRs in every set; arguments as ``Policy``'s."""
+        """Returns this policy with more expected PCRs in every set.
+
+        Arguments, result and errors are those of ``Policy.with_pins``.
+        """
         sets = tuple([item.with_pins(pins) for item in self.measurements])
         return replace(self, measurements=sets)
 

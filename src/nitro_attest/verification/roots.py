@@ -178,7 +178,14 @@ class TrustedRoots:
         raise InputError("input.root", hint)
 
     def find(self, der: bytes) -> Root | None:
-        """Returns the trusted root that is byte for byte this certificate, or None."""
+        """Looks up a certificate.
+
+        Args:
+            der: The certificate as DER.
+
+        Returns:
+            The trusted root with exactly these bytes, or None.
+        """
         return next((root for root in self._roots if root.der == der), None)
 
     def __or__(self, other: TrustedRoots) -> TrustedRoots:

@@ -13,7 +13,6 @@ import pytest
 
 from conftest import FIXTURES
 from nitro_attest.cli.exit_codes import EXIT_CODES, exit_code_of
-from nitro_attest.cli.output import count_noun
 from nitro_attest.errors import InputError, NitroAttestError
 
 GENUINE = FIXTURES / "real/20250916_encl_us-east-1_tkhq_b1086cbb.bin"
@@ -357,7 +356,3 @@ def verify_error(tool, monkeypatch):
         return tool("verify", GENUINE)[2]
 
     return call
-
-
-def test_numbers_agree_with_their_nouns():
-    assert [count_noun(n, "byte") for n in (0, 1, 2)] == ["0 bytes", "1 byte", "2 bytes"]

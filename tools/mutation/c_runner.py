@@ -1,7 +1,7 @@
 """Compiles a mutant of the C core into the plain C tests and runs them.
 
-First without sanitizers, which takes half a second and finds nearly all; what passes is compiled
-again with AddressSanitizer and UndefinedBehaviorSanitizer.
+A mutant is first compiled without sanitizers, which takes half a second and finds nearly all. If
+that passes, it is compiled again with AddressSanitizer and UndefinedBehaviorSanitizer.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _SANITIZED: Final = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recov
 _SECONDS: Final = {_PLAIN: 10, _SANITIZED: 60}
 
 
-class CJudge:
-    """Judges mutants of the C core.
+class CRunner:
+    """Runs the C tests against mutants of the C core.
 
     Args:
         root: The repository.
@@ -40,7 +40,7 @@ class CJudge:
             raise SuiteError(f"without a mutant: {failure}")
 
     def killed_by(self, mutant: Mutant | None) -> str | None:
-        """The check that fails first, or what else ends the tests; None where all pass."""
+        """The check that fails first, or how the program ended; None if every check passes."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for source in ("nitro_cose.h", *SOURCES):
@@ -73,9 +73,9 @@ class CJudge:
             return TIMEOUT
         if run.returncode == 0:
             return None
-        said = run.stdout.decode(errors="replace").partition("\n")[0]
+        output = run.stdout.decode(errors="replace").partition("\n")[0]
         return (
-            f"tests/c: {said}"
-            if run.returncode == 1 and said
+            f"tests/c: {output}"
+            if run.returncode == 1 and output
             else f"tests/c: exit {run.returncode}"
         )

@@ -1,8 +1,8 @@
 """Runs the tests against a mutant of a Python module, in a forked child of a warm interpreter.
 
-The child loads the changed module in the place of the one on disk, before anything of ours is
-imported, then runs pytest until the first failure. What the tests run in processes of their own
-they run without the mutant; such tests are left out of the lists.
+The child loads the changed module in place of the one on disk, before any other module of the
+package is imported, then runs pytest until the first failure. Processes that a test starts run
+without the mutant.
 """
 
 from __future__ import annotations
@@ -23,44 +23,42 @@ import pytest
 
 from mutation.mutant import TIMEOUT, Mutant, SuiteError
 
-_ANSWERS: Final = "tests/conformance/test_vectors.py::test_we_answer_every_case_with_its_code"
+_PACKAGE: Final = "nitro_attest.verification"
+_UNIT: Final = "tests/unit/verification"
+_CONFORMANCE: Final = (
+    "tests/conformance/test_rules.py",
+    "tests/conformance/test_genuine.py",
+    "tests/conformance/test_vectors.py::test_we_answer_every_case_with_its_code",
+)
+"""Without the conformance tests that run the library in processes of their own."""
+
 _OPTIONS: Final = ("-x", "-q", "--assert=plain", "-p", "no:cacheprovider")
 _WARM: Final = ("cbor2", "cffi", "click", "cryptography.x509", "hypothesis", "jsonschema")
 
 
-def _unit(*names: str) -> tuple[str, ...]:
-    return tuple([f"tests/unit/test_{name}.py" for name in names])
-
-
-_RULES: Final = ("tests/conformance/test_rules.py",)
-_REST: Final = (
-    *_unit("requirements", "consistency", "chain", "signature", "certificate", "measurement_set"),
-    *_unit("verifier", "core", "policy", "policy_files", "nitrotpm", "path_cache", "accelerators"),
-    *_unit("hostile_certificates", "roots", "many", "cli_policy", "cli"),
-    "tests/conformance/test_genuine.py",
-    _ANSWERS,
-)
-
-SUITES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
-    "frozen": (_unit("frozen"), _unit("policy", "verifier"), _RULES, _REST),
-    "_core": (_unit("core"), _RULES, _REST),
-    "chain": (_unit("chain", "path_cache", "hostile_certificates"), _RULES, _REST),
-    "certificate": (_unit("certificate", "hostile_certificates", "roots"), _RULES, _REST),
-    "signature": (_unit("signature"), _RULES, _REST),
-    "policy": (_unit("policy", "policy_files"), _unit("verifier", "nitrotpm"), _RULES, _REST),
-    "measurement_set": (_unit("measurement_set", "policy", "nitrotpm"), _RULES, _REST),
-    "requirements": (_unit("requirements", "verifier"), _RULES, _REST),
-    "consistency": (_unit("consistency", "verifier"), _RULES, _REST),
-    "verifier": (_unit("verifier", "nitrotpm"), _RULES, _REST),
-}
-"""For each module the tests to run, in stages: what most likely notices comes first."""
-
-
-class PythonJudge:
-    """Judges mutants of one module.
+def stages(module: str, root: Path) -> list[tuple[str, ...]]:
+    """The tests to run for a module, in the order in which they are likely to fail.
 
     Args:
-        module: Its name.
+        module: Path in ``verification/`` without the suffix, such as ``accelerators/aws_lc``.
+        root: The repository.
+
+    Returns:
+        The module's own test file, where there is one, or that of its package; all unit tests of
+        ``verification/``; the conformance tests.
+    """
+    place = Path(module)
+    own = [place, *[folder for folder in place.parents if folder.name]]
+    files = [f"{_UNIT}/{(one.parent / f'test_{one.name}.py').as_posix()}" for one in own]
+    first = next(((file,) for file in files if (root / file).exists()), None)
+    return [*([first] if first else []), (_UNIT,), _CONFORMANCE]
+
+
+class PythonRunner:
+    """Runs the tests against mutants of one module.
+
+    Args:
+        module: Path in ``verification/`` without the suffix.
         root: The repository.
 
     Raises:
@@ -68,7 +66,7 @@ class PythonJudge:
     """
 
     def __init__(self, module: str, root: Path) -> None:
-        self._stages = SUITES[module]
+        self._stages = stages(module, root)
         self._limits = []
         _warm_up(root)
         for stage in self._stages:
@@ -79,7 +77,7 @@ class PythonJudge:
             self._limits.append(10 + 10 * int(time.monotonic() - began))
 
     def killed_by(self, mutant: Mutant) -> str | None:
-        """The test that fails first, or what else ends the tests; None where all pass."""
+        """The test that fails first, or how the child ended; None if every test passes."""
         for stage, limit in zip(self._stages, self._limits, strict=True):
             failure = _run(stage, mutant, limit)
             if failure is not None:
@@ -103,14 +101,14 @@ def _warm_up(root: Path) -> None:
 
 
 def _run(tests: Sequence[str], mutant: Mutant | None, limit: int) -> str | None:
-    """What the tests failed with, if they did. The limit is in seconds."""
+    """How the tests failed, or None if they passed. The limit is in seconds."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         _in_child(tests, mutant, limit, writing)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as pipe:
-        said = pipe.read()
+        output = pipe.read()
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
@@ -118,7 +116,7 @@ def _run(tests: Sequence[str], mutant: Mutant | None, limit: int) -> str | None:
     code = os.WEXITSTATUS(status)
     if code == pytest.ExitCode.OK:
         return None
-    return said.partition("\n")[0] or f"pytest: {pytest.ExitCode(code).name}"
+    return output.partition("\n")[0] or f"pytest: {pytest.ExitCode(code).name}"
 
 
 def _in_child(tests: Sequence[str], mutant: Mutant | None, limit: int, writing: int) -> None:
@@ -129,14 +127,18 @@ def _in_child(tests: Sequence[str], mutant: Mutant | None, limit: int, writing: 
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
         if mutant is not None:
-            sys.meta_path.insert(0, _Substitute(f"nitro_attest.{mutant.module}", mutant.build()))
+            sys.meta_path.insert(0, _Substitute(_import_name(mutant.module), mutant.build()))
         code = int(pytest.main([*_OPTIONS, *tests], plugins=[_Reporter(writing)]))
     finally:
         os._exit(code)
 
 
+def _import_name(module: str) -> str:
+    return f"{_PACKAGE}.{module.replace('/', '.')}".removesuffix(".__init__")
+
+
 class _Reporter:
-    """Tells the parent which test failed first."""
+    """Sends the parent the id of the test that failed first."""
 
     def __init__(self, writing: int) -> None:
         self._writing = writing
@@ -153,7 +155,7 @@ class _Reporter:
 
 
 class _Substitute(importlib.machinery.SourceFileLoader):
-    """Finds and loads one module whose code is given."""
+    """Finds one module and loads it from the given code object."""
 
     def __init__(self, name: str, code: CodeType) -> None:
         super().__init__(name, code.co_filename)
