@@ -1,4 +1,4 @@
-"""Builds the C core; everything else about the package stands in pyproject.toml."""
+"""Builds the C core; all other settings of the package are in pyproject.toml."""
 
 import sys
 
@@ -8,7 +8,7 @@ from setuptools.errors import CCompilerError, CompileError, ExecError
 
 
 class BuildCore(build_ext):
-    """build_ext whose last line says what to install when the C core cannot be compiled."""
+    """A build_ext that names the packages to install if the C core cannot be compiled."""
 
     def build_extension(self, ext):
         try:

@@ -1,4 +1,4 @@
-"""What accelerators save: documents of a known path, with and without each that is installed.
+"""Time saved by accelerators, for documents of a known path: each installed one, and none.
 
     python benchmarks/accelerated.py [--rounds 30]
 

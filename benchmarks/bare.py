@@ -45,7 +45,7 @@ def interleaved(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[
 
 
 def ratio(found: Mapping[str, list[int]], name: str, base: str) -> float:
-    """How many times the base a case takes: the median over the rounds."""
+    """Returns the time of a case relative to the base: the median over the rounds."""
     return statistics.median(x / y for x, y in zip(found[name], found[base], strict=True))
 
 

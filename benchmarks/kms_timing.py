@@ -1,13 +1,13 @@
-"""Whether the time that RecipientKey.decrypt takes tells which of its checks failed (K-8).
+"""Measures if the time of RecipientKey.decrypt reveals which of its checks failed (K-8).
 
-Answers of four kinds are decrypted in random order: one that opens, one whose content key does not
-decrypt (OAEP), one whose content key has another length, and one whose padding is wrong. Each try
-has a blob of its own, so that no cache knows it. For each kind of failure the mean is compared with
-that of the padding failures, by Welch's t: beyond about 4.5 a difference is not chance.
+Answers of four kinds are decrypted in random order: one that decrypts, one whose content key does
+not decrypt (OAEP), one whose content key has a different length, and one whose padding is wrong.
+Every attempt has a new blob, so that no cache contains it. The mean of each kind of failure is
+compared with that of the padding failures by Welch's t; a value beyond about 4.5 is not chance.
 
     python benchmarks/kms_timing.py [--tries 10000] [--clock wall|cpu] [--json]
 
-What an onlooker has is wall time. CPU time of the thread is less disturbed, so it shows more.
+An observer can measure only wall time. The CPU time of the thread has less noise and shows more.
 """
 
 from __future__ import annotations

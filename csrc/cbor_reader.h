@@ -1,9 +1,9 @@
 /*
  * cbor_reader: a bounded reader of CBOR heads and strings (RFC 8949 3).
  *
- * The only code that touches input bytes. Invariant: position <= length, kept because cbor_take()
- * alone moves the cursor, and only after it compared by subtraction. The first error sticks: after
- * it every function returns false and changes nothing, so callers may read on in a straight line.
+ * The only code that reads input bytes. Invariant: position <= length. Only cbor_take() moves the
+ * cursor, after a comparison by subtraction. The first error sticks: after it every function
+ * returns false and changes nothing, so callers need not check each result.
  */
 #ifndef NITRO_CBOR_READER_H
 #define NITRO_CBOR_READER_H
@@ -31,11 +31,11 @@ typedef struct {
     size_t length;
     size_t position;
     nitro_status status;
-    nitro_error error; /* field and index: set by cbor_enter(), for the error to come */
+    nitro_error error; /* cbor_enter() sets field and index in advance */
 } cbor_reader;
 
 typedef struct {
-    uint64_t argument; /* RFC 8949 3: value, length, count or tag; 0 where indefinite */
+    uint64_t argument; /* RFC 8949 3: value, length, count or tag; 0 if indefinite */
     size_t offset;     /* of the head's first byte */
     uint8_t major;
     uint8_t info; /* additional information, 0-27 or 31 */
@@ -67,8 +67,8 @@ static inline cbor_reader cbor_reader_over(const uint8_t *bytes, size_t length)
     return r;
 }
 
-/* Names what is read next, for the error to come; the name of an error sticks with it. */
-/*@ requires \valid(r) && reader_bounded(r) && field <= NITRO_FIELD_NONCE;
+/* Records the field about to be read, for error reporting. Ignored after an error. */
+/*@ requires \valid(r) && reader_bounded(r) && field <= NITRO_FIELD_LAST;
     requires index < NITRO_MAX_PCRS || index == NITRO_NO_INDEX;
     assigns  r->error.field, r->error.index;
     ensures  reader_bounded(r) && reads_on{Pre, Post}(r);
@@ -81,7 +81,7 @@ static inline void cbor_enter(cbor_reader *r, nitro_field field, uint32_t index)
     }
 }
 
-/* Records the first error; always returns false, so that callers can return it. */
+/* Records an error, unless there is one already. Always returns false, for callers to return. */
 /*@ requires \valid(r) && reader_bounded(r) && status != NITRO_OK;
     requires r->status == NITRO_OK ==> offset <= r->length && offset <= UINT32_MAX;
     assigns  r->status, r->error.offset, r->error.found;
@@ -98,7 +98,7 @@ static inline bool cbor_fail(cbor_reader *r, nitro_status status, size_t offset,
     return false;
 }
 
-/* As cbor_fail(), for a string that was read whole and can be quoted. */
+/* Records an error, as cbor_fail() does, with the string at fault, which was read completely. */
 /*@ requires \valid(r) && reader_bounded(r) && status != NITRO_OK;
     requires r->status == NITRO_OK ==> offset <= r->length && offset <= UINT32_MAX;
     requires span_inside_or_absent(text, r->length);
@@ -114,7 +114,7 @@ static inline bool cbor_fail_text(cbor_reader *r, nitro_status status, size_t of
     return cbor_fail(r, status, offset, text.length);
 }
 
-/* Moves over count bytes and gives the position they start at. The only bounds check there is. */
+/* Moves past count bytes and returns their position in *start. The only bounds check. */
 /*@ requires \valid(r) && reader_valid(r) && \valid(start) && \separated(r, start);
     assigns  *r, *start;
     ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
@@ -134,7 +134,7 @@ static inline bool cbor_take(cbor_reader *r, uint64_t count, size_t *start)
     return true;
 }
 
-/* The next byte without moving; false at the end or after an error, which is no new error. */
+/* Reads the next byte without moving. Returns false, without an error, at the end of the input. */
 /*@ requires \valid_read(r) && reader_valid(r) && \valid(byte);
     assigns  *byte;
     ensures  \result <==> r->status == NITRO_OK && r->position < r->length;
@@ -148,7 +148,7 @@ static inline bool cbor_peek(const cbor_reader *r, uint8_t *byte)
     return true;
 }
 
-/* Moves over the next byte if it is the given one. */
+/* Moves past the next byte if it has the given value. */
 /*@ requires \valid(r) && reader_valid(r);
     assigns  *r;
     ensures  reader_valid(r) && reads_on{Pre, Post}(r);
@@ -169,7 +169,7 @@ static inline bool cbor_take_if(cbor_reader *r, uint8_t byte)
 /*@ logic integer power256(integer n) = n <= 0 ? 1 : 256 * power256(n - 1);
 */
 
-/* A big-endian integer of 1, 2, 4 or 8 bytes. */
+/* Reads a big-endian integer of 1, 2, 4 or 8 bytes. */
 /*@ requires \valid(r) && reader_valid(r) && \valid(value) && \separated(r, value);
     requires size == 1 || size == 2 || size == 4 || size == 8;
     assigns  *r, *value;
@@ -199,7 +199,7 @@ static inline bool cbor_read_integer(cbor_reader *r, size_t size, uint64_t *valu
         head->info == 24 ? 2 : head->info == 25 ? 3 : head->info == 26 ? 5 : head->info == 27 ? 9 : 1;
 */
 
-/* How many bytes of argument follow a head with additional information 24 to 27. */
+/* Returns the size of the argument that follows additional information 24 to 27, in bytes. */
 /*@ requires 24 <= info <= 27;
     assigns \nothing;
     ensures \result == (info == 24 ? 1 : info == 25 ? 2 : info == 26 ? 4 : 8);
@@ -209,7 +209,7 @@ static inline size_t cbor_argument_size(uint8_t info)
     return info == 24 ? 1 : info == 25 ? 2 : info == 26 ? 4 : 8;
 }
 
-/* The least argument that needs 1, 2, 4 or 8 further bytes (RFC 8949 4.2.1). */
+/* Returns the least argument that needs 1, 2, 4 or 8 further bytes (RFC 8949 4.2.1). */
 /*@ requires size == 1 || size == 2 || size == 4 || size == 8;
     assigns \nothing;
 */
@@ -218,7 +218,7 @@ static inline uint64_t cbor_least_argument(size_t size)
     return size == 1 ? 24 : size == 2 ? 0x100 : size == 4 ? 0x10000 : 0x100000000;
 }
 
-/* The head of an item, in its shortest form (C-11, P-3). */
+/* Reads the head of an item; rejects all but its shortest form (C-11, P-3). */
 /*@ requires \valid(r) && reader_valid(r) && \valid(head) && \separated(r, head);
     assigns  *r, *head;
     ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
@@ -249,7 +249,7 @@ static inline bool cbor_read_head(cbor_reader *r, cbor_head *head)
     if (!cbor_read_integer(r, size, &head->argument)) {
         return false;
     }
-    /* A float's width is its type, not a choice; what is not a float is no value we know either. */
+    /* Minimality does not apply to major type 7: a float's width is part of its type. */
     if (head->major != CBOR_SIMPLE && head->argument < cbor_least_argument(size)) {
         return cbor_fail(r, NITRO_ERR_NOT_MINIMAL, start, head->argument);
     }
@@ -265,7 +265,7 @@ static inline bool cbor_is_break(const cbor_head *head)
     return head->major == CBOR_SIMPLE && head->info == CBOR_INFO_INDEFINITE;
 }
 
-/* Demands a definite item of one major type; mismatch is the status for any other type. */
+/* Checks that an item is definite and of one major type; mismatch is the status for other types. */
 /*@ requires \valid(r) && reader_valid(r) && \valid_read(head) && \separated(r, head);
     requires r->status == NITRO_OK && head->offset <= r->length && mismatch != NITRO_OK;
     assigns  *r;
@@ -291,7 +291,7 @@ static inline bool cbor_require(cbor_reader *r, const cbor_head *head, uint8_t m
             After);
 */
 
-/* Moves over the content of a definite string whose head was just read. */
+/* Moves past the content of a definite string whose head was just read. */
 /*@ requires \valid(r) && reader_valid(r) && \valid_read(head) && \valid(content);
     requires \separated(r, head, content);
     assigns  *r, *content;
@@ -309,7 +309,7 @@ static inline bool cbor_take_content(cbor_reader *r, const cbor_head *head, nitr
     return true;
 }
 
-/* How many bytes a UTF-8 sequence has by its first one; 0 for one that starts none (RFC 3629 4). */
+/* Returns the size of a UTF-8 sequence from its first byte; 0 if none starts so (RFC 3629 4). */
 /*@ assigns \nothing;
     ensures \result <= 4;
     ensures lead < 0x80 ==> \result == 1;
@@ -325,7 +325,7 @@ static inline size_t utf8_size(uint8_t lead)
     return lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
 }
 
-/* Whether the second byte keeps the sequence from being overlong, a surrogate or past U+10FFFF. */
+/* Rejects a second byte that makes a sequence overlong, a surrogate or greater than U+10FFFF. */
 /*@ assigns \nothing; */
 static inline bool utf8_second_fits(uint8_t lead, uint8_t second)
 {
@@ -334,7 +334,7 @@ static inline bool utf8_second_fits(uint8_t lead, uint8_t second)
     return least <= second && second <= most;
 }
 
-/* Size of the well-formed UTF-8 sequence at the start of text; 0 if there is none. */
+/* Returns the size of the well-formed UTF-8 sequence at the start of text; 0 if there is none. */
 /*@ requires length >= 1 && \valid_read(text + (0 .. length - 1));
     assigns \nothing;
     ensures \result <= length;
@@ -360,7 +360,7 @@ static inline size_t utf8_sequence(const uint8_t *text, size_t length)
     return size;
 }
 
-/* Moves over the content of a definite text string and checks that it is UTF-8 (P-5). */
+/* Moves past the content of a definite text string and checks that it is UTF-8 (P-5). */
 /*@ requires \valid(r) && reader_valid(r) && \valid_read(head) && \valid(content);
     requires \separated(r, head, content);
     assigns  *r, *content;
@@ -387,7 +387,7 @@ static inline bool cbor_take_text(cbor_reader *r, const cbor_head *head, nitro_s
     return true;
 }
 
-/* Demands the end of the input (C-12, P-4). */
+/* Checks that the input ends here (C-12, P-4). */
 /*@ requires \valid(r) && reader_bounded(r) && (r->status == NITRO_OK ==> r->length <= UINT32_MAX);
     assigns  r->status, r->error.offset, r->error.found;
     ensures  reader_bounded(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);

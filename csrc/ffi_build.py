@@ -1,7 +1,7 @@
 """Builds the C core as nitro_attest.verification._native: cffi, API mode, CPython's stable ABI.
 
-The declarations are read out of nitro_cose.h between its two marks. They are never retyped here:
-cffi does not compare a retyped enum value with the C compiler's.
+The declarations come from nitro_cose.h, between its two marks. They are not repeated here, because
+cffi would not compare a repeated enum value with the C compiler's.
 """
 
 from pathlib import Path

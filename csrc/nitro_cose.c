@@ -1,8 +1,8 @@
 /*
  * nitro_cose: the COSE_Sign1 envelope and the payload of an attestation document.
  *
- * Read it from the top: the envelope's four elements in their order, then the payload's fields, and
- * each of the two public functions tells its story in a page. The contract is in nitro_cose.h.
+ * First the four elements of the envelope in their order, then the fields of the payload. Each part
+ * ends with its public function. The contract is in nitro_cose.h.
  */
 #include "nitro_cose.h"
 
@@ -53,7 +53,7 @@ static bool next_is_tag(const cbor_reader *r)
     return cbor_peek(r, &byte) && byte / 32 == CBOR_TAG;
 }
 
-/* C-4: nothing or the single byte D2. The tag is not signed, so each other form would be malleable. */
+/* C-4: no tag, or the single byte D2. The tag is not signed, so any other form is malleable. */
 /*@ requires \valid(r) && reader_valid(r);
     assigns  *r;
     ensures  reader_valid(r) && reads_on{Pre, Post}(r);
@@ -66,7 +66,7 @@ static void read_tag(cbor_reader *r)
         if (cbor_read_head(r, &head)) {
             cbor_fail(r, NITRO_ERR_TAG, head.offset, head.argument);
         } else if (r->status == NITRO_ERR_NOT_MINIMAL) {
-            r->status = NITRO_ERR_TAG; /* the same place and number, but the tag is the fault */
+            r->status = NITRO_ERR_TAG; /* same position and number; the tag is at fault */
         }
     }
 }
@@ -92,8 +92,8 @@ static void read_array(cbor_reader *r)
         \at(r->position, After) == content.offset + content.length;
 */
 
-/* A byte string of least to most bytes (C-6, C-9, C-10); wrong is the status for anything else */
-/*@ requires \valid(r) && reader_valid(r) && field <= NITRO_FIELD_NONCE && wrong != NITRO_OK;
+/* Reads a byte string of least to most bytes (C-6, C-9, C-10); wrong is the status if it is not. */
+/*@ requires \valid(r) && reader_valid(r) && field <= NITRO_FIELD_LAST && wrong != NITRO_OK;
     assigns  *r;
     ensures  reader_valid(r) && reads_on{Pre, Post}(r);
     ensures  r->status == NITRO_OK ==> content_read{Pre, Post}(r, \result, least, most);
@@ -133,7 +133,7 @@ static nitro_span read_protected(cbor_reader *r)
     return content;
 }
 
-/* C-8: the empty map in one byte; it is not signed, so it may say nothing */
+/* C-8: the empty map in one byte. The header is not signed, so it must be empty. */
 /*@ requires \valid(r) && reader_valid(r);
     assigns  *r;
     ensures  reader_valid(r) && reads_on{Pre, Post}(r);
@@ -171,8 +171,8 @@ nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
 /* ---- The payload: one map of known fields ---------------------------------------------------- */
 
 /*
- * The head of a field's value: definite and of one major type. A null where the field may not be
- * null, and an undefined anywhere, get a status of their own (P-10).
+ * Reads the head of a field's value: definite and of one major type. A null in a field that must
+ * not be null, and undefined anywhere, have a separate status (P-10).
  */
 /*@ requires \valid(r) && reader_valid(r) && \valid(head) && \separated(r, head);
     assigns  *r, *head;
@@ -195,7 +195,7 @@ static bool read_value_head(cbor_reader *r, uint8_t major, cbor_head *head)
     return cbor_require(r, head, major, NITRO_ERR_TYPE);
 }
 
-/* A byte string of least to most bytes; wrong_length is the status outside these bounds. */
+/* Reads a byte string of least to most bytes; wrong_length is the status outside these bounds. */
 /*@ requires \valid(r) && reader_valid(r) && \valid(content) && \separated(r, content);
     requires wrong_length != NITRO_OK;
     assigns  *r, *content;
@@ -215,7 +215,7 @@ static bool read_bytes(cbor_reader *r, uint64_t least, uint64_t most, nitro_stat
     return cbor_take_content(r, &head, content);
 }
 
-/* P-22 to P-24: null is the same as absent; zero bytes are neither (P-11) */
+/* P-22 to P-24: null means absent; an empty string does not (P-11). */
 /*@ requires \valid(r) && reader_valid(r) && \valid(content) && \separated(r, content);
     requires wrong_length != NITRO_OK && most <= NITRO_MAX_OPTIONAL;
     requires optional_at(content, NITRO_MAX_OPTIONAL, r->length);
@@ -315,7 +315,7 @@ static bool read_timestamp(cbor_reader *r, uint64_t *timestamp)
 
 /* P-16: a key of the map of PCRs */
 /*@ requires \valid(r) && reader_valid(r) && \valid(index) && \separated(r, index);
-    requires kind <= NITRO_FIELD_NONCE;
+    requires kind <= NITRO_FIELD_LAST;
     assigns  *r, *index;
     ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
     ensures  \result ==> *index < NITRO_MAX_PCRS && r->position > \old(r->position);
@@ -339,7 +339,7 @@ static bool read_pcr_index(cbor_reader *r, nitro_field kind, uint32_t *index)
 
 /* P-6, P-17: one pair of the map of PCRs */
 /*@ requires \valid(r) && reader_valid(r) && \valid(out) && \separated(r, out);
-    requires kind <= NITRO_FIELD_NONCE && pcrs_inside(out, r->length);
+    requires kind <= NITRO_FIELD_LAST && pcrs_inside(out, r->length);
     assigns  *r, out->pcrs[0 .. NITRO_MAX_PCRS - 1];
     ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
     ensures  \result ==> pcrs_inside(out, r->length);
@@ -364,7 +364,7 @@ static bool read_pcr(cbor_reader *r, nitro_field kind, nitro_payload *out)
     return true;
 }
 
-/* P-18: without PCR0, PCR1 and PCR2 nobody could tell whether an enclave runs in debug mode */
+/* P-18: without PCR0, PCR1 and PCR2 debug mode could not be detected. */
 /*@ requires \valid(r) && reader_valid(r) && \valid_read(out) && \separated(r, out);
     requires r->status == NITRO_OK && offset <= r->length;
     assigns  *r;
@@ -462,7 +462,7 @@ static bool read_cabundle(cbor_reader *r, nitro_payload *out)
     return true;
 }
 
-enum { FIELDS = NITRO_FIELD_NONCE + 1, KEYS = 10, BREAK = 0xFF };
+enum { FIELDS = NITRO_FIELD_LAST + 1, KEYS = NITRO_FIELD_LAST - NITRO_FIELD_KEY, BREAK = 0xFF };
 
 /*@ predicate limits_valid(nitro_limits *limits) =
         limits->public_key <= NITRO_MAX_OPTIONAL && limits->user_data <= NITRO_MAX_OPTIONAL &&
@@ -484,10 +484,10 @@ enum { FIELDS = NITRO_FIELD_NONCE + 1, KEYS = 10, BREAK = 0xFF };
         (field == NITRO_FIELD_NONCE ==> optional_at(&out->nonce, NITRO_MAX_OPTIONAL, length));
 */
 
-/* The field of a key; NITRO_FIELD_KEY for one that is not known. */
+/* Returns the field of a key; NITRO_FIELD_KEY for an unknown key. */
 /*@ requires \valid_read(key + (0 .. length - 1));
     assigns  \nothing;
-    ensures  NITRO_FIELD_KEY <= \result <= NITRO_FIELD_NONCE;
+    ensures  NITRO_FIELD_KEY <= \result <= NITRO_FIELD_LAST;
 */
 static nitro_field field_of_key(const uint8_t *key, size_t length)
 {
@@ -534,7 +534,7 @@ static bool is_kind(nitro_field field)
     assigns  *r, *name, *field;
     ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
     ensures  \result ==> name->offset > 0 && span_inside(*name, r->length);
-    ensures  \result ==> NITRO_FIELD_KEY < *field <= NITRO_FIELD_NONCE;
+    ensures  \result ==> NITRO_FIELD_KEY < *field <= NITRO_FIELD_LAST;
 */
 static bool read_key(cbor_reader *r, const cbor_head *head, nitro_span *name, nitro_field *field)
 {
@@ -548,11 +548,11 @@ static bool read_key(cbor_reader *r, const cbor_head *head, nitro_span *name, ni
     return true;
 }
 
-/* P-6, P-9: whether a key may stand where it was read, at start */
+/* P-6, P-9: rejects a key that was read before, and a second kind of PCRs */
 /*@ requires \valid(r) && reader_valid(r) && r->status == NITRO_OK && start <= r->length;
     requires \valid_read(seen + (0 .. FIELDS - 1)) && \separated(r, seen + (0 .. FIELDS - 1));
     requires name.offset > 0 && span_inside(name, r->length);
-    requires NITRO_FIELD_KEY < field <= NITRO_FIELD_NONCE;
+    requires NITRO_FIELD_KEY < field <= NITRO_FIELD_LAST;
     assigns  *r;
     ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
     ensures  r->position == \old(r->position);
@@ -571,7 +571,7 @@ static bool check_key(cbor_reader *r, size_t start, nitro_span name, nitro_field
 }
 
 /*@ requires \valid(r) && reader_valid(r) && \valid_read(limits) && limits_valid(limits) && \valid(out);
-    requires \valid(seen + (0 .. FIELDS - 1)) && NITRO_FIELD_KEY < field <= NITRO_FIELD_NONCE;
+    requires \valid(seen + (0 .. FIELDS - 1)) && NITRO_FIELD_KEY < field <= NITRO_FIELD_LAST;
     requires \separated(r, limits, out, seen + (0 .. FIELDS - 1));
     requires pcrs_inside(out, r->length);
     assigns  *r, *out, seen[0 .. FIELDS - 1];
@@ -626,7 +626,7 @@ static bool read_value(cbor_reader *r, nitro_field field, const nitro_limits *li
     case NITRO_FIELD_KEY:
         break;
     }
-    if (!read) { /* with an error of its own, which sticks, or no field of the payload at all */
+    if (!read) { /* with an error, which sticks, or not a field of the payload */
         return cbor_fail(r, NITRO_ERR_UNKNOWN_KEY, r->position, 0);
     }
     seen[field] = true;
@@ -666,8 +666,8 @@ static bool read_pair(cbor_reader *r, const nitro_limits *limits, nitro_payload 
 }
 
 /*
- * P-1 to P-8: the pairs of a definite or indefinite map, in any order. Each pair must bring another
- * known key, so however many a head announces, no more than there are fields are ever read.
+ * P-1 to P-8: the pairs of a definite or indefinite map, in any order. Each pair must have a known
+ * key that was not read before, so at most KEYS pairs are read, however many a head announces.
  */
 /*@ requires \valid(r) && reader_valid(r) && \valid_read(limits) && limits_valid(limits) && \valid(out);
     requires \valid(seen + (0 .. FIELDS - 1));
@@ -704,7 +704,7 @@ static bool read_map(cbor_reader *r, const nitro_limits *limits, nitro_payload *
     return true;
 }
 
-/* P-9: the fields from module_id to cabundle, of the two kinds of PCRs either */
+/* P-9: the fields from module_id to cabundle are required, with one of the two kinds of PCRs */
 /*@ requires \valid(r) && reader_valid(r) && \valid_read(seen + (0 .. FIELDS - 1));
     requires \separated(r, seen + (0 .. FIELDS - 1)) && r->status == NITRO_OK;
     assigns  *r;
@@ -754,11 +754,11 @@ static void clear(nitro_payload *out)
         loop variant NITRO_MAX_PCRS - i;
     */
     for (uint32_t i = 0; i < NITRO_MAX_PCRS; i++) {
-        out->pcrs[i].offset = 0; /* again, where a proof can follow it into the array */
+        out->pcrs[i].offset = 0; /* repeated in a form that the proof can follow */
     }
 }
 
-/* The whole of the payload, into a cleared out */
+/* Reads the payload into *out, which is cleared. */
 /*@ requires \valid(r) && reader_bounded(r) && \valid_read(limits) && \valid(out);
     requires \separated(r, limits, out);
     requires r->status == NITRO_OK && r->position == 0 && pcrs_inside(out, r->length);
@@ -807,7 +807,7 @@ nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro
     return r.status;
 }
 
-/* ---- Names ------------------------------------------------------------------------------------ */
+/* ---- Codes ------------------------------------------------------------------------------------ */
 
 const char *nitro_status_code(nitro_status status)
 {

@@ -1,17 +1,17 @@
 /*
  * nitro_cose: byte-level syntax of AWS Nitro attestation documents.
  *
- * Two functions decide whether bytes have the one accepted form and report where every field lies.
- * They judge syntax only: nothing they accept is authentic until a certificate path and a
- * signature have been checked by somebody else.
+ * Two functions check that bytes have the one accepted form and report the position of every field.
+ * They check syntax only: an accepted document is well-formed, not authentic. The caller verifies
+ * the certificate path and the signature.
  *
  *     document = [ D2 ] 84  44 A1013822  A0  bstr(payload)  58 60 <96 bytes>   end of input
  *     payload  = map of the fields below, in any order, definite or indefinite  end of input
  *
- * Both functions are pure: no allocation, no globals that change, no recursion, no I/O. They read
- * only [input, input + length) and write only *out. They may run on any number of threads.
+ * Both functions are pure: no allocation, no mutable globals, no recursion, no I/O. They read only
+ * [input, input + length), write only *out, and may run on any number of threads.
  *
- * The rule ids (C-4, P-6, ...) are those of docs/reference/rules.md.
+ * docs/reference/rules.md lists the rules (C-4, P-6, ...) with their sources.
  */
 #ifndef NITRO_COSE_H
 #define NITRO_COSE_H
@@ -19,31 +19,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Everything between the two marks is also what cffi reads: declarations and plain integers only. */
+/* cffi reads the text between the two marks: declarations and plain integers only. */
 /* cffi-begin */
 
-#define NITRO_MAX_DOCUMENT 16384        /* C-2  bytes of a whole document */
+#define NITRO_MAX_DOCUMENT 16384        /* C-2  bytes of a document */
 #define NITRO_MAX_PAYLOAD 16276         /* C-9  bytes of a payload */
 #define NITRO_SIGNATURE_SIZE 96         /* C-10 r || s, 48 bytes each */
 #define NITRO_MAX_MODULE_ID 256         /* P-12 bytes */
-#define NITRO_MAX_TIMESTAMP 253402300799999 /* P-14 the last millisecond of year 9999 */
+#define NITRO_MAX_TIMESTAMP 253402300799999 /* P-14 last millisecond of year 9999 */
 #define NITRO_MAX_PCRS 32               /* P-15, P-16 */
 #define NITRO_PCR_SIZE 48               /* P-17 bytes: SHA-384 */
 #define NITRO_MAX_CERTIFICATE 1024      /* P-19, P-21 bytes */
 #define NITRO_MAX_CABUNDLE 8            /* P-20 certificates */
-#define NITRO_DEFAULT_OPTIONAL 1024     /* P-22 to P-24 bytes, unless limits say otherwise */
-#define NITRO_MAX_OPTIONAL 4096         /* P-23 the highest cap that limits may set */
-#define NITRO_NO_INDEX 4294967295       /* in nitro_error: the whole field, not one entry of it */
+#define NITRO_DEFAULT_OPTIONAL 1024     /* P-22 to P-24 bytes, without nitro_limits */
+#define NITRO_MAX_OPTIONAL 4096         /* P-23 highest cap in nitro_limits */
+#define NITRO_NO_INDEX 4294967295       /* in nitro_error: the field as a whole, not one entry */
 
-/* Stable numbers: never renumbered, never reused. nitro_status_code() names each. */
+/* The numbers are stable: never changed, never reused. nitro_status_code() returns their codes. */
 typedef enum {
     NITRO_OK = 0,
 
-    /* 1-15: the caller's mistake, whatever the input */
+    /* 1-15: usage errors, independent of the input */
     NITRO_ERR_NULL = 1,   /* a pointer that must not be NULL is NULL */
     NITRO_ERR_LIMITS = 2, /* a member of nitro_limits exceeds NITRO_MAX_OPTIONAL */
 
-    /* 16-47: not well-formed, or not in the one encoding that is accepted */
+    /* 16-47: not well-formed CBOR, or not in the one accepted encoding */
     NITRO_ERR_TRUNCATED = 16,   /* C-13 */
     NITRO_ERR_NOT_MINIMAL = 17, /* C-11, P-3 */
     NITRO_ERR_INDEFINITE = 18,  /* C-11, P-2, P-3 */
@@ -86,7 +86,7 @@ typedef enum {
     NITRO_ERR_TYPE = 100           /* P-25 */
 } nitro_status;
 
-/* What was being read when an error was found. */
+/* The item that was being read when an error was found. */
 typedef enum {
     NITRO_FIELD_DOCUMENT = 0,
     NITRO_FIELD_PROTECTED = 1,
@@ -106,8 +106,10 @@ typedef enum {
     NITRO_FIELD_NONCE = 15
 } nitro_field;
 
+enum { NITRO_FIELD_LAST = NITRO_FIELD_NONCE }; /* the highest nitro_field */
+
 /*
- * Where the content of a string lies: input[offset .. offset + length). Always inside the input.
+ * The content of a string: input[offset .. offset + length), always inside the input.
  * offset 0 means that the field is absent or null: byte 0 is a head, never content.
  */
 typedef struct {
@@ -116,11 +118,12 @@ typedef struct {
 } nitro_span;
 
 /*
- * Why and where. Meaningful whenever a function returned neither NITRO_OK nor NITRO_ERR_NULL.
- * offset: the first byte of the CBOR item at fault; the input's length when it ends too early.
- * found:  the number that broke the rule (a length, count, index, tag or value); else 0.
- * index:  which PCR or cabundle entry; NITRO_NO_INDEX where the whole of field is meant.
- * text:   content of the string at fault where it was read whole; else {0, 0}.
+ * The cause and position of an error. Meaningful unless a function returned NITRO_OK or
+ * NITRO_ERR_NULL.
+ * offset: first byte of the CBOR item at fault; the input's length if the input is truncated.
+ * found:  the number that broke the rule (a length, count, index, tag or value); otherwise 0.
+ * index:  the PCR or cabundle entry; NITRO_NO_INDEX for the field as a whole.
+ * text:   content of the string at fault, if it was read completely; otherwise {0, 0}.
  */
 typedef struct {
     uint64_t found;
@@ -131,7 +134,7 @@ typedef struct {
     uint32_t reserved; /* 0 */
 } nitro_error;
 
-/* A COSE_Sign1. Meaningful on NITRO_OK, save for error. */
+/* A COSE_Sign1. On any status but NITRO_OK only error is meaningful. */
 typedef struct {
     nitro_error error;
     nitro_span protected_header; /* the serialised map: 4 bytes */
@@ -139,7 +142,7 @@ typedef struct {
     nitro_span signature;        /* NITRO_SIGNATURE_SIZE bytes */
 } nitro_sign1;
 
-/* A payload. Meaningful on NITRO_OK, save for error. Spans are relative to the payload. */
+/* A payload; spans are relative to it. On any status but NITRO_OK only error is meaningful. */
 typedef struct {
     nitro_error error;
     uint64_t timestamp; /* milliseconds since 1970-01-01T00:00:00Z */
@@ -149,7 +152,7 @@ typedef struct {
     nitro_span public_key;
     nitro_span user_data;
     nitro_span nonce;
-    nitro_span pcrs[NITRO_MAX_PCRS]; /* by PCR index; offset 0 where absent */
+    nitro_span pcrs[NITRO_MAX_PCRS]; /* by PCR index; offset 0 if absent */
     nitro_span cabundle[NITRO_MAX_CABUNDLE];
     uint32_t cabundle_count; /* 1 to NITRO_MAX_CABUNDLE */
     uint32_t kind;           /* NITRO_FIELD_PCRS (enclave) or NITRO_FIELD_NITROTPM_PCRS (instance) */
@@ -170,7 +173,7 @@ typedef struct {
 
     predicate error_inside(nitro_error error, integer length) =
         error.offset <= length && span_inside_or_absent(error.text, length) &&
-        error.field <= NITRO_FIELD_NONCE &&
+        error.field <= NITRO_FIELD_LAST &&
         (error.index < NITRO_MAX_PCRS || error.index == NITRO_NO_INDEX) && error.reserved == 0;
 */
 
@@ -192,7 +195,7 @@ typedef struct {
 
 /*
  * Parses the envelope (rules C-1 to C-13). doc and out must not be NULL.
- * Refuses len > NITRO_MAX_DOCUMENT without reading a byte.
+ * Rejects len > NITRO_MAX_DOCUMENT without reading a byte.
  */
 /*@ requires doc != \null && len <= NITRO_MAX_DOCUMENT ==> \valid_read(doc + (0 .. len - 1));
     requires out != \null ==> \valid(out);
@@ -231,8 +234,8 @@ nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
 */
 
 /*
- * Parses the whole payload (rules P-*). payload and out must not be NULL; limits may be NULL for
- * the defaults. Refuses len > NITRO_MAX_PAYLOAD without reading a byte.
+ * Parses the payload (rules P-*). payload and out must not be NULL; limits may be NULL for the
+ * defaults. Rejects len > NITRO_MAX_PAYLOAD without reading a byte.
  */
 /*@ requires payload != \null && len <= NITRO_MAX_PAYLOAD ==>
         \valid_read(payload + (0 .. len - 1));
@@ -247,7 +250,7 @@ nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
 nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro_limits *limits,
                                  nitro_payload *out);
 
-/* The stable code of a status, such as "cose.tag"; "ok" for NITRO_OK; never NULL. */
+/* Returns the stable code of a status, such as "cose.tag"; "ok" for NITRO_OK; never NULL. */
 /*@ assigns \result \from status;
     ensures \result != \null;
 */

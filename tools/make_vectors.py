@@ -89,7 +89,7 @@ def _question(case: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _recorded(path: Path) -> tuple[dict[tuple[str, ...], list[Any]], dict[str, str]]:
-    """What the oracles said when they were last asked about this file, and who they were."""
+    """Returns the answers of the oracles that a file records, and the versions of the oracles."""
     if not path.exists():
         return {}, {}
     content = json.loads(path.read_text())

@@ -83,7 +83,7 @@ def judged(folder: Path, case: Case) -> bytes:
 
 
 def question(case: Case) -> dict[str, Any]:
-    """What a verifier is told of a case: all but what must come out."""
+    """Returns a case as a verifier receives it: without the expected result."""
     raw = base64.b64encode(case["raw"]).decode()
     asked = {"protocol": PROTOCOL, "id": case["id"], "time": case["time"]}
     if "image" in case:
@@ -105,7 +105,7 @@ def policy_file(stored: dict[str, Any]) -> bytes:
 
 
 def kind_of(case: Case) -> str:
-    """Which command a case is for."""
+    """Returns the kind of command that a case is for."""
     return "image" if "image" in case else "policy" if "policy_file" in case else "document"
 
 
@@ -145,7 +145,7 @@ def _fill(words: list[str], values: dict[str, str]) -> list[str]:
 
 
 def _exit(words: list[str], timeout: float) -> tuple[str, str]:
-    """How a command ended, and what it printed, in lower case."""
+    """Returns how a command ended and its output in lower case."""
     try:
         run = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False

@@ -1,4 +1,4 @@
-"""What every target is made of."""
+"""The parts that every target has."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def outcome(
     *arguments: Any,
     **options: Any,
 ) -> Any:
-    """What a call gives, or the error with which it refuses in good order.
+    """Returns the result of a call, or the error that it raises.
 
     Every other exception passes through and is a finding. So is a warning: it would reach the
     user's stderr.
@@ -65,7 +65,7 @@ def outcome(
 
 
 def refused(found: Any) -> bool:
-    """Whether this outcome is an error."""
+    """Returns True if an outcome is an error."""
     return isinstance(found, NitroAttestError)
 
 

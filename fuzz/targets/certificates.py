@@ -76,7 +76,7 @@ def check_chain(data: bytes) -> bool:
         data = data[2 + size :]
     if len(row) < 2:
         return False
-    path = outcome(0, ChainError, PATHS.walk, tuple(row[:-1]), row[-1])
+    path = outcome(0, ChainError, PATHS.verify, tuple(row[:-1]), row[-1])
     if refused(path):
         return False
     assert ROOTS.find(row[0]) is path.root
@@ -88,7 +88,7 @@ def check_chain(data: bytes) -> bool:
 
 
 def signed_part(path: CertificatePath) -> tuple[bytes, ...]:
-    """What the signatures of a path are over."""
+    """Returns the bytes that the signatures of a path cover."""
     return tuple(item.parsed.tbs_certificate_bytes for item in path.certificates)
 
 
@@ -96,7 +96,7 @@ def signed_part(path: CertificatePath) -> tuple[bytes, ...]:
 def signed_paths() -> frozenset[tuple[bytes, ...]]:
     """The paths of the documents that are paths."""
     found = [
-        outcome(0, ChainError, PATHS.walk, parsed.cabundle, parsed.certificate)
+        outcome(0, ChainError, PATHS.verify, parsed.cabundle, parsed.certificate)
         for _, parsed in parsed_documents()
     ]
     return frozenset(signed_part(path) for path in found if not refused(path))

@@ -27,18 +27,18 @@ from nitro_attest.verification.document import UnverifiedDocument, parse_unverif
 from nitro_attest.verification.policy import ANY_INSTANCE, AnyEnclave
 from nitro_attest.verification.roots import TrustedRoots
 from nitro_attest.verification.signature import P384_ORDER, sig_structure
-from nitro_attest.verification.verifier import Verifier
+from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 from reference import cose_reference
 from reference.documents import OPTIONAL, document_of, head, pairs, payload_of, string, text
 from targets.base import ROOT, VECTORS, Target, outcome, refused, rejection
 
 WHEN = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
-"""When the documents of the vectors were made."""
+"""The time at which the documents of the vectors were made."""
 
 NONCE = bytes(range(32))
 TAG = b"\xd2"
 CONTENT_ERRORS = (FormatError, ChainError, SignatureError, PolicyError)
-"""What the content of a document may raise: InputError is about the other arguments."""
+"""The errors that the content of a document may raise: InputError is for other arguments."""
 
 ROOTS = functools.reduce(
     TrustedRoots.__or__,
@@ -134,7 +134,7 @@ def check_payload(data: bytes) -> bool:
 
 
 def payloads() -> Iterator[bytes]:
-    """What the documents hold, right or wrong."""
+    """Yields the payloads of the documents, valid or not."""
     for document in documents():
         try:
             yield cose_reference.envelope(document)[2]
@@ -146,24 +146,26 @@ def payloads() -> Iterator[bytes]:
 
 VERIFIERS = {
     "enclave": Verifier(ROOTS, policy=AnyEnclave(allow_debug=True)),
-    "nitrotpm": Verifier(ROOTS, policy=ANY_INSTANCE),
+    "nitrotpm": NitroTpmVerifier(ROOTS, policy=ANY_INSTANCE),
 }
+AnyVerifier = Verifier | NitroTpmVerifier
 TIMES = ("document", WHEN)
 
 
-def verdicts(verifier: Verifier, document: bytes, kind: str) -> list[Any]:
-    """What a verifier says of a document of this kind, at each time."""
-    verify = verifier.verify if kind == "enclave" else verifier.verify_nitrotpm
-    return [outcome(len(document), CONTENT_ERRORS, verify, document, at=at) for at in TIMES]
+def verdicts(verifier: AnyVerifier, document: bytes) -> list[Any]:
+    """Returns the outcomes of verifying a document at each time."""
+    return [
+        outcome(len(document), CONTENT_ERRORS, verifier.verify, document, at=at) for at in TIMES
+    ]
 
 
 def authentic(verdict: Any) -> bool:
-    """Whether the signature held: a PolicyError says that it did."""
+    """Returns True if the signature is valid, which a PolicyError implies."""
     return not refused(verdict) or isinstance(verdict, PolicyError)
 
 
 def identity(document: UnverifiedDocument) -> tuple[bytes, int, int]:
-    """What the tag and C-15 (s or n - s) leave of a document."""
+    """Returns the parts of a document that the tag and C-15 (s or n - s) do not change."""
     r, s = (int.from_bytes(document.signature[at : at + 48], "big") for at in (0, 48))
     return document.payload, r, min(s, P384_ORDER - s)
 
@@ -174,7 +176,7 @@ def signed() -> frozenset[tuple[bytes, int, int]]:
     return frozenset(
         identity(parsed)
         for document, parsed in parsed_documents()
-        if any(map(authentic, verdicts(VERIFIERS[parsed.kind], document, parsed.kind)))
+        if any(map(authentic, verdicts(VERIFIERS[parsed.kind], document)))
     )
 
 
@@ -182,23 +184,23 @@ def check_verify(data: bytes) -> bool:
     """The whole way: whatever verifies, or is only unwanted, is one of the signed seeds."""
     parsed = outcome(len(data), FormatError, parse_unverified, data)
     if refused(parsed):
-        for kind, verifier in VERIFIERS.items():
-            for verdict in verdicts(verifier, data, kind):
+        for verifier in VERIFIERS.values():
+            for verdict in verdicts(verifier, data):
                 assert rejection(verdict) == rejection(parsed)
         return False
     other = "nitrotpm" if parsed.kind == "enclave" else "enclave"
-    crossed = verdicts(VERIFIERS[other], data, other)
+    crossed = verdicts(VERIFIERS[other], data)
     assert {rejection(verdict) for verdict in crossed} == {("payload.kind", None)}
-    found = verdicts(VERIFIERS[parsed.kind], data, parsed.kind)
+    found = verdicts(VERIFIERS[parsed.kind], data)
     assert identity(parsed) in signed() or not any(map(authentic, found))
     return True in [says(verdict, parsed) for verdict in found]
 
 
 def says(verdict: Any, parsed: UnverifiedDocument) -> bool:
-    """Whether there is evidence; it is about this document then."""
+    """Returns True for an attestation, after checking that it is of this document."""
     if refused(verdict):
         return False
-    assert verdict.document == parsed.authenticated()
+    assert verdict.document == parsed.authenticated(type(verdict.document))
     message = sig_structure(parsed.protected, parsed.payload)
     assert verdict.attestation_id == hashlib.sha384(message).digest()
     json.dumps(verdict.to_dict(), allow_nan=False)
@@ -220,10 +222,12 @@ def hypervisor() -> tuple[bytes, Draft]:
 
 
 @functools.cache
-def trusting_hypervisor(kind: str) -> Verifier:
+def trusting_hypervisor(kind: str) -> AnyVerifier:
     """A verifier of one kind of document under that root."""
-    policy = AnyEnclave() if kind == "enclave" else ANY_INSTANCE
-    return Verifier(TrustedRoots.from_pem(hypervisor()[0]), policy=policy)
+    root_pem = hypervisor()[0]
+    if kind == "enclave":
+        return Verifier(root_pem, policy=AnyEnclave())
+    return NitroTpmVerifier(root_pem, policy=ANY_INSTANCE)
 
 
 def check_signed(data: bytes) -> bool:
@@ -236,7 +240,7 @@ def check_signed(data: bytes) -> bool:
     parsed = outcome(len(document), FormatError, parse_unverified, document)
     if refused(parsed):
         return False
-    found = verdicts(trusting_hypervisor(parsed.kind), document, parsed.kind)
+    found = verdicts(trusting_hypervisor(parsed.kind), document)
     same_path = (parsed.certificate, list(parsed.cabundle)) == (draft.certificate, draft.cabundle)
     assert same_path or not any(map(authentic, found))
     assert not any(isinstance(verdict, SignatureError) for verdict in found)
@@ -291,7 +295,7 @@ def answer_document() -> bytes:
 
 
 def answers() -> Iterator[bytes]:
-    """That document, in each of its encodings and to another nonce; and others to this one."""
+    """Yields that document in each encoding and with another nonce, and others with this nonce."""
     document = answer_document()
     s = P384_ORDER - int.from_bytes(document[-48:], "big")
     for same in (document, TAG + document, document[:-48] + s.to_bytes(48, "big")):

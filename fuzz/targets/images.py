@@ -122,7 +122,7 @@ def sections() -> tuple[bytes, ...]:
 
 
 def check_eif_metadata(data: bytes) -> bool:
-    """What a builder says: never a reason to refuse the image, and one JSON object or nothing."""
+    """Metadata of the builder: never rejects the image, and is one JSON object or nothing."""
     image = measure(io.BytesIO(assemble([*PLAIN[:2], (SectionKind.METADATA, data)])))
     if image.unattested_metadata is None:
         assert "eif.metadata" in [notice.code for notice in image.warnings]

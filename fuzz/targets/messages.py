@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from nitro_attest.enclave import client, server, transport
 from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.errors import EnclaveError, KmsError
-from nitro_attest.kms.ber import Element, read_ber
-from nitro_attest.kms.cms import read_envelope
+from nitro_attest.kms.ber import Element, parse_ber
+from nitro_attest.kms.cms import parse_enveloped_data
 from nitro_attest.kms.recipient import RecipientKey
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
-from nitro_attest.testing.cms import enclose, envelope
+from nitro_attest.testing.cms import encode_cms, encrypt_for
 from targets.base import VECTORS, Target, outcome, refused, rejection
 from targets.documents import documents
 
@@ -146,7 +146,7 @@ def check_http_answer(data: bytes) -> bool:
 
 
 def http_answers() -> Iterator[bytes]:
-    """Whole answers, answers in chunks, refusals, and what is no answer."""
+    """Whole answers, chunked answers, rejections, and bytes that are no answer."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
     document = documents()[0]
     yield head + b"Content-Length: %d\r\n\r\n" % len(document) + document
@@ -197,7 +197,7 @@ class Echo:
 
 
 class Log:
-    """What the server logs: a line a request; that it logs anything else is a finding."""
+    """The log of the server: one line per request. Anything else is a finding."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -226,7 +226,7 @@ _GOOD_LINE = re.compile(
 
 
 def _all_of(connection: socket.socket) -> bytes:
-    """What the server sent; it may close on a request that it has not read to its end."""
+    """Returns the bytes that the server sent; it may close before it has read the whole request."""
     received = b""
     with contextlib.suppress(ConnectionResetError):
         while chunk := connection.recv(65536):
@@ -241,7 +241,7 @@ def check_http_request(data: bytes) -> bool:
         its.setblocking(False)
         ours.sendall(data)
         ours.shutdown(socket.SHUT_WR)
-        served._loop.run_until_complete(served._converse(its, "peer"))
+        served._loop.run_until_complete(served._handle(its, "peer"))
         answer = _all_of(ours)
     (line,) = lines
     assert "\n" not in line
@@ -286,10 +286,10 @@ def recipient() -> tuple[RecipientKey, rsa.RSAPublicKey]:
 
 def check_recipient(data: bytes) -> bool:
     """An answer of KMS: every octet of its BER is accounted for, and what opens is its content."""
-    tree = outcome(len(data), KmsError, read_ber, data)
+    tree = outcome(len(data), KmsError, parse_ber, data)
     if not refused(tree):
         assert encoded(tree, data) == data
-    parts = outcome(len(data), KmsError, read_envelope, data)
+    parts = outcome(len(data), KmsError, parse_enveloped_data, data)
     plaintext = outcome(len(data), KmsError, recipient()[0].decrypt, data)
     if refused(parts):
         assert parts.code == "kms.format"
@@ -322,15 +322,15 @@ def kms_answers() -> Iterator[bytes]:
     """Answers to this process's key, to another's, and of no key at all."""
     key, public = recipient()
     for constructed in (True, False):
-        yield envelope(b"thirty-two octets of data key...", public, constructed=constructed)
-        parts = read_envelope(envelope(b"plaintext", public))
-        yield enclose(
+        yield encrypt_for(b"thirty-two octets of data key...", public, constructed=constructed)
+        parts = parse_enveloped_data(encrypt_for(b"plaintext", public))
+        yield encode_cms(
             b"another form of name", parts.encrypted_key, parts.iv, parts.ciphertext,
             constructed=constructed,
         )  # fmt: skip
         name = hashlib.sha256(key.public_key_der).digest()
-        yield enclose(name, bytes(256), bytes(16), bytes(48), constructed=constructed)
-        yield enclose(bytes(32), bytes(256), bytes(16), bytes(48), constructed=constructed)
+        yield encode_cms(name, bytes(256), bytes(16), bytes(48), constructed=constructed)
+        yield encode_cms(bytes(32), bytes(256), bytes(16), bytes(48), constructed=constructed)
 
 
 TARGETS = {
@@ -341,7 +341,7 @@ TARGETS = {
     "recipient": Target(
         check_recipient,
         kms_answers,
-        ("kms.ber", "kms.envelope", "kms.recipient"),
+        ("kms.ber", "kms.cms", "kms.recipient"),
         "der.dict",
         6200,
     ),

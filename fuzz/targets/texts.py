@@ -222,7 +222,7 @@ def lines() -> Iterator[bytes]:
 
 
 def check_measured(data: bytes) -> bool:
-    """What a PCR is computed from: measured exactly as it stands, or refused."""
+    """Input of a PCR: measured exactly as it is, or rejected."""
     text = data.decode("utf-8", "replace")
     once = hashlib.sha384(bytes(48) + data).digest()
     for compute in (pcr3_from_role_arn, pcr4_from_instance_id):
@@ -253,7 +253,7 @@ def measured() -> Iterator[bytes]:
 
 
 def check_endpoint(data: bytes) -> bool:
-    """Where an enclave is: what is written back means the same."""
+    """Endpoints: the text of a parsed endpoint parses to the same endpoint."""
     found = outcome(len(data), InputError, parse_endpoint, data.decode("utf-8", "replace"))
     if refused(found):
         return False
@@ -282,7 +282,7 @@ TARGETS = {
         check_nitrotpm_policy, policies, ("measurements.files",), "text.dict"
     ),
     "key_policy": Target(
-        check_key_policy, key_policies, ("kms.lint", "kms.key_policy", "kms.findings"), "text.dict"
+        check_key_policy, key_policies, ("kms.lint", "kms.parse", "kms.findings"), "text.dict"
     ),
     "document_text": Target(
         check_document_text, document_texts, ("cli.source",), "text.dict", 16384

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from nitro_attest.verification.attestation import Attestation as Attestation
     from nitro_attest.verification.attestation import NitroTpmAttestation as NitroTpmAttestation
     from nitro_attest.verification.batch import Outcome as Outcome
+    from nitro_attest.verification.batch import Rejected as Rejected
     from nitro_attest.verification.batch import Request as Request
+    from nitro_attest.verification.batch import Verified as Verified
     from nitro_attest.verification.core import Limits as Limits
     from nitro_attest.verification.document import AttestationDocument as AttestationDocument
     from nitro_attest.verification.document import NitroTpmDocument as NitroTpmDocument
@@ -52,10 +54,14 @@ if TYPE_CHECKING:
     from nitro_attest.verification.policy import ANY_INSTANCE as ANY_INSTANCE
     from nitro_attest.verification.policy import AnyEnclave as AnyEnclave
     from nitro_attest.verification.policy import AnyInstance as AnyInstance
+    from nitro_attest.verification.policy import DocumentFacts as DocumentFacts
+    from nitro_attest.verification.policy import Evaluation as Evaluation
     from nitro_attest.verification.policy import NitroTpmPolicy as NitroTpmPolicy
     from nitro_attest.verification.policy import Policy as Policy
+    from nitro_attest.verification.policy import VerificationPolicy as VerificationPolicy
     from nitro_attest.verification.requirements import UNCHECKED as UNCHECKED
     from nitro_attest.verification.roots import TrustedRoots as TrustedRoots
+    from nitro_attest.verification.verifier import NitroTpmVerifier as NitroTpmVerifier
     from nitro_attest.verification.verifier import Verifier as Verifier
     from nitro_attest.verification.verifier import verify as verify
     from nitro_attest.verification.verifier import verify_nitrotpm as verify_nitrotpm
@@ -80,7 +86,7 @@ _NAMES = {
     "keys.public_key": ("load_public_key",),
     "keys.seal": ("hpke_suite", "seal_to"),
     "verification.attestation": ("Attestation", "NitroTpmAttestation"),
-    "verification.batch": ("Outcome", "Request"),
+    "verification.batch": ("Outcome", "Rejected", "Request", "Verified"),
     "verification.core": ("Limits",),
     "verification.document": (
         "AttestationDocument",
@@ -94,12 +100,15 @@ _NAMES = {
         "ANY_INSTANCE",
         "AnyEnclave",
         "AnyInstance",
+        "DocumentFacts",
+        "Evaluation",
         "NitroTpmPolicy",
         "Policy",
+        "VerificationPolicy",
     ),
     "verification.requirements": ("UNCHECKED",),
     "verification.roots": ("TrustedRoots",),
-    "verification.verifier": ("Verifier", "verify", "verify_nitrotpm"),
+    "verification.verifier": ("NitroTpmVerifier", "Verifier", "verify", "verify_nitrotpm"),
 }
 """The modules that define the public names. The imports above tell type checkers the same."""
 

@@ -1,4 +1,4 @@
-"""Entry point of ``nitro-attest`` and ``python -m nitro_attest``: exit codes, and nothing else."""
+"""Entry point of ``nitro-attest`` and ``python -m nitro_attest``: turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Final
 
 import click
 
 from nitro_attest.cli import cli
-from nitro_attest.cli.output import escape
+from nitro_attest.cli.exit_codes import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE
+from nitro_attest.cli.output import report_error
 from nitro_attest.errors import NitroAttestError
-
-EXIT_USAGE: Final = 2
-EXIT_CRASH: Final = 70
-EXIT_STDOUT_CLOSED: Final = 74
-EXIT_INTERRUPTED: Final = 130
 
 
 def main() -> None:
@@ -27,10 +22,10 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit code (docs/reference/cli.md); never 1."""
-    if sys.stdout is None:  # started with stdout closed: an answer would be lost in silence
-        return EXIT_STDOUT_CLOSED
+    if sys.stdout is None:  # started with stdout closed: a result would be lost silently
+        return EXIT_OUTPUT
     try:
-        # Not cli.main(): that turns a closed pipe into exit code 1.
+        # Not cli.main(), which turns a closed pipe into exit code 1.
         with cli.make_context("nitro-attest", list(arguments)) as context:
             code = int(cli.invoke(context) or 0)
         sys.stdout.flush()
@@ -40,26 +35,25 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return EXIT_USAGE
     except NitroAttestError as error:
-        click.echo(f"nitro-attest: {escape(str(error))}", err=True)
-        return error.exit_code
+        return report_error(error)
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
-    except OSError as error:  # files are read in source.py, so this is stdout
-        _forget_stdout()
+    except OSError as error:  # source.py handles errors of input files, so this is stdout
+        _discard_stdout()
         if not isinstance(error, BrokenPipeError):
-            click.echo(f"nitro-attest: cannot write the answer: {error}", err=True)
-        return EXIT_STDOUT_CLOSED
-    except Exception:  # noqa: BLE001  the last line of defence: any bug must exit 70, never 1
+            click.echo(f"nitro-attest: cannot write the result: {error}", err=True)
+        return EXIT_OUTPUT
+    except Exception:  # noqa: BLE001  last resort: any bug must exit 70, never 1
         traceback.print_exc()
-        return EXIT_CRASH
+        return EXIT_BUG
     return code
 
 
-def _forget_stdout() -> None:
-    """Points stdout at nothing, so that the interpreter's own flush at exit does not fail again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _discard_stdout() -> None:
+    """Redirects stdout to the null device, or the interpreter's flush at exit would fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,29 @@
-"""Every error that this package raises, and the notices that stand on results.
+"""Every error that this package raises, and the warnings that results carry.
 
 A code is stable: callers may branch on it, scripts may grep for it. A message is for a person: it
-says what was found, what was expected, where, and what to do, and may change between releases.
+gives what was expected and found, where, and what to do, and may change between releases. Every
+code is in ``docs/reference/codes.md``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+__all__ = [
+    "AttestationWarning",
+    "ChainError",
+    "EnclaveError",
+    "FormatError",
+    "ImageError",
+    "InputError",
+    "KmsError",
+    "NitroAttestError",
+    "PolicyError",
+    "PolicyFailure",
+    "SignatureError",
+]
 
 
 class NitroAttestError(Exception):
@@ -16,14 +32,11 @@ class NitroAttestError(Exception):
     Attributes:
         code: Stable identifier, such as ``cose.tag``.
         message: One sentence or two for a person.
-        offset: Byte offset in the document, EIF or answer at fault; None where there is no place.
+        offset: Byte offset of the fault in the document, EIF or answer; None if there is none.
     """
 
     families: ClassVar[frozenset[str]] = frozenset()
-    """What may stand before the dot of ``code`` in this class."""
-
-    exit_code: ClassVar[int] = 70
-    """The exit code of the command line tool for this class."""
+    """The part before the dot of each ``code`` of this class."""
 
     def __init__(self, code: str, message: str, offset: int | None = None) -> None:
         super().__init__(code, message, offset)
@@ -35,58 +48,56 @@ class NitroAttestError(Exception):
         return f"{self.code}: {self.message}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as JSON-ready values: code, message, offset, failures."""
+        """Returns the error as JSON-ready values: code, message, offset, failures."""
         return {"code": self.code, "message": self.message, "offset": self.offset, "failures": []}
 
 
 class InputError(NitroAttestError):
-    """An argument, an option or a policy file is wrong; the document was not judged."""
+    """An argument, an option or a policy file is wrong; no document was rejected."""
 
     families = frozenset({"input", "policyfile"})
-    exit_code = 2
 
 
 class FormatError(NitroAttestError):
-    """The bytes are not an attestation document of the accepted form (rules C-*, P-*)."""
+    """The bytes are not an attestation document of the accepted form (C-1 to C-13, P-*)."""
 
     families = frozenset({"document", "cbor", "cose", "payload"})
-    exit_code = 3
 
 
 class ChainError(NitroAttestError):
-    """The certificates do not lead from a trusted root to the signing key (rules X-*)."""
+    """The certificates do not lead from a trusted root to the signing key (X-1 to X-19)."""
 
     families = frozenset({"cert", "chain"})
-    exit_code = 4
 
 
 class SignatureError(NitroAttestError):
-    """The COSE signature does not belong to the document and its certificate (C-14, C-16)."""
+    """The COSE signature does not match the document and its certificate (C-14, C-16)."""
 
     families = frozenset({"signature"})
-    exit_code = 5
 
 
-class AttestationWarning(NamedTuple):
-    """Something that a verified result does not prove, or that its reader should know.
+@dataclass(frozen=True, slots=True)
+class AttestationWarning:
+    """Something that an accepted result does not prove, or that its reader should know.
 
     Attributes:
         code: Stable identifier, such as ``policy.none``.
-        message: The sentence for a person.
+        message: One sentence for a person.
     """
 
     code: str
     message: str
 
 
-class PolicyFailure(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PolicyFailure:
     """One requirement that an authentic document did not meet.
 
     Attributes:
         code: Stable identifier, such as ``policy.pcr_mismatch``.
-        message: The sentence for a person.
-        expected: What was required, as text (bytes as lower-case hex).
-        found: What the document says; None where it says nothing.
+        message: One sentence for a person.
+        expected: The required value as text (bytes as lower-case hex).
+        found: The value in the document; None if it has none.
         pcr: Index of the PCR concerned, 0 to 31; None otherwise.
         measurement_set: Name of the measurement set concerned; None otherwise.
     """
@@ -99,47 +110,43 @@ class PolicyFailure(NamedTuple):
     measurement_set: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The failure as JSON-ready values."""
-        return self._asdict()
+        """Returns the failure as JSON-ready values."""
+        return asdict(self)
 
 
 class PolicyError(NitroAttestError):
-    """The document is authentic, but is not what the caller asked for.
+    """The document is authentic, but does not meet the requirements.
 
     Attributes:
-        failures: Everything that was not met, in the order of the checks; never empty. ``code`` is
-            that of the first one.
+        failures: Every requirement that was not met, in the order of the checks; never empty.
+            ``code`` is that of the first one.
     """
 
     families = frozenset({"policy", "freshness", "consistency"})
-    exit_code = 6
 
     def __init__(self, failures: Sequence[PolicyFailure]) -> None:
         super().__init__(failures[0].code, "; ".join(failure.message for failure in failures))
         self.failures = tuple(failures)
-        self.args = (self.failures,)  # what pickle and copy call the constructor with
+        self.args = (self.failures,)  # pickle and copy call the constructor with these
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as JSON-ready values, with every failure."""
+        """Returns the error as JSON-ready values, with every failure."""
         return super().to_dict() | {"failures": [failure.to_dict() for failure in self.failures]}
 
 
 class EnclaveError(NitroAttestError):
-    """The Nitro Security Module or the way to an enclave failed."""
+    """The Nitro Security Module or the connection to an enclave failed."""
 
     families = frozenset({"transport", "nsm"})
-    exit_code = 7
 
 
 class ImageError(NitroAttestError):
-    """An enclave image (rules F-*, S-*) or PE image (T-7) is malformed or contradicts itself."""
+    """An enclave image (F-*, S-*) or PE image (T-7) is malformed or contradicts itself."""
 
     families = frozenset({"eif", "pe"})
-    exit_code = 8
 
 
 class KmsError(NitroAttestError):
-    """A KMS answer cannot be opened (rules K-5 to K-8)."""
+    """A KMS answer cannot be decrypted (K-5 to K-8)."""
 
     families = frozenset({"kms"})
-    exit_code = 9

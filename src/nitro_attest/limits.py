@@ -8,6 +8,36 @@ from __future__ import annotations
 
 from typing import Final
 
+__all__ = [
+    "DEFAULT_CACHE_SIZE",
+    "DEFAULT_CLOCK_SKEW_SECONDS",
+    "DEFAULT_OPTIONAL_BYTES",
+    "MAX_CABUNDLE_CERTIFICATES",
+    "MAX_CACHE_SIZE",
+    "MAX_CERTIFICATE_BYTES",
+    "MAX_CLOCK_SKEW_SECONDS",
+    "MAX_DOCUMENT_BYTES",
+    "MAX_EIF_SECTIONS",
+    "MAX_EIF_SIGNATURE_BYTES",
+    "MAX_MODULE_ID_BYTES",
+    "MAX_NONCE_BYTES",
+    "MAX_NSM_REQUEST_BYTES",
+    "MAX_OPTIONAL_BYTES",
+    "MAX_PAYLOAD_BYTES",
+    "MAX_PCRS",
+    "MAX_PE_DIRECTORIES",
+    "MAX_PE_SECTIONS",
+    "MAX_RECIPIENT_CIPHERTEXT_BYTES",
+    "MAX_SERIAL_OCTETS",
+    "MAX_TIMESTAMP_MS",
+    "MAX_WORKERS",
+    "MIN_NONCE_BYTES",
+    "NONCE_BYTES",
+    "NSM_RESPONSE_BYTES",
+    "PCR_BYTES",
+    "SIGNATURE_BYTES",
+]
+
 MAX_DOCUMENT_BYTES: Final = 16384
 """C-2. Genuine documents have 4 to 8 KB; the NSM's largest answer is 12288 bytes."""
 

@@ -1,7 +1,7 @@
-"""Policies from the files that users already have: nitro-cli's output, PCR lines, our own JSON.
+"""Policies from files: output of nitro-cli and similar tools, lines of PCRs, and our own JSON.
 
-A policy file decides what is trusted, so it is read as strictly as a document: a key that is not
-known, a value that is given twice or text that could be read in two ways is an error (L-1 to L-8).
+A policy file decides what is trusted, so it is parsed as strictly as a document: an unknown key, a
+duplicate value, or text with two possible meanings is an error (L-1 to L-8).
 """
 
 from __future__ import annotations
@@ -25,12 +25,29 @@ from nitro_attest.verification.measurement_set import (
 )
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
+__all__ = [
+    "MAX_POLICY_FILE_BYTES",
+    "Form",
+    "LoadedPolicy",
+    "load_nitrotpm_policy",
+    "load_policy",
+    "parse_nitrotpm_policy",
+    "parse_policy",
+    "policy_of_document",
+]
+
 MAX_POLICY_FILE_BYTES: Final = 1 << 20
-"""More than any nitro-cli output with its progress lines; a whole file is held in memory."""
+"""Maximum size of a policy file in bytes. The whole file is held in memory; no nitro-cli output
+comes close to this size, progress lines included."""
 
 Form = Literal["policy", "image", "enclave", "register", "flat", "lines", "document"]
-"""What a file was recognised as: our own JSON, the output of nitro-cli build-enclave, sign-eif or
-describe-eif, of describe-enclaves, of pcr, of eif_build, lines of PCRs; or a document's PCRs."""
+"""The recognised format of a policy source.
+
+``policy``: our own JSON. ``image``: output of nitro-cli build-enclave, sign-eif or describe-eif.
+``enclave``: output of describe-enclaves. ``register``: output of ``nitro-cli pcr --input``.
+``flat``: output of ``nitro-cli pcr --signing-certificate`` or eif_build. ``lines``: lines of PCRs.
+``document``: the PCRs of a verified document.
+"""
 
 _IMAGE_KEYS: Final = frozenset(
     {
@@ -45,14 +62,14 @@ _ENCLAVE_KEYS: Final = frozenset(
     }
 )
 _INSTANCE_PCRS: Final = frozenset({4, 7, 12})
-"""T-6. What nitro-tpm-pcr-compute prints, always all three; nitro-cli prints PCR0, PCR1, PCR2."""
+"""T-6. nitro-tpm-pcr-compute always prints all three; nitro-cli prints PCR0, PCR1 and PCR2."""
 
 _EXAMPLE: Final = (
-    'expected was one JSON value that starts a line, such as {"Measurements": {"PCR0": "<96 hex '
+    'expected one JSON value that starts a line, such as {"Measurements": {"PCR0": "<96 hex '
     'digits>"}}, or lines such as PCR0=<96 hex digits>'
 )
 
-# Progress lines may begin with a bracket ("[+] Building"); an array that matters holds objects.
+# Progress lines may begin with a bracket ("[+] Building"); only an array of objects is JSON here.
 _JSON_START: Final = re.compile(r"^(?:\{|\[\s*(?:[{\]]|\Z))", re.MULTILINE)
 _PCR_LINE: Final = re.compile(
     r"\s*(?:(?P<key>PCR[0-9]+)\s*=\s*(?P<value>\S+)|(?P<first>\S+)\s+(?P<last>PCR[0-9]+))\s*",
@@ -60,21 +77,25 @@ _PCR_LINE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoadedPolicy:
-    """A policy and what it was read from.
+    """A policy and the format of its source.
 
     Attributes:
-        policy: The policy.
-        form: What the file was recognised as.
+        policy: The policy, for ``verify`` or ``Verifier``.
+        form: The recognised format of the source.
     """
 
     policy: Policy
     form: Form
 
     @property
-    def notices(self) -> list[AttestationWarning]:
-        """What should be known of the policy before it is used; results repeat it."""
+    def warnings(self) -> list[AttestationWarning]:
+        """Warnings about the policy, which every result under it repeats.
+
+        Codes: ``policy.weak`` (M-3, M-4), ``policy.source_unattested`` (L-2),
+        ``policy.debug_flag`` (L-5).
+        """
         return self.policy.weaknesses()
 
 
@@ -84,15 +105,31 @@ def load_policy(
     enclave_name: str | None = None,
     pcr_index: int | None = None,
 ) -> LoadedPolicy:
-    """Reads a policy file of at most MAX_POLICY_FILE_BYTES.
+    """Loads a policy file of at most MAX_POLICY_FILE_BYTES.
 
     Args:
-        path: The file.
-        enclave_name: EnclaveName or EnclaveID of the one to take from describe-enclaves output.
-        pcr_index: The register that ``nitro-cli pcr --input`` output is for (L-6).
+        path: Path of the file.
+        enclave_name: EnclaveName or EnclaveID of the enclave to select from describe-enclaves
+            output (L-2). None: the output describes one enclave.
+        pcr_index: Index, 0 to 31, of the PCR in ``nitro-cli pcr --input`` output (L-6). None: the
+            file names its PCRs.
+
+    Returns:
+        The policy and the recognised format.
 
     Raises:
-        InputError: ``input.file``: the file cannot be read. Otherwise as parse_policy.
+        InputError: ``input.file``: the file cannot be read. ``policyfile.*``: as for
+            ``parse_policy``.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from nitro_attest.policy_files import load_policy
+        >>> _ = Path("build.txt").write_text('{"Measurements": {"PCR0": "' + "ab" * 48 + '"}}')
+        >>> loaded = load_policy("build.txt")
+        >>> loaded.form
+        'image'
+        >>> [warning.code for warning in loaded.warnings]
+        []
     """
     return parse_policy(_read(path), enclave_name=enclave_name, pcr_index=pcr_index)
 
@@ -103,16 +140,35 @@ def parse_policy(
     enclave_name: str | None = None,
     pcr_index: int | None = None,
 ) -> LoadedPolicy:
-    """Reads the content of a policy file.
+    """Parses the content of a policy file.
 
     Args:
-        content: The text, or its UTF-8.
-        enclave_name: EnclaveName or EnclaveID of the one to take from describe-enclaves output.
-        pcr_index: The register that ``nitro-cli pcr --input`` output is for (L-6).
+        content: The text, or its UTF-8 encoding, of at most MAX_POLICY_FILE_BYTES.
+        enclave_name: EnclaveName or EnclaveID of the enclave to select from describe-enclaves
+            output (L-2). None: the output describes one enclave.
+        pcr_index: Index, 0 to 31, of the PCR in ``nitro-cli pcr --input`` output (L-6). None: the
+            content names its PCRs.
+
+    Returns:
+        The policy and the recognised format.
 
     Raises:
-        InputError: ``policyfile.*``, with the line or the key; ``input.expected``: the content is
-            neither text nor bytes.
+        InputError: The message names the line or the key. ``policyfile.format``: not a recognised
+            format, more than one JSON value, or an ambiguous selection (L-2).
+            ``policyfile.unknown_key`` and ``policyfile.hash_algorithm``: L-1.
+            ``policyfile.duplicate``: a key or a name twice (L-3, L-8). ``policyfile.empty``:
+            nothing is required (L-7). ``policyfile.hex``: not a SHA-384 value (M-9).
+            ``policyfile.pcr_index``: an index outside 0 to 31, or L-6. ``policyfile.zero_pin``:
+            zeros for PCR0, PCR1 or PCR2 (M-3). ``input.expected``: the content is neither text
+            nor bytes.
+
+    Example:
+        >>> from nitro_attest.policy_files import parse_policy
+        >>> loaded = parse_policy("PCR0=" + "ab" * 48)
+        >>> loaded.form
+        'lines'
+        >>> loaded.policy.measurements[0].pcrs[0] == bytes([0xAB]) * 48
+        True
     """
     text = _decode(content)
     value = _only_json_value(text)
@@ -124,10 +180,13 @@ def parse_policy(
         form = _form_of_all(elements)
     if enclave_name is not None and form != "enclave":
         raise InputError(
-            "policyfile.format", "an enclave name selects from describe-enclaves output only"
+            "policyfile.format",
+            "an enclave name was given, but this is not the output of describe-enclaves",
         )
     if pcr_index is not None and form != "register":
-        raise InputError("policyfile.pcr_index", "this file names its PCR indices itself")
+        raise InputError(
+            "policyfile.pcr_index", "a PCR index was given, but the file names its PCRs"
+        )
     if form == "policy":
         return LoadedPolicy(Policy.from_dict(_only(elements)), form)
     if form == "enclave":
@@ -140,26 +199,38 @@ def parse_policy(
 
 
 def load_nitrotpm_policy(path: str | os.PathLike[str]) -> NitroTpmPolicy:
-    """Reads a file with expected PCRs of an EC2 instance, of at most MAX_POLICY_FILE_BYTES.
+    """Loads a file of expected PCRs of an EC2 instance, of at most MAX_POLICY_FILE_BYTES.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        The policy, for ``verify_nitrotpm``.
 
     Raises:
-        InputError: ``input.file``: the file cannot be read. Otherwise as parse_nitrotpm_policy.
+        InputError: ``input.file``: the file cannot be read. ``policyfile.*``: as for
+            ``parse_nitrotpm_policy``.
     """
     return parse_nitrotpm_policy(_read(path))
 
 
 def parse_nitrotpm_policy(content: str | bytes) -> NitroTpmPolicy:
-    """Reads the content of a file with expected PCRs of an EC2 instance.
+    """Parses expected PCRs of an EC2 instance.
 
-    That is the output of ``nitro-tpm-pcr-compute`` (T-6), an array of several, which are
-    alternatives (L-8), or lines such as ``PCR4=<96 hex digits>``.
+    Accepted are the output of ``nitro-tpm-pcr-compute`` (T-6), an array of several outputs, which
+    are alternatives (L-8), and lines such as ``PCR4=<96 hex digits>``. Files recognisable as
+    enclave policies are rejected: the PCRs of an enclave have other meanings (T-2).
 
     Args:
-        content: The text, or its UTF-8.
+        content: The text, or its UTF-8 encoding, of at most MAX_POLICY_FILE_BYTES.
+
+    Returns:
+        The policy, for ``verify_nitrotpm``.
 
     Raises:
-        InputError: ``policyfile.*``, with the line or the key. What can be told to be about an
-            enclave is refused: its registers have other meanings (T-2).
+        InputError: ``policyfile.*``: as for ``parse_policy``, with the line or the key;
+            ``policyfile.format`` also for an enclave policy (T-6). ``input.expected``: the content
+            is neither text nor bytes.
     """
     text = _decode(content)
     value = _only_json_value(text)
@@ -171,26 +242,32 @@ def parse_nitrotpm_policy(content: str | bytes) -> NitroTpmPolicy:
 def policy_of_document(
     document: AttestationDocument, indices: Collection[int] = IMAGE_PCRS
 ) -> LoadedPolicy:
-    """Expects of later documents what one document says, which no build confirms (L-2).
+    """Takes the expected PCRs from one verified document.
+
+    No build confirms these values, so every result carries ``policy.source_unattested`` (L-2).
 
     Args:
-        document: The document of an enclave, verified.
-        indices: Which of its PCRs to expect.
+        document: ``attestation.document`` of a verified enclave.
+        indices: Indices of the PCRs to expect.
+
+    Returns:
+        A policy of one measurement set, with the form ``document``.
 
     Raises:
-        InputError: ``input.document``: it is no verified document of an enclave (T-2).
-            ``policyfile.pcr_index``: it lacks one of them. ``policyfile.zero_pin``: it is of an
-            enclave in debug mode. ``policyfile.empty``: no index is given.
+        InputError: ``input.document``: not the verified document of an enclave (T-2).
+            ``policyfile.pcr_index``: the document lacks one of the PCRs.
+            ``policyfile.zero_pin``: the enclave runs in debug mode (M-3). ``policyfile.empty``:
+            no index is given (L-7).
     """
     if not isinstance(document, AttestationDocument):
         raise InputError(
             "input.document",
-            f"a verified document of an enclave was expected, not {type(document).__name__}; pass "
-            "attestation.document",
+            "expected the verified document of an enclave, found "
+            f"{type(document).__name__}; pass attestation.document",
         )
     for index in indices:
         if index not in document.pcrs:
-            raise InputError("policyfile.pcr_index", f"PCR{index} is not in the document")
+            raise InputError("policyfile.pcr_index", f"the document has no PCR{index}")
     expected = {index: document.pcrs[index] for index in indices}
     return LoadedPolicy(Policy([expected], caveats=["policy.source_unattested"]), "document")
 
@@ -208,12 +285,12 @@ def _decode(content: str | bytes) -> str:
     if not isinstance(content, (str, bytes)):
         raise InputError(
             "input.expected",
-            f"the content is {type(content).__name__}; text or bytes were expected (load_policy "
-            "reads a file)",
+            f"expected text or bytes, found {type(content).__name__}; {_right_call(content)}",
         )
     if len(content) > MAX_POLICY_FILE_BYTES:
         raise InputError(
-            "policyfile.format", f"the policy file is longer than {MAX_POLICY_FILE_BYTES} bytes"
+            "policyfile.format",
+            f"the policy file is too long: at most {MAX_POLICY_FILE_BYTES} bytes are read",
         )
     if isinstance(content, str):
         return content
@@ -221,11 +298,20 @@ def _decode(content: str | bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise InputError("policyfile.format", f"line {line}: not UTF-8; save it as such") from None
+        raise InputError(
+            "policyfile.format", f"line {line}: not UTF-8; save the file as UTF-8"
+        ) from None
+
+
+def _right_call(content: object) -> str:
+    """A hint for content that is already parsed, or that is the name of a file."""
+    if isinstance(content, (Mapping, list)):
+        return "pass parsed measurements to verify() or Verifier() as policy="
+    return "use load_policy() for a file"
 
 
 def _only_json_value(text: str) -> Any:
-    """L-2: the one value that starts a line, among lines that say nothing; None without one."""
+    """Returns the one JSON value that starts a line (L-2), or None if no line starts one."""
     match = _JSON_START.search(text)
     if match is None:
         return None
@@ -234,27 +320,27 @@ def _only_json_value(text: str) -> Any:
     last = line_of(text, end)
     others = text[:start] + "\n" * text.count("\n", start, end) + text[end:]
     for number, line in enumerate(others.split("\n"), 1):
-        says_more = _JSON_START.match(line) or _PCR_LINE.fullmatch(line)
-        if says_more or (number == last and line.strip()):
+        requires_more = _JSON_START.match(line) or _PCR_LINE.fullmatch(line)
+        if requires_more or (number == last and line.strip()):
             raise InputError(
                 "policyfile.format",
-                f"line {number}: this stands beside the JSON value and would not count; {_EXAMPLE}",
+                f"line {number}: content outside the JSON value would be ignored; {_EXAMPLE}",
             )
     return value
 
 
 def _pcr_lines(text: str) -> dict[str, str]:
-    """``PCR0=<hex>`` or ``<hex> PCR0``, one a line, and nothing else."""
+    """Parses lines of ``PCR0=<hex>`` or ``<hex> PCR0``; any other line is an error."""
     values: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         match = _PCR_LINE.fullmatch(line)
         if match is None:
-            raise InputError("policyfile.format", f"line {number}: not understood; {_EXAMPLE}")
+            raise InputError("policyfile.format", f"line {number}: unrecognised; {_EXAMPLE}")
         key = (match["key"] or match["last"]).upper()
         if key in values:
-            raise InputError("policyfile.duplicate", f"line {number}: {key} is given twice")
+            raise InputError("policyfile.duplicate", f"line {number}: duplicate {key}; keep one")
         values[key] = match["value"] or match["first"]
     return values
 
@@ -262,11 +348,12 @@ def _pcr_lines(text: str) -> dict[str, str]:
 def _elements(value: Any) -> list[dict[str, Any]]:
     elements = value if isinstance(value, list) else [value]
     if not elements:
-        raise InputError("policyfile.empty", "the array is empty; an empty policy is not 'any'")
+        raise InputError("policyfile.empty", "the array is empty; expected at least one object")
     for element in elements:
         if not isinstance(element, dict):
             raise InputError(
-                "policyfile.format", f"the array holds {reprlib.repr(element)}; {_EXAMPLE}"
+                "policyfile.format",
+                f"expected an object in the array, found {reprlib.repr(element)}; {_EXAMPLE}",
             )
     return elements
 
@@ -274,7 +361,7 @@ def _elements(value: Any) -> list[dict[str, Any]]:
 def _form_of_all(elements: Sequence[Mapping[str, Any]]) -> Form:
     forms = {_form_of(element) for element in elements}
     if len(forms) > 1:
-        raise InputError("policyfile.format", "the array mixes outputs of several commands")
+        raise InputError("policyfile.format", "the array mixes the output of different commands")
     return forms.pop()
 
 
@@ -294,7 +381,7 @@ def _only(elements: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if len(elements) > 1:
         raise InputError(
             "policyfile.format",
-            f"the array holds {len(elements)} objects of which one was expected",
+            f"expected one object in the array, found {len(elements)}",
         )
     return elements[0]
 
@@ -305,14 +392,14 @@ def _image_set(element: Mapping[str, Any], known: Collection[str]) -> Measuremen
     if not isinstance(measurements, dict):
         raise InputError(
             "policyfile.empty",
-            "there is no object Measurements; an older nitro-cli does not print it for a running "
-            "enclave: use the output of build-enclave or describe-eif",
+            "there is no object Measurements; older releases of nitro-cli do not print it for a "
+            "running enclave: use the output of build-enclave or describe-eif",
         )
     found = MeasurementSet.from_named(measurements)
     if found.pcrs.keys() == _INSTANCE_PCRS:
         raise InputError(
             "policyfile.format",
-            "these are PCRs of an EC2 instance (nitro-tpm-pcr-compute); an enclave has others",
+            "expected PCRs of an enclave, found those of an EC2 instance (nitro-tpm-pcr-compute)",
         )
     return found
 
@@ -327,8 +414,8 @@ def _instance_set(element: Mapping[str, Any]) -> NitroTpmMeasurementSet:
     if found is None or found.pcrs.keys() != _INSTANCE_PCRS:
         raise InputError(
             "policyfile.format",
-            "this is not what nitro-tpm-pcr-compute prints for an EC2 instance: an object "
-            "Measurements of PCR4, PCR7 and PCR12; the measurements of an enclave do not apply",
+            "expected the output of nitro-tpm-pcr-compute for an EC2 instance: an object "
+            "Measurements of PCR4, PCR7 and PCR12; measurements of an enclave do not apply",
         )
     return found
 
@@ -337,29 +424,32 @@ def _register_set(element: Mapping[str, Any], index: int | None) -> MeasurementS
     if index is None:
         raise InputError(
             "policyfile.pcr_index",
-            "the output of nitro-cli pcr --input does not say which PCR it is; give its index",
+            "the output of nitro-cli pcr --input does not name its PCR; pass pcr_index=",
         )
     [value] = element.values()
     return MeasurementSet({index: value})
 
 
 def _selected(enclaves: Sequence[Mapping[str, Any]], name: str | None) -> Mapping[str, Any]:
-    """L-2: of several enclaves, the one whose name or id was given."""
+    """Returns the only enclave, or the one with the given name or id (L-2)."""
     ids = [(enclave.get("EnclaveName"), enclave.get("EnclaveID")) for enclave in enclaves]
     chosen = [
         enclave for enclave, own in zip(enclaves, ids, strict=True) if name is None or name in own
     ]
     if len(chosen) == 1:
         return chosen[0]
-    asked = "no enclave name was given" if name is None else f"{name!r} was asked for"
-    raise InputError(
-        "policyfile.format",
-        f"{asked}; the file describes {', '.join(reprlib.repr(own[0] or own[1]) for own in ids)}",
-    )
+    described = ", ".join(reprlib.repr(own[0] or own[1]) for own in ids)
+    if name is None:
+        problem = f"the file describes {len(ids)} enclaves ({described}); pass enclave_name="
+    elif chosen:
+        problem = f"{len(chosen)} enclaves are named {name!r}; pass an EnclaveID"
+    else:
+        problem = f"no enclave is named {name!r}; the file describes {described}"
+    raise InputError("policyfile.format", problem)
 
 
 def _enclave_policy(enclave: Mapping[str, Any]) -> Policy:
-    """L-5: describe-enclaves prints the image's PCRs also where the attested ones are zero."""
+    """L-5: describe-enclaves prints the PCRs of the image even if the attested ones are zero."""
     caveats = ["policy.source_unattested"]
     if str(enclave.get("Flags")).casefold().startswith("debug"):
         caveats.append("policy.debug_flag")

@@ -14,7 +14,7 @@ TESTED_BY = {
     "_internal": "unit",  # helpers, tested through every module that uses them
     "cli": "unit/cli/test_cli.py",  # tested through the command line
     "errors": "docs/test_rules_and_codes.py",  # the codes, against the pages
-    "keys/seal": "integration/test_two_processes.py",  # sealed here, opened in another process
+    "keys/seal": "unit/keys/test_public_key.py",
     "kms/ber": "property/test_ber_hostile.py",
     "kms/cms": "unit/kms/test_recipient.py",
     "kms/findings": "unit/kms/test_statements.py",

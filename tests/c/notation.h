@@ -1,10 +1,10 @@
 /*
- * A notation for CBOR samples, so that a test case reads like the bytes it is about:
+ * A notation for CBOR samples, in which a test case reads like its bytes:
  *
  *     "6A 'public_key' ^59 0401 *1025"
  *
- * Hex digits are bytes, 'text' is itself, *N is N bytes 'A'. ^ writes nothing: it marks the offset
- * that an error is expected at. [ and ] mark the text that an error is expected to quote.
+ * Hex digits are bytes, 'text' is itself, *N is N bytes 'A'. ^ writes nothing: it marks the
+ * expected offset of an error. [ and ] mark the expected text of an error.
  */
 #ifndef NITRO_NOTATION_H
 #define NITRO_NOTATION_H
@@ -21,7 +21,7 @@ enum { SAMPLE_CAPACITY = 32768, NO_MARK = -1 };
 typedef struct {
     uint8_t bytes[SAMPLE_CAPACITY];
     size_t size;
-    long mark; /* where ^ stood */
+    long mark; /* the position of ^ */
     nitro_span text;
 } sample;
 
@@ -64,7 +64,7 @@ static inline const char *sample_put_hex(sample *s, const char *at)
     return at + 2;
 }
 
-/* Appends what the notation stands for. */
+/* Appends the bytes that the notation describes. */
 static inline void sample_write(sample *s, const char *at)
 {
     while (*at != 0) {
@@ -87,7 +87,7 @@ static inline void sample_clear(sample *s)
     s->text = (nitro_span){0, 0};
 }
 
-/* A heap copy of exactly the bytes given, so that a sanitizer sees a read of one byte more. */
+/* Returns a heap copy of exactly the given bytes: sanitizers detect a read of one byte too many. */
 static inline uint8_t *exact_copy(const uint8_t *bytes, size_t size)
 {
     uint8_t *copy = malloc(size == 0 ? 1 : size);

@@ -1,6 +1,6 @@
 /*
- * What must hold after every call of the core, whatever the input: shared by the plain-C tests and
- * the fuzz targets. Each function gives the condition that does not hold, or NULL.
+ * Postconditions of every call of the core, for any input: shared by the plain-C tests and the fuzz
+ * targets. Each function returns the condition that does not hold, or NULL.
  */
 #ifndef NITRO_POSTCONDITIONS_H
 #define NITRO_POSTCONDITIONS_H
@@ -22,7 +22,7 @@ static inline bool span_inside(nitro_span span, size_t length)
     return span.offset <= length && span.length <= length - span.offset;
 }
 
-/* A field that may be absent: nowhere, or after the head that byte 0 is. */
+/* A field that may be absent: offset 0, or an offset after the head at byte 0. */
 static inline bool span_inside_or_absent(nitro_span span, size_t length)
 {
     return span.offset == 0 ? span.length == 0 : span_inside(span, length);
@@ -33,7 +33,7 @@ static inline const char *error_broken(const nitro_error *error, nitro_status st
     MUST(strcmp(nitro_status_code(status), "internal") != 0);
     MUST(error->offset <= length);
     MUST(span_inside_or_absent(error->text, length));
-    MUST(error->field <= NITRO_FIELD_NONCE);
+    MUST(error->field <= NITRO_FIELD_LAST);
     MUST(error->index < NITRO_MAX_PCRS || error->index == NITRO_NO_INDEX);
     MUST(error->reserved == 0);
     return NULL;

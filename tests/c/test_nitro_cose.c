@@ -2,8 +2,8 @@
  * Plain-C tests of the core. Built by csrc/Makefile under AddressSanitizer and
  * UndefinedBehaviorSanitizer; every input is a heap copy of exactly its size.
  *
- * The core is included, not linked, so that its static functions are within reach. Arguments: files
- * with genuine documents, which are parsed, cut at every place and changed in every bit.
+ * The core is included, not linked, to reach its static functions. Arguments: files with genuine
+ * documents, which are parsed, cut at every byte and changed in every bit.
  */
 #include "nitro_cose.c"
 
@@ -27,7 +27,7 @@ static void check(bool holds, const char *condition, int line, const char *about
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---- What a case expects --------------------------------------------------------------------- */
+/* ---- Test cases ------------------------------------------------------------------------------ */
 
 typedef struct {
     int replaced;         /* index of the part that the notation replaces; WHOLE: all of them */
@@ -191,7 +191,7 @@ static void test_envelope_errors(void)
     }
 }
 
-/* Fails closed: what was not read is nowhere, whatever out held before. */
+/* Fails closed: fields that were not read are absent, whatever *out contained before. */
 static void test_an_envelope_that_is_not_read_has_no_parts(void)
 {
     static const nitro_span nowhere = {0, 0};
@@ -562,7 +562,7 @@ static void test_null_arguments(void)
     CHECK(nitro_payload_parse(&byte, 1, NULL, NULL) == NITRO_ERR_NULL);
 }
 
-/* C-2, C-9: an oversized input is refused by its length; one byte of it is all there is to read. */
+/* C-2, C-9: an oversized input is rejected by its length; only one byte of it can be read. */
 static void test_oversized_input_is_not_read(void)
 {
     static const size_t sizes[] = {NITRO_MAX_DOCUMENT + 1, (size_t)UINT32_MAX + 1, SIZE_MAX};
@@ -611,7 +611,7 @@ static void test_limits(void)
 
 /* ---- Every cut and every bit of whole documents ---------------------------------------------- */
 
-/* C-13: every proper prefix ends too early, and says so at its own end. */
+/* C-13: every proper prefix is truncated, and the error is at its end. */
 static void check_truncations(const uint8_t *document, size_t size, nitro_span payload)
 {
     nitro_sign1 sign1;
@@ -626,7 +626,7 @@ static void check_truncations(const uint8_t *document, size_t size, nitro_span p
     }
 }
 
-/* The postconditions, after each change of one bit. */
+/* The postconditions hold after each change of one bit. */
 static void check_bit_flips(uint8_t *document, size_t size, nitro_span payload)
 {
     nitro_sign1 sign1;
@@ -727,14 +727,14 @@ static void test_peek_and_take_if(void)
     CHECK(!cbor_take_if(&r, 'c') && r.status == NITRO_OK);
 }
 
-/* Member by member: the padding of a struct has no value. */
+/* Compares member by member: the padding of a struct has no value. */
 static bool same_reader(const cbor_reader *a, const cbor_reader *b)
 {
     return a->bytes == b->bytes && a->length == b->length && a->position == b->position &&
            a->status == b->status && memcmp(&a->error, &b->error, sizeof a->error) == 0;
 }
 
-/* Whatever is called after an error: false, and nothing in the reader changes. */
+/* After an error every function returns false and leaves the reader unchanged. */
 static void test_the_first_error_sticks(void)
 {
     cbor_reader r = cbor_reader_over((const uint8_t *)"\x41\x41\x41", 3);
@@ -759,7 +759,7 @@ static void test_the_first_error_sticks(void)
     CHECK(!cbor_take_text(&r, &head, &span));
     CHECK(!cbor_expect_end(&r));
     r.position = 3;
-    CHECK(!cbor_expect_end(&r)); /* also where the end is reached */
+    CHECK(!cbor_expect_end(&r)); /* at the end of the input too */
     r.position = 0;
     CHECK(same_reader(&before, &r));
     CHECK(r.error.field == NITRO_FIELD_PCRS && r.error.index == 7 && r.error.found == 47);
@@ -788,7 +788,7 @@ static void test_least_arguments(void)
     CHECK(cbor_least_argument(8) == 0x100000000);
 }
 
-/* The status of a head with the given first byte and an argument of all bits set or of none. */
+/* Returns the status of a head with a first byte and an argument with all bits set, or none. */
 static nitro_status head_status(uint8_t first, uint8_t filler, cbor_head *head)
 {
     uint8_t bytes[9];
@@ -826,7 +826,7 @@ static void test_all_256_first_bytes_of_a_head(void)
     }
 }
 
-/* RFC 8949 4.2.1: the first argument that needs a width, and the last that does not. */
+/* RFC 8949 4.2.1: the first argument that needs a width, and the last one that does not. */
 static void test_shortest_forms(void)
 {
     static const struct {
@@ -871,7 +871,7 @@ static void test_strings_with_huge_lengths(void)
     free(bytes);
 }
 
-/* ---- What a reader of the payload returns ------------------------------------------------------ */
+/* ---- Results of the payload's readers ---------------------------------------------------------- */
 
 static const struct {
     nitro_field field;
@@ -889,7 +889,7 @@ static const struct {
     {F(NONCE), "F6"},
 };
 
-/* C-13: each reader says itself that nothing whole was there, whoever calls it. */
+/* C-13: each reader reports a truncated input itself, whichever function calls it. */
 static void test_a_value_is_read_whole_or_not(void)
 {
     static sample s;
@@ -976,7 +976,7 @@ static void test_utf8_of_every_code_point(void)
     CHECK(none_cut);
 }
 
-/* As many sequences of each size are read as there are code points that need it: so no others. */
+/* The number of accepted sequences of each size equals the number of code points that need it. */
 static void test_utf8_reads_nothing_else(void)
 {
     size_t counts[5] = {0};
@@ -994,16 +994,16 @@ static void test_utf8_reads_nothing_else(void)
                                  (uint8_t)(bits >> 4), (uint8_t)(0x80 | (bits & 0xF))};
         counts[utf8_sequence(text, 4)]++;
     }
-    CHECK(counts[4] == 0x100000 / 4); /* of 64 last bytes 16 are tried here */
+    CHECK(counts[4] == 0x100000 / 4); /* 16 of the 64 last bytes are tried */
     for (unsigned last = 0; last < 256; last++) {
         const uint8_t text[4] = {0xF0, 0x9F, 0x98, (uint8_t)last};
         CHECK((utf8_sequence(text, 4) == 4) == (last >> 6 == 2));
     }
 }
 
-/* ---- Names ----------------------------------------------------------------------------------- */
+/* ---- Codes ----------------------------------------------------------------------------------- */
 
-/* The stable numbers: a released one never changes its name. */
+/* The numbers are stable: a released one never changes its code. */
 static const struct {
     int status;
     const char *code;
@@ -1051,7 +1051,7 @@ static const struct {
 
 static bool is_reached(int status)
 {
-    bool reached = status <= NITRO_ERR_LIMITS; /* these have tests of their own */
+    bool reached = status <= NITRO_ERR_LIMITS; /* tested separately */
     for (size_t i = 0; i < COUNT(envelope_errors); i++) {
         reached = reached || (int)envelope_errors[i].status == status;
     }
@@ -1075,7 +1075,7 @@ static void test_every_status_has_its_stable_code_and_a_case(void)
     }
 }
 
-/* No key of a payload is one of these, so no input leads here; it must fail closed all the same. */
+/* No payload has these keys, so no input leads here; it must fail closed even so. */
 static void test_what_is_no_key_has_no_value(void)
 {
     static const nitro_field fields[] = {F(DOCUMENT), F(PROTECTED), F(UNPROTECTED), F(PAYLOAD),

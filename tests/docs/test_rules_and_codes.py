@@ -201,8 +201,9 @@ def called(node):
 
 
 def names_a_module(code):
-    place = SOURCES.joinpath(*code.split("."))
-    return place.is_dir() or place.with_suffix(".py").is_file()
+    """True of the keys in the tables of public names, which are relative to their package."""
+    places = [package.joinpath(*code.split(".")) for package in (SOURCES, *SOURCES.glob("*/"))]
+    return any(place.is_dir() or place.with_suffix(".py").is_file() for place in places)
 
 
 def is_only_looked_up(constant, parent):
@@ -237,7 +238,8 @@ def python_codes():
         if called(parent) in classes:
             emitted.add(code)
         elif is_only_looked_up(constant, parent):
-            looked_up.add(code)
+            if not names_a_module(code):
+                looked_up.add(code)
         elif not FILE_NAME.fullmatch(code) and not names_a_module(code):
             emitted.add(code)
     return emitted, looked_up

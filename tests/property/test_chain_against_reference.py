@@ -62,7 +62,7 @@ def windows_of(path):
 
 def by_us(paths, cabundle, leaf, at_ms, skew_ms):
     try:
-        path = paths.walk(tuple(cabundle), leaf)
+        path = paths.verify(tuple(cabundle), leaf)
     except ChainError as error:
         return error.code, None
     return code_or_none(check_windows, path, at_ms, skew_ms), windows_of(path)
@@ -136,7 +136,7 @@ def at_every_edge(document):
     pem = (FOLDER / "roots/aws.pem").read_bytes()
     assert compare("genuine", document, pem, "document") == "accepted"
     read = cose_reference.parse(document, 1024, 1024, 1024)
-    path = AWS_PATHS.walk(tuple(read["cabundle"]), read["certificate"])
+    path = AWS_PATHS.verify(tuple(read["cabundle"]), read["certificate"])
     windows = windows_of(path)
     codes = set()
     for at_ms in {edge + shift for both in windows for edge in both for shift in (-1, 0, 1)}:

@@ -1,4 +1,4 @@
-"""Whatever a file holds, the tool ends with a documented exit code and no traceback."""
+"""For any file content, the tool exits with a documented code and without a traceback."""
 
 import io
 import os
@@ -27,7 +27,7 @@ SIGNED_EIF = build_eif(
     signing_key=KEY,
     certificate_pem=CERTIFICATE,
 )
-JUDGED = ["verify", str(DOCUMENT), "--at", "document"]
+VERIFY_DOCUMENT = ["verify", str(DOCUMENT), "--at", "document"]
 PRINCIPAL = ["--principal", "arn:aws:iam::123456789012:role/x"]
 KEY_POLICY = b"""{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": ["kms:*"],
 "Condition": {"StringEquals": {"kms:RecipientAttestation:PCR0": ["00"]}}}]}"""
@@ -35,18 +35,21 @@ KEY_POLICY = b"""{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": 
 VERBS = {
     "verify": (["verify", "FILE", "--at", "document"], DOCUMENT.read_bytes()),
     "verify --json": (["verify", "FILE", "--json"], DOCUMENT.read_bytes().hex().encode()),
-    "verify --root": ([*JUDGED, "--root", "FILE"], CERTIFICATE),
-    "verify --policy": ([*JUDGED, "--policy", "FILE"], (POLICIES / "policy.json").read_bytes()),
+    "verify --root": ([*VERIFY_DOCUMENT, "--root", "FILE"], CERTIFICATE),
+    "verify --policy": (
+        [*VERIFY_DOCUMENT, "--policy", "FILE"],
+        (POLICIES / "policy.json").read_bytes(),
+    ),
     "verify --enclave-name": (
-        [*JUDGED, "--policy", "FILE", "--enclave-name", "app_1"],
+        [*VERIFY_DOCUMENT, "--policy", "FILE", "--enclave-name", "app_1"],
         (POLICIES / "describe-enclaves.json").read_bytes(),
     ),
     "verify --kind": (
-        [*JUDGED, "--kind", "nitrotpm", "--policy", "FILE"],
+        [*VERIFY_DOCUMENT, "--kind", "nitrotpm", "--policy", "FILE"],
         b'{"Measurements": {"PCR4": "%s", "PCR7": "%s", "PCR12": "%s"}}' % ((b"11" * 48,) * 3),
     ),
-    "verify --eif": ([*JUDGED, "--eif", "FILE"], SIGNED_EIF),
-    "verify --public-key": ([*JUDGED, "--public-key", "FILE"], b"key"),
+    "verify --eif": ([*VERIFY_DOCUMENT, "--eif", "FILE"], SIGNED_EIF),
+    "verify --public-key": ([*VERIFY_DOCUMENT, "--public-key", "FILE"], b"key"),
     "inspect": (["inspect", "FILE"], DOCUMENT.read_bytes()),
     "eif": (["eif", "FILE"], SIGNED_EIF),
     "eif --json": (["eif", "FILE", "--ignore-crc", "--json"], SIGNED_EIF),
@@ -71,21 +74,21 @@ DOCUMENTED = {0, 2, 3, 4, 5, 6, 8, 9}
 
 @st.composite
 def changed(draw, seed):
-    """The seed with a few bytes changed, taken out or put in; or bytes of no kind at all."""
+    """The seed with a few bytes changed, removed or inserted; or arbitrary bytes."""
     if draw(st.integers(0, 7)) == 0:
         return draw(st.binary(max_size=300))
     data = bytearray(seed)
     for _ in range(draw(st.integers(0, 4))):
-        place = draw(st.integers(0, len(data)))
-        taken = draw(st.sampled_from([0, 1, 1, 2, 8, len(data)]))
-        data[place : place + taken] = draw(st.binary(max_size=3))
+        position = draw(st.integers(0, len(data)))
+        removed = draw(st.sampled_from([0, 1, 1, 2, 8, len(data)]))
+        data[position : position + removed] = draw(st.binary(max_size=3))
     return bytes(data)
 
 
 @pytest.mark.parametrize("verb", VERBS)
 @settings(max_examples=1000 if os.environ.get("NITRO_ATTEST_LONG") else 25, deadline=None)
 @given(data=st.data())
-def test_any_file_ends_in_a_documented_exit_code(tmp_path_factory, verb, data):
+def test_any_file_gives_a_documented_exit_code(tmp_path_factory, verb, data):
     arguments, seed = VERBS[verb]
     path = tmp_path_factory.getbasetemp() / "hostile-file"
     path.write_bytes(data.draw(changed(seed)))
@@ -95,11 +98,11 @@ def test_any_file_ends_in_a_documented_exit_code(tmp_path_factory, verb, data):
     assert code in DOCUMENTED, err.getvalue()
     assert "Traceback" not in err.getvalue()
     assert (out.getvalue() + err.getvalue()).isascii()
-    answered = code in (0, 9) or "--json" in arguments
-    assert bool(out.getvalue()) is answered
+    has_result = code in (0, 9) or "--json" in arguments
+    assert bool(out.getvalue()) is has_result
 
 
-def test_the_documented_codes_are_those_of_the_reference():
+def test_the_reference_lists_every_exit_code():
     page = (ROOT / "docs/reference/cli.md").read_text()
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     assert codes == DOCUMENTED | {7, 70, 74, 130}

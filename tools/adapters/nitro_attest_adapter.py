@@ -19,6 +19,7 @@ from nitro_attest import (
     AnyInstance,
     NitroAttestError,
     NitroTpmPolicy,
+    NitroTpmVerifier,
     Policy,
     TrustedRoots,
     Verifier,
@@ -71,13 +72,13 @@ def _named(pcrs: Mapping[int, bytes]) -> dict[str, str]:
 def _verify(question: Mapping[str, Any]) -> dict[str, Any]:
     asked, file = question["policy"], question.get("policy_file")
     policy = _policy(asked) if file is None else _policy_of(file, asked["kind"])
-    verifier = Verifier(
+    kind = Verifier if asked["kind"] == "enclave" else NitroTpmVerifier
+    verifier = kind(
         TrustedRoots.from_pem(question["root"]),
         policy=policy,
         clock_skew=timedelta(milliseconds=asked["clock_skew_ms"]),
     )
-    judge = verifier.verify if asked["kind"] == "enclave" else verifier.verify_nitrotpm
-    attestation = judge(
+    attestation = verifier.verify(
         base64.b64decode(question["document"], validate=True),
         nonce=_expected(asked["nonce"]),
         user_data=_expected(asked["user_data"]),
@@ -106,10 +107,10 @@ def _policy(asked: Mapping[str, Any]) -> Policy | AnyEnclave | NitroTpmPolicy | 
         debug = asked["allow_debug"]
         if pcrs:
             return Policy(pcrs, max_age=max_age, allow_debug=debug)
-        return AnyEnclave(max_age=max_age, allow_debug=debug, spelled_out=False)
+        return AnyEnclave(max_age=max_age, allow_debug=debug, explicit=False)
     if pcrs:
         return NitroTpmPolicy(pcrs, max_age)
-    return AnyInstance(max_age=max_age, spelled_out=False)
+    return AnyInstance(max_age=max_age, explicit=False)
 
 
 def _expected(text: str | None) -> bytes:

@@ -1,1 +1,1 @@
-"""What the conformance vectors are made of; ``make_vectors.py`` beside this folder writes them."""
+"""The parts of the conformance vectors; ``make_vectors.py`` beside this folder writes them."""

@@ -31,7 +31,7 @@ CLASSES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What the caller asks for.
+    """The requirements of the caller.
 
     Attributes:
         kind: Of what a document is expected.
@@ -138,12 +138,12 @@ class Case:
 
     @property
     def question(self) -> tuple[object, ...]:
-        """What is asked; two cases with equal questions have equal answers."""
+        """The question; two cases with equal questions have equal answers."""
         return self.document, self.root, self.time, str(self.policy), self.policy_file
 
     @property
     def features(self) -> list[str]:
-        """What a verifier must be able to be told, beyond document, root and time."""
+        """The inputs that a verifier must support, beyond document, root and time."""
         asked, file = self.policy, self.policy_file
         wanted = {
             "allow-debug": asked.allow_debug,
@@ -199,7 +199,7 @@ class Case:
 
 
 def outcome(code: str | None, warnings: tuple[str, ...]) -> dict[str, Any]:
-    """What must come out; without a code, that it is accepted."""
+    """Returns the expected result; without a code the document is accepted."""
     if code is None:
         return {"result": "accept", "code": None, "class": None, "warnings": list(warnings)}
     family = CLASSES[code.partition(".")[0]]

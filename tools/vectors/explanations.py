@@ -1,4 +1,4 @@
-"""Why each rule matters: the sentence that a case carries for whoever's verifier fails it."""
+"""The reason for each rule: a case carries it for the authors of verifiers that fail it."""
 
 from __future__ import annotations
 
@@ -183,5 +183,5 @@ WHY_ACCEPTED: Final = {
 
 
 def why(rule: str, *, accepted: bool) -> str:
-    """Why a verifier must refuse what breaks this rule, or accept what only stretches it."""
+    """Returns the reason why a verifier must reject what breaks a rule, or accept what meets it."""
     return (WHY_ACCEPTED if accepted else WHY_REFUSED)[rule]

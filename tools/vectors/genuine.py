@@ -107,5 +107,5 @@ def _changed(base: Case, parsed: UnverifiedDocument) -> Iterator[Case]:
 
 
 def _last_of(document: bytes, certificate: bytes) -> int:
-    """Where the last octet of a certificate lies, which is one of its signature."""
+    """Returns the position of the last octet of a certificate, which is in its signature."""
     return document.index(certificate) + len(certificate) - 1

@@ -1,4 +1,4 @@
-"""What judges that we did not write say of a case, and why they may differ from the rules.
+"""Answers of other verifiers to a case, and the reasons why they may differ from the rules.
 
 ``path-engine`` is cryptography.x509.verification with policies that fit the certificates of AWS,
 ``openssl`` is ``openssl verify -attime``, ``openssl-strict`` the same with ``-x509_strict``: all
@@ -39,7 +39,7 @@ KEY_IDENTIFIERS: Final = {"85", "86"}
 
 @dataclass(frozen=True)
 class Saying:
-    """What one oracle says of one case; errors are OpenSSL's numbers and the depths of them."""
+    """The answer of one oracle to one case; errors are OpenSSL's numbers and depths."""
 
     oracle: str
     accepts: bool
@@ -47,18 +47,18 @@ class Saying:
 
     @property
     def only_key_identifiers(self) -> bool:
-        """Whether nothing but missing key identifiers was objected to."""
+        """True if missing key identifiers are the only errors."""
         return bool(self.errors) and {text.split()[0] for text in self.errors} <= KEY_IDENTIFIERS
 
 
 def versions() -> dict[str, str]:
-    """Who is asked."""
+    """Returns the versions of the oracles."""
     run = subprocess.run(["openssl", "version"], capture_output=True, check=True, text=True)
     return {"cryptography": version("cryptography"), "openssl": run.stdout.split()[1]}
 
 
 def ask(case: Case, roots: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """What every oracle that can judge this case says, as the case files hold it.
+    """Returns the answers of the oracles that support this case, as the case files have them.
 
     Raises:
         KeyError: One differs from what is expected, and nothing here explains it.

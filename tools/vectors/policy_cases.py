@@ -1,4 +1,4 @@
-"""What callers ask of enclaves and of instances, and the two kinds taken for each other."""
+"""Requirements for enclaves and for instances, and documents of the other kind."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _instance(name: str, title: str, document: bytes, asked: Policy, **more: Any
 
 
 def instances() -> Iterator[Case]:
-    """What is asked of an instance's document."""
+    """Yields the cases with documents of instances."""
     document = NITRO.document(at=WHEN, kind="nitrotpm")
     boot = {4: registers.nitrotpm()[4]}
     yield _instance("T-1.instance", "An instance's document.", document, Policy())

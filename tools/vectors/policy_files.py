@@ -25,7 +25,7 @@ DOCUMENTS: Final = {
     "signed-image": NITRO.document(at=WHEN, pcrs={8: OTHER}),
     "instance": NITRO.document(at=WHEN, kind="nitrotpm"),
 }
-"""What is judged by the files; several cases share a document, so each is a file of its own."""
+"""The documents that the files are applied to; several cases share one, so each is a file."""
 
 PLAIN: Final = ("freshness.unbound", "root.custom")
 WEAK: Final = ("policy.weak", *PLAIN)

@@ -1,44 +1,49 @@
-"""JSON for files that decide what is trusted: one meaning or an error, bounded in depth.
+"""A strict JSON parser for untrusted text and for files that decide what is trusted.
 
-The standard decoder keeps the last of two equal keys, knows NaN, and recurses as deep as its input
-says; each of these lets a file mean something else than its reader sees.
+The standard decoder keeps the last of two equal keys, accepts NaN, and recurses as deep as its
+input does. Each of these lets a file mean something other than what its reader sees.
 """
 
 from __future__ import annotations
 
 import re
 import reprlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from nitro_attest.errors import InputError
 
 MAX_DEPTH: Final = 32
-"""How deep objects and arrays may lie in each other; describe-eif output reaches 8."""
+"""Maximum nesting of objects and arrays; describe-eif output reaches 8."""
 
 _MAX_NUMBER_DIGITS: Final = 32
 _TOKENS: Final = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 
 
-def read_json(text: str, start: int = 0) -> tuple[Any, int]:
-    """Reads one JSON value.
+def read_json(text: str, start: int = 0, *, ignore_case: bool = True) -> tuple[Any, int]:
+    """Parses one JSON value.
 
     Args:
-        text: The text that holds it.
-        start: Where the value begins, in characters.
+        text: The text that contains the value.
+        start: Offset of the first character of the value.
+        ignore_case: Treat keys that differ only in case as duplicates (L-3).
 
     Returns:
-        The value, and where it ends.
+        The value, and the offset of the character after it.
 
     Raises:
-        InputError: ``policyfile.format``, with the line, for text that is not JSON (RFC 8259) or
-            deeper than MAX_DEPTH; ``policyfile.duplicate`` for keys of one object that are equal
-            but for their case (L-3).
+        InputError: ``policyfile.format``, with the line: not JSON (RFC 8259), nested deeper than
+            MAX_DEPTH, or an integer of more than 32 digits. ``policyfile.duplicate``: two equal
+            keys in one object (L-3).
     """
-    import json  # 5 ms that a verification need not pay
+    import json  # takes 5 ms, and verification does not need it
 
     _check_depth(text, start)
     decoder = json.JSONDecoder(
-        object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant
+        object_pairs_hook=_object if ignore_case else partial(_object, fold=str),
+        parse_int=_integer,
+        parse_constant=_constant,
     )
     try:
         value, end = decoder.raw_decode(text, start)
@@ -51,12 +56,12 @@ def read_json(text: str, start: int = 0) -> tuple[Any, int]:
 
 
 def line_of(text: str, position: int) -> int:
-    """The number of the line, from 1, that a character is in."""
+    """Returns the line number, from 1, of the character at an offset."""
     return text.count("\n", 0, position) + 1
 
 
 def _check_depth(text: str, start: int) -> None:
-    """Ends where the value ends, so that what follows it in the text does not count."""
+    """Checks the nesting of one value, and ignores the text after its end."""
     depth = 0
     quoted = False
     for token in _TOKENS.finditer(text, start):
@@ -78,22 +83,29 @@ def _check_depth(text: str, start: int) -> None:
             return
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    seen = set()
+def _object(
+    pairs: list[tuple[str, Any]], fold: Callable[[str], str] = str.casefold
+) -> dict[str, Any]:
+    """Builds an object, and rejects keys that are equal after ``fold``."""
+    seen: dict[str, str] = {}
     for key, _ in pairs:
-        folded = key.casefold()
+        folded = fold(key)
         if folded in seen:
             raise InputError(
                 "policyfile.duplicate",
-                f"one object has the key {reprlib.repr(key)} twice (case is ignored); keep one",
+                f"duplicate keys {reprlib.repr(seen[folded])} and {reprlib.repr(key)} in one "
+                "object; keep one",
             )
-        seen.add(folded)
+        seen[folded] = key
     return dict(pairs)
 
 
 def _integer(digits: str) -> int:
     if len(digits) > _MAX_NUMBER_DIGITS:
-        raise InputError("policyfile.format", f"a number has {len(digits)} digits")
+        raise InputError(
+            "policyfile.format",
+            f"expected integers of at most {_MAX_NUMBER_DIGITS} digits, found {len(digits)} digits",
+        )
     return int(digits)
 
 

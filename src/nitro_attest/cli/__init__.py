@@ -8,15 +8,15 @@ from typing import Final
 import click
 
 _VERBS: Final = {
-    "verify": "Verify documents and say what they prove.",
-    "inspect": "Show what a document says, without verifying it.",
-    "fetch": "Challenge an enclave and verify its answer.",
+    "verify": "Verify attestation documents.",
+    "inspect": "Show the content of a document without verifying it.",
+    "fetch": "Challenge an enclave and verify its document.",
     "eif": "Measure an enclave image file.",
-    "pcr": "Compute what a PCR should be.",
-    "kms-policy": "Make and judge KMS key policies.",
-    "enclave": "Inside an enclave: request a document, or serve them.",
+    "pcr": "Compute the expected value of a PCR.",
+    "kms-policy": "Write and lint KMS key policies.",
+    "enclave": "Inside an enclave: request a document, or serve documents.",
 }
-"""Verb and one line of help; its command stands in the module of the same name."""
+"""Verb and one line of help; the module of the same name has its command."""
 
 
 class _Verbs(click.Group):
@@ -40,4 +40,4 @@ class _Verbs(click.Group):
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="nitro-attest")
 def cli() -> None:
-    """Decide whether AWS Nitro attestation documents are genuine and say what you need."""
+    """Verify AWS Nitro attestation documents, and compute the PCRs to expect in them."""

@@ -1,7 +1,8 @@
-"""Many documents of one call: files, or the lines of a batch file (docs/reference/cli.md)."""
+"""Documents of one call: files, or the lines of a batch file (docs/reference/cli.md)."""
 
 from __future__ import annotations
 
+import reprlib
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -15,12 +16,12 @@ import click
 from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.strict_json import read_json
 from nitro_attest.cli.options import duration, hex_bytes
-from nitro_attest.cli.source import Encoding, decode, read_document
+from nitro_attest.cli.source import Encoding, decode, open_input, read_document
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.verification.batch import Item, Outcome, Request
 
 Job = tuple[str, Item]
-"""What to call a document, and the document with what is expected of it, or why there is none."""
+"""The name of a document, and the request to verify it or the error that prevents one."""
 
 _VALUES: Final[dict[str, Callable[[str], Any]]] = {
     "nonce": hex_bytes,
@@ -30,13 +31,13 @@ _VALUES: Final[dict[str, Callable[[str], Any]]] = {
 }
 
 _LONGEST_LINE: Final = 1 << 17
-"""A document of 16384 bytes and three values of 4096 in hex take 57 KB; the rest is room."""
+"""Bytes. A document of 16384 bytes and three values of 4096 bytes take 57 KB in hex."""
 
 
 def from_files(
     names: Iterable[str], encoding: Encoding, expected: Mapping[str, Any]
 ) -> Iterator[Job]:
-    """One job for each file."""
+    """Yields one job per file; a file that cannot be read or decoded is a job that fails."""
     for name in names:
         try:
             yield name, Request(read_document(name, encoding), **expected)
@@ -45,17 +46,17 @@ def from_files(
 
 
 def from_batch(name: str, encoding: Encoding, expected: Mapping[str, Any]) -> Iterator[Job]:
-    """One job for each line of a batch file; a malformed line is a job that fails.
+    """Yields one job per line of a batch file; a malformed line is a job that fails.
 
     Args:
         name: The file, or ``-`` for stdin.
-        encoding: Form of the files that lines name.
-        expected: What is expected of every document; no line may say otherwise.
+        encoding: The form of the files that lines name.
+        expected: Values that options require of every document; a line must not repeat one.
 
     Raises:
-        InputError: ``input.file``: it cannot be read. ``input.batch``: it has no lines.
+        InputError: ``input.file``: the file cannot be read. ``input.batch``: it has no lines.
     """
-    with _open(name) as file:
+    with open_input(name) as file:
         for number in count(1):
             try:
                 line = _line(file)
@@ -65,20 +66,22 @@ def from_batch(name: str, encoding: Encoding, expected: Mapping[str, Any]) -> It
             except NitroAttestError as error:
                 yield f"{name}:{number}", error
     if number == 1:
-        raise InputError("input.batch", f"{name!r} has no lines; one for each document is expected")
+        raise InputError("input.batch", f"{name!r} has no lines; expected one per document")
 
 
-def judged(
+def outcomes(
     verify: Callable[[Iterable[Item]], Generator[Outcome[Any], None, None]],
     jobs: Iterable[Job],
     total: int | None,
 ) -> Iterator[tuple[str, Outcome[Any]]]:
-    """Each job's name with its outcome, in order; after several, a summary on stderr.
+    """Verifies jobs and yields their names and outcomes, in order.
+
+    Several documents are followed by a summary on stderr.
 
     Args:
-        verify: ``Verifier.verify_many`` or its like.
-        jobs: What to judge; taken a bounded number ahead.
-        total: How many there are, for a progress bar; None for no bar.
+        verify: A bound ``verify_many`` of a verifier.
+        jobs: The jobs; a bounded number is read ahead.
+        total: Number of jobs, for a progress bar; None shows no bar.
     """
     names: deque[str] = deque()
 
@@ -87,62 +90,62 @@ def judged(
             names.append(name)
             yield item
 
-    found: Counter[str] = Counter()
+    results: Counter[str] = Counter()
     with _bar(total) as bar:
         for outcome in verify(items()):
             yield names.popleft(), outcome
-            found[outcome.error.code if outcome.error else "verified"] += 1
+            results[outcome.error.code if outcome.error else "verified"] += 1
             if bar:
                 bar.update(1)
     if total != 1:
-        verified = found.pop("verified", 0)
-        refused = "".join(f", {number} {code}" for code, number in found.most_common())
-        everything = verified + sum(found.values())
-        click.echo(f"{verified} of {everything} verified{refused}", err=True)
+        verified = results.pop("verified", 0)
+        rejected = "".join(f", {number} {code}" for code, number in results.most_common())
+        done = verified + sum(results.values())
+        click.echo(f"{verified} of {done} verified{rejected}", err=True)
 
 
 def line_count(name: str) -> int | None:
-    """How many lines a batch file has; None for what can be read only once."""
+    """Number of lines in a batch file; None for a pipe, which can be read only once."""
     if not Path(name).is_file():
         return None
-    with _open(name) as file:
+    with open_input(name) as file:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_LONGEST_LINE), b""))
 
 
-def _open(name: str) -> AbstractContextManager[BinaryIO]:
-    if name == "-":
-        if sys.stdin is None:
-            raise InputError("input.file", "standard input is closed")
-        return nullcontext(sys.stdin.buffer)
-    try:
-        return Path(name).open("rb")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError("input.file", f"cannot read {name!r}: {reason}") from error
-
-
 def _bar(total: int | None) -> AbstractContextManager[Any]:
-    """A progress bar, where it neither mixes with the answers nor goes to a file."""
+    """A progress bar on stderr, if that is a terminal and stdout, with the results, is not."""
     if total is None or sys.stdout.isatty() or not sys.stderr.isatty():
         return nullcontext()
     return click.progressbar(length=total, label="verifying", file=sys.stderr)
 
 
 def _line(file: BinaryIO) -> bytes:
-    """The next line; empty at the end."""
+    """Reads the next line; empty at the end.
+
+    Raises:
+        InputError: ``input.batch``: the line is too long; all of it has been read.
+    """
     line = part = file.readline(_LONGEST_LINE)
     while len(part) == _LONGEST_LINE and not part.endswith(b"\n"):
         part = file.readline(_LONGEST_LINE)
     if part is not line:
-        raise InputError("input.batch", f"the line is longer than {_LONGEST_LINE} bytes")
+        raise InputError(
+            "input.batch", f"expected at most {_LONGEST_LINE} bytes in a line, found more"
+        )
     return line
 
 
 def _request(line: bytes, encoding: Encoding, expected: Mapping[str, Any]) -> Request:
+    """Parses a line of a batch file.
+
+    Raises:
+        InputError: ``input.batch``: a malformed line. ``input.file``: it names an unreadable file.
+        FormatError: ``document.too_large`` or ``document.encoding``.
+    """
     try:
         entry, end = read_json(text := line.decode("utf-8").strip(" \t\r\n"))
         if not isinstance(entry, dict) or end != len(text):
-            raise InputError("input.batch", "the line is not one JSON object")
+            raise InputError("input.batch", "expected one JSON object per line")
         check_keys(entry, {"document", *_VALUES}, "the object")
         values = {name: _value(name, text) for name, text in entry.items() if name != "document"}
     except UnicodeDecodeError as error:
@@ -150,13 +153,13 @@ def _request(line: bytes, encoding: Encoding, expected: Mapping[str, Any]) -> Re
     except InputError as error:
         raise InputError("input.batch", error.message) from error
     if twice := sorted(values.keys() & expected.keys()):
-        raise InputError("input.batch", f"{twice[0]} is given by the line and by an option")
+        raise InputError("input.batch", f"{twice[0]} is given both by the line and by an option")
     return Request(_document(entry.get("document"), encoding), **expected, **values)
 
 
 def _value(name: str, text: object) -> Any:
     if not isinstance(text, str):
-        raise InputError("input.batch", f"{name} is not text")
+        raise InputError("input.batch", f"expected text as {name}, found {reprlib.repr(text)}")
     try:
         return _VALUES[name](text)
     except click.BadParameter as error:
@@ -164,10 +167,10 @@ def _value(name: str, text: object) -> Any:
 
 
 def _document(value: object, encoding: Encoding) -> bytes:
-    """A document as text, or from the file that the line names."""
+    """Decodes a document from text, or reads it from the file that the line names."""
     match value:
         case str() if value.isascii():
             return decode(value.encode("ascii"), "auto")
         case {"file": str(name), **others} if not others and name != "-":
             return read_document(name, encoding)
-    raise InputError("input.batch", 'document is neither hex or base64 text nor {"file": PATH}')
+    raise InputError("input.batch", 'expected hex, base64 or {"file": PATH} as document')

@@ -1,4 +1,4 @@
-"""``nitro-attest fetch``: challenge, receive, verify."""
+"""``nitro-attest fetch``: challenges an enclave, receives its document and verifies it."""
 
 from __future__ import annotations
 
@@ -6,46 +6,51 @@ import json
 import subprocess
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from nitro_attest.cli.expected import Expected, enclave_options
-from nitro_attest.cli.options import duration, hex_bytes, text
-from nitro_attest.cli.output import refuse
+from nitro_attest.cli.options import (
+    allow_debug_option,
+    any_enclave_option,
+    duration,
+    hex_bytes,
+    json_option,
+    text,
+)
+from nitro_attest.cli.output import reject
 from nitro_attest.cli.render import report
+from nitro_attest.cli.requirements import RequirementOptions, enclave_requirement_options
 from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.enclave.client import fetch
 from nitro_attest.enclave.transport import DEFAULT_PORT
 from nitro_attest.errors import EnclaveError, InputError, NitroAttestError
-from nitro_attest.verification.policy import AnyEnclave
+from nitro_attest.verification.policy import AnyEnclave, as_enclave_policy
 from nitro_attest.verification.verifier import Verifier
 
-_NITRO_CLI_SECONDS = 10
+_NITRO_CLI_SECONDS: Final = 10
 
 
 @click.command("fetch")
-@click.option("--cid", type=click.IntRange(1, 0xFFFFFFFE), help="CID of the enclave, on this host.")
-@click.option(
-    "--enclave-name", type=text, help="Name of the enclave; nitro-cli is asked for its CID."
-)
+@click.option("--cid", type=click.IntRange(1, 0xFFFFFFFE), help="CID of an enclave on this host.")
+@click.option("--enclave-name", type=text, help="Name of the enclave; nitro-cli finds its CID.")
 @click.option(
     "--endpoint", type=text, help="unix:/path:PORT, unix:/path, http://host:port or vsock:CID:PORT."
 )
 @click.option("--port", type=click.IntRange(0, 0xFFFFFFFE), help=f"vsock port [{DEFAULT_PORT}].")
 @root_options
-@enclave_options
-@click.option("--any-enclave", is_flag=True, help="Require no measurements, and say so.")
-@click.option("--allow-debug", is_flag=True, help="Accept enclaves in debug mode.")
+@enclave_requirement_options
+@any_enclave_option
+@allow_debug_option
 @click.option("--nonce", type=hex_bytes, metavar="HEX", help="The challenge [32 random bytes].")
-@click.option("--timeout", type=duration, default="15s", help="For one attempt [15s].")
-@click.option("--wait", type=duration, help="How long to try again while an enclave boots.")
+@click.option("--timeout", type=duration, default="15s", help="Limit for one attempt [15s].")
+@click.option("--wait", type=duration, help="Time to keep trying while an enclave boots.")
 @click.option(
     "--save",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Keep the document, if verified.",
+    help="File to save the document to, if verified.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option()
 def command(
     cid: int | None,
     enclave_name: str | None,
@@ -62,18 +67,23 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Challenge an enclave and verify its answer.
+    """Challenge an enclave and verify its document.
 
-    The answer says that some enclave as required made it just now; anyone may have relayed it.
-    Speak on only under its public_key. Exit codes as for verify, and 7 when no document came.
+    A verified document proves that an enclave that meets the requirements made it for this
+    challenge. Anyone may have relayed it: use only its public_key for the rest of the session. The
+    exit codes are those of verify, and 7 if no document came.
     """
-    expected = Expected(**options)
-    if expected.given == any_enclave:
+    requirements = RequirementOptions(**options)
+    if any_enclave and requirements.given:
+        raise click.UsageError("--any-enclave cannot be combined with --pcr, --policy or --eif")
+    if not any_enclave and not requirements.given:
         raise click.UsageError(
-            "say what the enclave must be, with --policy, --pcr or --eif, or else --any-enclave"
+            "no measurements are required; use --policy, --pcr or --eif, or --any-enclave"
         )
-    policy = AnyEnclave(allow_debug) if any_enclave else expected.policy(allow_debug=allow_debug)
-    verifier = Verifier(trusted_roots(root, partition), policy=policy)
+    policy = (
+        AnyEnclave(allow_debug) if any_enclave else requirements.policy(allow_debug=allow_debug)
+    )
+    verifier = Verifier(trusted_roots(root, partition), policy=as_enclave_policy(policy))
     source = _endpoint(cid, enclave_name, endpoint, port)
     try:
         fetched = fetch(
@@ -84,7 +94,7 @@ def command(
         )
         attestation = verifier.verify(fetched.document, nonce=fetched.nonce)
     except NitroAttestError as error:
-        return refuse(source, error, as_json, verified=False)
+        return reject(source, error, as_json, verified=False)
     report(source, attestation, as_json)
     if save is not None:
         try:
@@ -97,11 +107,17 @@ def command(
 
 
 def _endpoint(cid: int | None, name: str | None, endpoint: str | None, port: int | None) -> str:
+    """The endpoint that the options select.
+
+    Raises:
+        EnclaveError: ``transport.nitro_cli`` or ``transport.no_cid``.
+        click.UsageError: The options cannot be combined, or select no enclave.
+    """
     if sum(given is not None for given in (cid, name, endpoint)) != 1:
-        raise click.UsageError("name the enclave by one of --cid, --enclave-name and --endpoint")
+        raise click.UsageError("expected exactly one of --cid, --enclave-name and --endpoint")
     if endpoint is not None:
         if port is not None:
-            raise click.UsageError("--port belongs to --cid and --enclave-name")
+            raise click.UsageError("--port cannot be combined with --endpoint")
         return endpoint
     if name is not None:
         cid = _cid_of(name)
@@ -109,10 +125,15 @@ def _endpoint(cid: int | None, name: str | None, endpoint: str | None, port: int
 
 
 def _cid_of(name: str) -> int:
-    """The CID of the one running enclave of this name, by ``nitro-cli describe-enclaves``."""
+    """The CID of the one running enclave with this name, from ``nitro-cli describe-enclaves``.
+
+    Raises:
+        EnclaveError: ``transport.nitro_cli``: nitro-cli failed. ``transport.no_cid``: no running
+            enclave has this name, or several have.
+    """
     try:
         done = subprocess.run(
-            ["nitro-cli", "describe-enclaves"],  # noqa: S607  where the operator's PATH has it
+            ["nitro-cli", "describe-enclaves"],  # noqa: S607  found through the operator's PATH
             capture_output=True,
             timeout=_NITRO_CLI_SECONDS,
             check=True,
@@ -126,15 +147,16 @@ def _cid_of(name: str) -> int:
     except (OSError, subprocess.SubprocessError) as error:
         raise EnclaveError(
             "transport.nitro_cli",
-            f"nitro-cli describe-enclaves failed ({error}); give --cid instead",
+            f"nitro-cli describe-enclaves failed ({error}); use --cid instead",
         ) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise EnclaveError(
             "transport.nitro_cli",
-            "nitro-cli describe-enclaves did not print a JSON list of enclaves; give --cid instead",
+            "nitro-cli describe-enclaves printed no JSON list of enclaves; use --cid instead",
         ) from error
     if len(cids) != 1 or type(cids[0]) is not int:
         raise EnclaveError(
-            "transport.no_cid", f"{len(cids)} running enclaves are called {name!r}; expected one"
+            "transport.no_cid",
+            f"expected one running enclave with the name {name!r}, found {len(cids)}",
         )
     return cids[0]

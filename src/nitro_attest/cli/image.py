@@ -1,4 +1,4 @@
-"""Measures an enclave image while a person waits."""
+"""Measures an enclave image, and shows progress."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def measure_image(path: str, *, ignore_crc: bool = False) -> EnclaveImage:
     Raises:
         ImageError, InputError: As ``nitro_attest.measurements.measure``.
     """
-    watched = sys.stderr is not None and sys.stderr.isatty()
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
     bar: Any = None  # click's progress bar has no public type
-    with ExitStack() as shown:
+    with ExitStack() as stack:
 
         def progress(done: int, size: int) -> None:
             nonlocal bar
             if size < _SLOW_BYTES:
                 return
             if bar is None:
-                bar = shown.enter_context(
+                bar = stack.enter_context(
                     click.progressbar(length=size, label="measuring", file=sys.stderr)
                 )
             bar.update(done - bar.pos)
@@ -39,5 +39,5 @@ def measure_image(path: str, *, ignore_crc: bool = False) -> EnclaveImage:
             path,
             ignore_crc=ignore_crc,
             at=datetime.now(timezone.utc),
-            progress=progress if watched else None,
+            progress=progress if is_terminal else None,
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from nitro_attest.cli.output import emit, refuse, to_json
+from nitro_attest.cli.options import format_option, json_option
+from nitro_attest.cli.output import emit, reject, to_json
 from nitro_attest.cli.render import unverified_lines
 from nitro_attest.cli.source import Encoding, read_document
 from nitro_attest.errors import NitroAttestError
@@ -13,22 +14,17 @@ from nitro_attest.verification.document import parse_unverified
 
 @click.command("inspect")
 @click.argument("document", metavar="DOC")
-@click.option(
-    "--format",
-    "encoding",
-    type=click.Choice(["raw", "hex", "base64"]),
-    help="Form of DOC [recognised].",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@format_option
+@json_option()
 def command(document: str, encoding: Encoding | None, as_json: bool) -> int:
-    """Show what a document says, without verifying it.
+    """Show the content of a document without verifying it.
 
-    Inspecting is not verifying: whoever sent the document may have written all of it.
+    Nothing shown is proven: the sender of the document may have written all of it.
     """
     try:
         parsed = parse_unverified(read_document(document, encoding or "auto"))
     except NitroAttestError as error:
-        return refuse(document, error, as_json, verified=False)
+        return reject(document, error, as_json, verified=False)
     if as_json:
         emit([to_json(source=document, verified=False, unverified=parsed.to_dict())])
     else:

@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 import click
 
-from nitro_attest.cli.expected import Expected, expectation_options
-from nitro_attest.cli.options import moment, text
-from nitro_attest.cli.output import emit, escape, refuse, to_json, warn
+from nitro_attest._internal.wording import plural
+from nitro_attest.cli.exit_codes import EXIT_KEY_POLICY
+from nitro_attest.cli.options import at_option, json_option, text
+from nitro_attest.cli.output import emit, escape, reject, to_json, warn
+from nitro_attest.cli.requirements import RequirementOptions, requirement_options
 from nitro_attest.cli.source import read_document, read_file
 from nitro_attest.cli.trust import root_options, trusted_roots
-from nitro_attest.errors import InputError, KmsError
+from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.kms.findings import Finding
 from nitro_attest.kms.lint import lint
 from nitro_attest.kms.parse import MAX_KEY_POLICY_BYTES
@@ -33,20 +35,16 @@ from nitro_attest.verification.verifier import Verifier
 
 @click.group("kms-policy")
 def command() -> None:
-    """Make and judge KMS key policies."""
+    """Write and lint KMS key policies."""
 
 
-@command.command("make")
-@expectation_options
-@click.option("--document", type=text, metavar="DOC", help="Expect what this document says.")
-@root_options
+@command.command("make", short_help="Write statements for a key policy.")
+@requirement_options
 @click.option(
-    "--at",
-    type=moment,
-    metavar="now|document|TIME",
-    default="now",
-    help="Time to judge DOC at [now].",
+    "--document", type=text, metavar="DOC", help="Take the expected PCRs from this document."
 )
+@root_options
+@at_option("--document")
 @click.option(
     "--principal",
     "principals",
@@ -60,10 +58,10 @@ def command() -> None:
     "actions",
     type=click.Choice(PLAINTEXT_ACTIONS),
     multiple=True,
-    help="What it may do; repeat for more [kms:Decrypt].",
+    help="Operation it may use; repeat for more [kms:Decrypt].",
 )
 @click.option("--condition-only", is_flag=True, help="Print a Condition instead of statements.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with the warnings.")
+@json_option("Print one JSON object, with the warnings.")
 def _make(
     document: str | None,
     root: str | None,
@@ -75,29 +73,36 @@ def _make(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Make statements that let KMS give plaintext to what is expected only.
+    """Write statements that allow plaintext only to enclaves or instances with the expected PCRs.
 
-    Each measurement set becomes a statement. A document is verified first; then its PCR0, PCR1 and
-    PCR2 are what is expected.
+    Each measurement set becomes a statement. With --document, the document is verified first, and
+    its PCR0, PCR1 and PCR2 are the expected ones.
     """
     if condition_only == bool(principals) or (condition_only and actions):
-        raise click.UsageError("give --principal, or else --condition-only without --action")
-    expected = Expected(**options)
+        raise click.UsageError(
+            "expected either --principal or --condition-only, which takes no --action"
+        )
+    requirements = RequirementOptions(**options)
     if document is None:
         if root or partition or at != "now":
-            raise click.UsageError("--root, --partition and --at are about --document")
-        policy = expected.policy()
-    elif expected.given or expected.kind != "enclave":
-        raise click.UsageError("--document and other expectations contradict each other")
+            raise click.UsageError("--root, --partition and --at require --document")
+        policy = requirements.policy()
+    elif requirements.given or requirements.kind != "enclave":
+        raise click.UsageError(
+            "--document cannot be combined with --pcr, --policy, --eif or --kind nitrotpm"
+        )
     else:
         verifier = Verifier(trusted_roots(root, partition), policy=ANY_ENCLAVE)
-        verified = verifier.verify(read_document(document, "auto"), at=at)
+        try:
+            verified = verifier.verify(read_document(document, "auto"), at=at)
+        except NitroAttestError as error:
+            return reject(document, error, as_json=False)
         policy = policy_of_document(verified.document).policy
     if condition_only:
-        name, answer = "condition", _condition(policy)
+        name, value = "condition", _condition(policy)
     else:
-        name, answer = "statements", _statements(policy, principals, actions or ("kms:Decrypt",))
-    _report(name, answer, policy, as_json)
+        name, value = "statements", _statements(policy, principals, actions or ("kms:Decrypt",))
+    _report(name, value, policy, as_json)
     return 0
 
 
@@ -105,8 +110,9 @@ def _condition(policy: Policy | NitroTpmPolicy) -> Any:
     if len(policy.measurements) > 1:
         raise InputError(
             "input.expected",
-            f"there are {len(policy.measurements)} measurement sets, and one Condition for all "
-            "would also allow mixtures of them; make statements instead",
+            f"expected one measurement set with --condition-only, found "
+            f"{len(policy.measurements)}; one Condition for several sets would also allow mixtures "
+            "of them, so use --principal to write statements",
         )
     if isinstance(policy, NitroTpmPolicy):
         return nitrotpm_condition_block(policy.measurements[0])
@@ -121,43 +127,43 @@ def _statements(
     return statements(policy, principals=principals, actions=actions)
 
 
-def _report(name: str, answer: Any, policy: Policy | NitroTpmPolicy, as_json: bool) -> None:
-    notices = policy.weaknesses()
+def _report(name: str, value: Any, policy: Policy | NitroTpmPolicy, as_json: bool) -> None:
+    weaknesses = policy.weaknesses()
     if as_json:
-        warnings = [{"code": n.code, "message": n.message} for n in notices]
-        emit([to_json(**{name: answer}, unenforced=unenforced(policy), warnings=warnings)])
+        warnings = [{"code": w.code, "message": w.message} for w in weaknesses]
+        emit([to_json(**{name: value}, unenforced=unenforced(policy), warnings=warnings)])
         return
-    emit([json.dumps(answer, indent=2)])
-    warn(notices)
+    emit([json.dumps(value, indent=2)])
+    warn(weaknesses)
     if unenforced(policy):
         emit([f"KMS does not check: {', '.join(unenforced(policy))}"], to_stderr=True)
 
 
-@command.command("lint")
+@command.command("lint", short_help="List the weaknesses of a key policy.")
 @click.argument("key_policy", metavar="FILE")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option()
 def _lint(key_policy: str, as_json: bool) -> int:
-    """Find the holes of the key policy in FILE through which plaintext leaves unattested.
+    """Find statements of the key policy in FILE that allow plaintext without attestation.
 
-    FILE is JSON, or - for standard input. The exit code is 9 if there is any.
+    FILE is JSON, or - for standard input. The exit code is 9 if there are errors.
     """
     try:
         findings = lint(read_file(key_policy, MAX_KEY_POLICY_BYTES))
     except InputError as error:
-        return refuse(key_policy, error, as_json)
+        return reject(key_policy, error, as_json)
     if as_json:
         emit([to_json(source=key_policy, findings=[finding.to_dict() for finding in findings])])
     else:
         emit(_finding_lines(key_policy, findings))
-    holes = any(finding.severity == "error" for finding in findings)
-    return KmsError.exit_code if holes else 0
+    failed = any(finding.severity == "error" for finding in findings)
+    return EXIT_KEY_POLICY if failed else 0
 
 
 def _finding_lines(source: str, findings: Sequence[Finding]) -> Iterator[str]:
     errors = sum(finding.severity == "error" for finding in findings)
-    headline = "HOLES FOUND" if errors else "NO HOLES FOUND"
-    yield f"{headline} (errors: {errors}, warnings: {len(findings) - errors}): {escape(source)}"
+    counts = f"{plural(errors, 'error')}, {plural(len(findings) - errors, 'warning')}"
+    yield f"{'FAILED' if errors else 'PASSED'} ({counts}): {escape(source)}"
     for finding in findings:
-        yield f"  {finding.severity} {finding.code} at {escape(finding.where) or 'the top'}"
+        yield f"  {finding.severity} {finding.code} at {escape(finding.where) or 'the top level'}"
         yield f"    {finding.message}"
         yield f"    {finding.advice}"

@@ -1,62 +1,113 @@
-"""Option values: text, hex, PCR pins, durations, times. An empty one is refused, never ignored."""
+"""Options that several verbs have, and types of option values.
+
+A type raises ``click.BadParameter`` for an invalid value. An empty value is always invalid.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import click
+
+Decorator = Callable[[Any], Any]
+
+EXISTING_FILE: Final = click.Path(exists=True, dir_okay=False)
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _WORDS: Final[dict[str, Literal["now", "document"]]] = {"now": "now", "document": "document"}
 
 
 def text(value: str) -> str:
-    """Text of at least one character."""
+    """Converts text of at least one character."""
     if not value:
         raise click.BadParameter("the value is empty")
     return value
 
 
 def hex_bytes(value: str) -> bytes:
-    """Bytes as a positive, even number of hex digits."""
+    """Converts hex digits to one or more bytes."""
     if not re.fullmatch(r"(?:[0-9A-Fa-f]{2})+", value):
-        raise click.BadParameter(f"{value!r} is not a positive, even number of hex digits")
+        raise click.BadParameter(f"expected a positive, even number of hex digits, found {value!r}")
     return bytes.fromhex(value)
 
 
 def pcr_pin(value: str) -> tuple[int, str]:
-    """A PCR index and its expected value, ``0=<96 hex digits>``; the digits are judged later.
+    """Converts ``0=<96 hex digits>`` to a PCR index and its digits, which the policy checks.
 
-    ``PCR0=`` is accepted too, as ``nitro-attest pcr`` prints it.
+    ``PCR0=`` is accepted too, since ``nitro-attest pcr`` prints it.
     """
     match = re.fullmatch(r"(?:PCR)?(0|[1-9][0-9]?)=(.+)", value)
     if not match:
-        raise click.BadParameter(f"{value!r} is not of the form 0=<96 hex digits>")
+        raise click.BadParameter(f"expected N=<96 hex digits>, found {value!r}")
     return int(match[1]), match[2]
 
 
 def duration(value: str) -> timedelta:
-    """A positive duration such as ``90s``, ``10m``, ``1h30m`` or ``2d``."""
+    """Converts a positive duration such as ``90s``, ``10m``, ``1h30m`` or ``2d``."""
     parts = re.findall(r"([0-9]{1,9})([smhd])", value)
     try:
         total = sum((timedelta(**{_UNITS[u]: int(n)}) for n, u in parts), timedelta())
     except OverflowError:
-        raise click.BadParameter(f"{value!r} is longer than any calendar") from None
+        raise click.BadParameter(f"{value!r} is longer than {timedelta.max.days} days") from None
     if not total or "".join(n + u for n, u in parts) != value:
-        raise click.BadParameter(f"{value!r} is not a duration such as 90s, 10m, 1h30m or 2d")
+        raise click.BadParameter(
+            f"expected a duration such as 90s, 10m, 1h30m or 2d, found {value!r}"
+        )
     return total
 
 
 def moment(value: str) -> datetime | Literal["now", "document"]:
-    """``now``, ``document``, or a time with its zone such as ``2026-01-31T12:00:00Z``."""
+    """Converts ``now``, ``document``, or a time with its zone such as ``2026-01-31T12:00:00Z``."""
     if value in _WORDS:
         return _WORDS[value]
     try:
         parsed = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", value))
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not now, document or an RFC 3339 time") from None
+        raise click.BadParameter(
+            f"expected now, document or a time such as 2026-01-31T12:00:00Z, found {value!r}"
+        ) from None
     if parsed.utcoffset() is None:
-        raise click.BadParameter(f"{value!r} has no time zone; append Z for UTC")
+        raise click.BadParameter(
+            f"expected a time with its zone, such as 2026-01-31T12:00:00Z, found {value!r}"
+        )
     return parsed
+
+
+def with_options(options: Sequence[Decorator], command: Any) -> Any:
+    """Adds options to a command, which --help lists in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def at_option(document: str) -> Decorator:
+    """``--at``, the verification time of a document that the help text names."""
+    return click.option(
+        "--at",
+        type=moment,
+        metavar="now|document|TIME",
+        default="now",
+        help=f"Time as of which to verify {document} [now].",
+    )
+
+
+def json_option(text: str = "Print one JSON object.") -> Decorator:
+    """``--json``, as the parameter ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+format_option: Final = click.option(
+    "--format",
+    "encoding",
+    type=click.Choice(["raw", "hex", "base64"]),
+    help="Form of DOC [recognised].",
+)
+any_enclave_option: Final = click.option(
+    "--any-enclave", is_flag=True, help="Accept any enclave: require no measurements."
+)
+allow_debug_option: Final = click.option(
+    "--allow-debug", is_flag=True, help="Accept enclaves in debug mode."
+)

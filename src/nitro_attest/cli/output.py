@@ -1,30 +1,47 @@
-"""How every verb speaks: lines for people, JSON for programs, and refusals in either form.
+"""Output of every verb: lines for people, JSON for programs, and errors in either form.
 
-All that a file, a document or a certificate says is escaped: it may have been written to fool a
-terminal.
+Text from a file, a document or a certificate is escaped, so that it cannot control a terminal.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import click
 
+from nitro_attest.cli.exit_codes import exit_code_of
 from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyError
 
 SCHEMA: Final = "nitro-attest/1"
 
-_HINTS: Final = {
-    "document.encoding": "name the form with --format raw, hex or base64",
-    "cert.expired": "to judge a kept document when it was made, say --at document",
-    "chain.untrusted_root": "name a partition with --partition or a root with --root",
-    "policy.debug": "to accept debug mode, say --allow-debug; a policy file must allow it too",
-    "policy.pcr_mismatch": "another image, or another version, is running than the one expected",
-    "payload.kind": "to judge the other kind of document, name it with --kind",
-    "eif.crc": "to measure the file all the same, say --ignore-crc",
+_HINTS: Final[dict[str, tuple[str | None, str]]] = {
+    "document.encoding": ("--format", "set the form with --format raw, hex or base64"),
+    "cert.expired": (
+        "--at",
+        "to verify an archived document as of its own timestamp, use --at document",
+    ),
+    "chain.untrusted_root": (
+        "--root",
+        "select a partition with --partition, or trust a root with --root",
+    ),
+    "policy.debug": (
+        "--allow-debug",
+        "to accept debug mode, use --allow-debug; a policy file must allow it too",
+    ),
+    "policy.pcr_mismatch": (
+        None,
+        "the document comes from a different image, version or parent than expected",
+    ),
+    "payload.kind": ("--kind", "set the kind of document with --kind enclave or --kind nitrotpm"),
+    "eif.crc": ("--ignore-crc", "to measure the file anyway, use --ignore-crc"),
 }
+"""By error code: the option that a hint names, if any, and the hint."""
+
+_ARGUMENT: Final = re.compile(r"\b([a-z]+(?:_[a-z]+)*)=(?=[\s,;.)]|$)")
+"""An argument that a message of the library names, such as ``pcr_index=``."""
 
 
 def emit(lines: Iterable[str], *, to_stderr: bool = False) -> None:
@@ -34,12 +51,12 @@ def emit(lines: Iterable[str], *, to_stderr: bool = False) -> None:
 
 
 def row(label: str, value: str) -> str:
-    """One fact, with its value escaped."""
+    """One line of a result, with its value escaped."""
     return f"  {label:<12} {escape(value)}"
 
 
 def escape(text: str) -> str:
-    """Text with all that is not printable ASCII written as escapes."""
+    """Replaces everything but printable ASCII with backslash escapes."""
     return "".join(
         c if c.isascii() and c.isprintable() else c.encode("unicode_escape").decode("ascii")
         for c in text
@@ -47,18 +64,18 @@ def escape(text: str) -> str:
 
 
 def to_json(**members: Any) -> str:
-    """One line: an answer as a JSON object."""
+    """A result as one line of JSON, with its schema."""
     return json.dumps({"schema": SCHEMA} | members)
 
 
-def refuse(source: str, error: NitroAttestError, as_json: bool, **members: Any) -> int:
-    """Says why there is no answer about a source.
+def reject(source: str, error: NitroAttestError, as_json: bool, **members: Any) -> int:
+    """Reports that an argument was rejected.
 
     Args:
-        source: The file, or what else was asked about.
-        error: Why.
-        as_json: Print one object on stdout, in place of lines on stderr.
-        members: What else the object holds.
+        source: The file or other argument.
+        error: The reason.
+        as_json: Print one JSON object on stdout instead of lines on stderr.
+        members: Further members of the object.
 
     Returns:
         The exit code.
@@ -66,26 +83,48 @@ def refuse(source: str, error: NitroAttestError, as_json: bool, **members: Any) 
     if as_json:
         emit([to_json(source=source, **members, error=error.to_dict())])
     else:
-        emit(_refusal_lines(source, error), to_stderr=True)
-    return error.exit_code
+        emit(_rejection_lines(source, error), to_stderr=True)
+    return exit_code_of(error)
 
 
-def warn(notices: Iterable[AttestationWarning]) -> None:
-    """Says on stderr what should be known of an answer that has no room for it."""
-    emit((f"warning: {n.code}: {escape(n.message)}" for n in notices), to_stderr=True)
+def report_error(error: NitroAttestError) -> int:
+    """Reports an error of the call as a whole, such as one in a policy file, on stderr.
+
+    Returns:
+        The exit code.
+    """
+    emit([f"nitro-attest: {error.code}: {_sentence(error.message)}"], to_stderr=True)
+    return exit_code_of(error)
 
 
-def _refusal_lines(source: str, error: NitroAttestError) -> Iterable[str]:
-    """Code, sentence, place and what to do."""
-    yield f"REFUSED {error.code}: {escape(source)}"
+def warn(warnings: Iterable[AttestationWarning]) -> None:
+    """Prints warnings on stderr."""
+    emit((f"warning: {w.code}: {escape(w.message)}" for w in warnings), to_stderr=True)
+
+
+def _rejection_lines(source: str, error: NitroAttestError) -> Iterator[str]:
+    """The code, the message or messages, the byte offset and the hint."""
+    yield f"REJECTED {error.code}: {escape(source)}"
     messages = (
         [f"{failure.code}: {failure.message}" for failure in error.failures]
         if isinstance(error, PolicyError)
         else [error.message]
     )
     for message in messages:
-        yield f"  {escape(message)}"
+        yield f"  {_sentence(message)}"
     if error.offset is not None:
         yield f"  at byte {error.offset}"
     if error.code in _HINTS:
-        yield f"  hint: {_HINTS[error.code]}"
+        option, hint = _HINTS[error.code]
+        if option is None or option in _options_of_verb():
+            yield f"  hint: {hint}"
+
+
+def _options_of_verb() -> set[str]:
+    verb = click.get_current_context().command
+    return {option for parameter in verb.params for option in parameter.opts}
+
+
+def _sentence(message: str) -> str:
+    """A message of the library, escaped, with ``--pcr-index`` where it names ``pcr_index=``."""
+    return escape(_ARGUMENT.sub(lambda name: f"--{name[1].replace('_', '-')}", message))

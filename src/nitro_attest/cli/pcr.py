@@ -1,4 +1,4 @@
-"""``nitro-attest pcr``: one command for each input that a PCR can be computed from."""
+"""``nitro-attest pcr``: one command for each input that determines a PCR."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import click
 
 from nitro_attest._internal.pcrs import ZERO_PCR
-from nitro_attest.cli.options import hex_bytes
-from nitro_attest.cli.output import emit, refuse, to_json
+from nitro_attest.cli.options import EXISTING_FILE, hex_bytes, json_option
+from nitro_attest.cli.output import emit, reject, to_json
 from nitro_attest.cli.source import read_file
 from nitro_attest.errors import NitroAttestError
 from nitro_attest.measurements.pcr import (
@@ -20,74 +20,71 @@ from nitro_attest.measurements.pcr import (
 from nitro_attest.measurements.uki.boot_events import SecureBootVariables
 from nitro_attest.measurements.uki.image import uki_measurements
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-_variable = click.Path(exists=True, dir_okay=False)
-
 
 @click.group("pcr")
 def command() -> None:
-    """Compute what a PCR should be.
+    """Compute the expected value of a PCR.
 
-    Prints PCR<n>=<hex>, which --pcr takes as it is, and of which a policy file may consist.
+    Prints PCR<n>=<hex>. --pcr takes it unchanged, and a policy file may consist of such lines.
     """
 
 
-@command.command("role")
+@command.command("role", short_help="PCR3, from the IAM role of the parent instance.")
 @click.argument("arn")
-@_as_json
+@json_option()
 def _role(arn: str, as_json: bool) -> int:
     """PCR3 of enclaves whose parent instance was launched with the IAM role ARN.
 
-    The ARN of the role itself is meant, not that of an assumed role or instance profile.
+    ARN is that of the role itself, not of an assumed role or an instance profile.
     """
-    return _answer(3, arn, lambda: pcr3_from_role_arn(arn), as_json)
+    return _report(3, arn, lambda: pcr3_from_role_arn(arn), as_json)
 
 
-@command.command("instance")
+@command.command("instance", short_help="PCR4, from the id of the parent instance.")
 @click.argument("instance_id", metavar="ID")
-@_as_json
+@json_option()
 def _instance(instance_id: str, as_json: bool) -> int:
     """PCR4 of enclaves on the EC2 instance ID."""
-    return _answer(4, instance_id, lambda: pcr4_from_instance_id(instance_id), as_json)
+    return _report(4, instance_id, lambda: pcr4_from_instance_id(instance_id), as_json)
 
 
-@command.command("certificate")
+@command.command("certificate", short_help="PCR8, from the image signing certificate.")
 @click.argument("certificate_file", metavar="FILE")
-@_as_json
+@json_option()
 def _certificate(certificate_file: str, as_json: bool) -> int:
     """PCR8 of enclaves whose image was signed with the certificate in FILE (PEM or DER)."""
-    return _answer(
+    return _report(
         8, certificate_file, lambda: pcr8_from_certificate(read_file(certificate_file)), as_json
     )
 
 
-@command.command("extend")
+@command.command("extend", short_help="PCR16 to PCR31, from the extended data.")
 @click.argument("data", type=hex_bytes, nargs=-1, required=True)
-@click.option("--start", type=hex_bytes, metavar="HEX", help="The PCR before the first [zeros].")
-@_as_json
+@click.option("--start", type=hex_bytes, metavar="HEX", help="Value before the first call [zeros].")
+@json_option()
 def _extend(data: tuple[bytes, ...], start: bytes | None, as_json: bool) -> int:
-    """What a PCR holds after ExtendPCR was called with each DATA (hex) in turn.
+    """Value of a PCR after a call of ExtendPCR with each DATA (hex), in order.
 
-    Prints the value alone, since any of PCR16 to PCR31 may be meant.
+    Prints only the value: it is the same for any of PCR16 to PCR31.
     """
     value = replay(data, ZERO_PCR if start is None else start).hex()
     emit([to_json(value=value) if as_json else value])
     return 0
 
 
-@command.command("uki")
+@command.command("uki", short_help="PCR4, PCR7 and PCR12 of an EC2 instance.")
 @click.argument("image_file", metavar="IMAGE")
 @click.option(
     "--systemd-stub-version",
     type=click.IntRange(1),
     metavar="N",
-    help="Version of the boot stub, for an image that does not say.",
+    help="Version of the boot stub, for an image that does not name it.",
 )
-@click.option("--pk", type=_variable, help="Secure Boot variable PK (.esl), with --db.")
-@click.option("--kek", type=_variable, help="The same for KEK [absent].")
-@click.option("--db", type=_variable, help="The same for db, with --pk.")
-@click.option("--dbx", type=_variable, help="The same for dbx [absent].")
-@_as_json
+@click.option("--pk", type=EXISTING_FILE, help="Secure Boot variable PK (.esl); requires --db.")
+@click.option("--kek", type=EXISTING_FILE, help="Secure Boot variable KEK [absent].")
+@click.option("--db", type=EXISTING_FILE, help="Secure Boot variable db; requires --pk.")
+@click.option("--dbx", type=EXISTING_FILE, help="Secure Boot variable dbx [absent].")
+@json_option()
 def _uki(
     image_file: str,
     systemd_stub_version: int | None,
@@ -104,7 +101,7 @@ def _uki(
     files = {"pk": pk, "kek": kek, "db": db, "dbx": dbx}
     given = {name: file for name, file in files.items() if file is not None}
     if given and not {"pk", "db"} <= given.keys():
-        raise click.UsageError("with Secure Boot on, --pk and --db are needed")
+        raise click.UsageError("Secure Boot variables require both --pk and --db")
     try:
         values = {name: read_file(file) for name, file in given.items()}
         variables = SecureBootVariables(**{"kek": b"", **values}) if values else None
@@ -112,16 +109,16 @@ def _uki(
             image_file, secure_boot=variables, systemd_stub_version=systemd_stub_version
         )
     except NitroAttestError as error:
-        return refuse(image_file, error, as_json)
+        return reject(image_file, error, as_json)
     _print(image_file, found.measurements(), as_json)
     return 0
 
 
-def _answer(index: int, source: str, compute: Callable[[], bytes], as_json: bool) -> int:
+def _report(index: int, source: str, compute: Callable[[], bytes], as_json: bool) -> int:
     try:
         value = compute()
     except NitroAttestError as error:
-        return refuse(source, error, as_json)
+        return reject(source, error, as_json)
     _print(source, {index: value}, as_json)
     return 0
 

@@ -1,4 +1,4 @@
-"""What documents say and prove, line by line."""
+"""Documents and verified results as lines of text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 from cryptography import x509
 
+from nitro_attest._internal.wording import plural
 from nitro_attest.cli.output import emit, escape, row, to_json
 from nitro_attest.errors import ChainError
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
@@ -18,10 +19,11 @@ from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 Result = Attestation | NitroTpmAttestation
 
 _SHOWN_BYTES: Final = 64
+"""Bytes shown of a value; ``--json`` shows all of them."""
 
 
 def report(source: str, attestation: Result, as_json: bool) -> None:
-    """Prints the evidence that a verification returned."""
+    """Prints a verified result."""
     if as_json:
         emit([to_json(source=source, verified=True, attestation=attestation.to_dict())])
     else:
@@ -29,17 +31,17 @@ def report(source: str, attestation: Result, as_json: bool) -> None:
 
 
 def headline(attestation: Result) -> str:
-    """What the result is worth, in one line."""
+    """The first line: which of measurements and freshness the result proves."""
     if attestation.time_source == "document":
-        return "AUTHENTIC WHEN SIGNED (archive mode), freshness not checked"
+        return "AUTHENTIC AT SIGNING TIME (archive mode; freshness not checked)"
     if isinstance(attestation.policy, (Policy, NitroTpmPolicy)):
         return f"VERIFIED (measurements match {_matched(attestation)})"
-    any_of_them = "ANY ENCLAVE" if isinstance(attestation, Attestation) else "ANY INSTANCE"
-    return f"AUTHENTIC, {any_of_them} (no measurements were required)"
+    any_source = "ANY ENCLAVE" if isinstance(attestation, Attestation) else "ANY INSTANCE"
+    return f"AUTHENTIC, {any_source} (no measurements were required)"
 
 
 def attestation_lines(source: str, attestation: Result) -> Iterator[str]:
-    """The facts of a verified document: who, when, which code, by whose word, and what is open."""
+    """Lines for a verified document: origin, time, PCRs, certificates, and what is not checked."""
     document = attestation.document
     age = attestation.verified_at - attestation.timestamp
     yield headline(attestation)
@@ -47,33 +49,33 @@ def attestation_lines(source: str, attestation: Result) -> Iterator[str]:
     if isinstance(attestation, Attestation):
         yield row("enclave", document.module_id)
     yield row("instance", f"{attestation.instance_id} in {attestation.region or 'unknown region'}")
-    yield row("made", f"{_time(attestation.timestamp)}{_age(attestation.time_source, age)}")
+    yield row("timestamp", f"{_time(attestation.timestamp)}{_age(attestation.time_source, age)}")
     yield row("root", f"{attestation.root.name} (SHA-256 {attestation.root.sha256})")
     yield from _pcr_lines(_pcrs(attestation), _expected_indices(attestation))
     yield from _value_lines(document.public_key, document.user_data, document.nonce)
     for certificate in reversed(attestation.chain):
         yield row("certificate", _certificate(certificate))
     yield row("id", attestation.attestation_id.hex())
-    yield row("not checked", "; ".join(_open_questions(attestation)))
-    for notice in attestation.warnings:
-        yield row("warning", f"{notice.code}: {notice.message}")
+    yield row("not checked", "; ".join(_unchecked(attestation)))
+    for warning in attestation.warnings:
+        yield row("warning", f"{warning.code}: {warning.message}")
 
 
 def unverified_lines(source: str, document: UnverifiedDocument) -> Iterator[str]:
-    """What a document says of itself; the first line says that nobody checked it."""
-    yield "UNVERIFIED: this is what the document says; nobody has checked who made it"
+    """Lines for the content of a document; the first one marks it as unverified."""
+    yield "UNVERIFIED: the content of the document as received; its signature was not checked"
     yield row("document", source)
     yield row("kind", "enclave" if document.kind == "enclave" else "EC2 instance (NitroTPM)")
     yield row("module_id", document.module_id)
-    yield row("made", _time(document.timestamp))
+    yield row("timestamp", _time(document.timestamp))
     yield from _pcr_lines(document.pcrs, ())
     yield from _value_lines(document.public_key, document.user_data, document.nonce)
     for der in (*document.cabundle, document.certificate):
         try:
-            certificate, *_ = load_certificate(der, "it")
+            certificate, *_ = load_certificate(der, "the certificate")
             yield row("certificate", _certificate(certificate))
         except ChainError as error:
-            yield row("certificate", f"unreadable, {len(der)} bytes: {escape(error.message)}")
+            yield row("certificate", f"malformed, {plural(len(der), 'byte')}: {error.message}")
 
 
 def _time(moment: datetime) -> str:
@@ -87,7 +89,7 @@ def _age(time_source: str, age: timedelta) -> str:
 
 
 def _expected_indices(attestation: Result) -> tuple[int, ...]:
-    """The registers of the set that matched."""
+    """The indices in the measurement set that matched."""
     if not isinstance(attestation.policy, (Policy, NitroTpmPolicy)):
         return ()
     found = _pcrs(attestation)
@@ -130,7 +132,7 @@ def _value_lines(
             yield row(name, "empty")
         else:
             more = "..." if len(value) > _SHOWN_BYTES else ""
-            yield row(name, f"{len(value)} bytes: {value[:_SHOWN_BYTES].hex()}{more}")
+            yield row(name, f"{plural(len(value), 'byte')}: {value[:_SHOWN_BYTES].hex()}{more}")
 
 
 def _certificate(certificate: x509.Certificate) -> str:
@@ -143,11 +145,11 @@ def _certificate(certificate: x509.Certificate) -> str:
     return f"{name} ({window})"
 
 
-def _open_questions(attestation: Result) -> Iterator[str]:
-    codes = {notice.code for notice in attestation.warnings}
+def _unchecked(attestation: Result) -> Iterator[str]:
+    codes = {warning.code for warning in attestation.warnings}
     if not isinstance(attestation.policy, (Policy, NitroTpmPolicy)):
-        yield "which code runs"
+        yield "measurements"
     if codes & {"freshness.unbound", "time.document"}:
         yield "freshness"
     yield "revocation (CRLs)"
-    yield "who relays the answer: bind the session to public_key"
+    yield "who relayed the document: bind the session to its public_key"

@@ -1,4 +1,4 @@
-"""Documents as people keep them: files and stdin; raw, hex, base64 and PEM-like text (C-3)."""
+"""Reads documents from files and stdin: raw, hex, base64 or PEM-like text (C-3)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import base64
 import binascii
 import re
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 from nitro_attest.errors import FormatError, InputError
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
@@ -18,7 +19,7 @@ _RAW_FIRST_BYTES: Final = (0x84, 0xD2)
 """C-4, C-5: an array of four, or tag 18 before it. No text begins with either."""
 
 _LARGEST_TEXT: Final = 4 * MAX_DOCUMENT_BYTES
-"""Hex takes two characters a byte; the rest is room for line breaks."""
+"""Hex takes two characters per byte; the rest allows for line breaks."""
 
 _ARMOUR: Final = re.compile(rb"-----(?:BEGIN|END) [^-\r\n]*-----")
 
@@ -34,8 +35,8 @@ def read_document(name: str, encoding: Encoding) -> bytes:
     if len(data) > _LARGEST_TEXT:
         raise FormatError(
             "document.too_large",
-            f"the input is larger than {_LARGEST_TEXT} bytes; a document has at most "
-            f"{MAX_DOCUMENT_BYTES}",
+            f"the input is larger than {_LARGEST_TEXT} bytes; expected a document of at most "
+            f"{MAX_DOCUMENT_BYTES} bytes",
         )
     return decode(data, encoding)
 
@@ -44,33 +45,53 @@ def read_file(name: str, largest: int = _LARGEST_TEXT) -> bytes:
     """Reads a small file.
 
     Raises:
-        InputError: ``input.file``: it cannot be read, or has more than ``largest`` bytes.
+        InputError: ``input.file``: the file cannot be read, or has more than ``largest`` bytes.
     """
     data = _read(name, largest)
     if len(data) > largest:
-        raise InputError("input.file", f"{name!r} is larger than {largest} bytes")
+        raise InputError("input.file", f"expected at most {largest} bytes, found more in {name!r}")
     return data
 
 
-def _read(name: str, largest: int) -> bytes:
-    """Reads a file, or stdin for ``-``: at most one byte more than the largest that is wanted."""
+def open_input(name: str) -> AbstractContextManager[BinaryIO]:
+    """Opens a file for reading, or stdin for ``-``, which is not closed afterwards.
+
+    Raises:
+        InputError: ``input.file``: the file cannot be opened, or stdin is closed.
+    """
+    if name == "-":
+        if sys.stdin is None:
+            raise InputError("input.file", "standard input is closed")
+        return nullcontext(sys.stdin.buffer)
     try:
-        if name == "-":
-            if sys.stdin is None:
-                raise InputError("input.file", "standard input is closed")
-            return sys.stdin.buffer.read(largest + 1)
-        with Path(name).open("rb") as file:
-            return file.read(largest + 1)
+        return Path(name).open("rb")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError("input.file", f"cannot read {name!r}: {reason}") from error
+        raise _unreadable(name, error) from error
+
+
+def _read(name: str, largest: int) -> bytes:
+    """Reads a file, or stdin for ``-``: at most ``largest`` bytes and one more."""
+    with open_input(name) as file:
+        try:
+            return file.read(largest + 1)
+        except OSError as error:
+            raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: OSError | ValueError) -> InputError:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return InputError("input.file", f"cannot read {name!r}: {reason}")
 
 
 def decode(data: bytes, encoding: Encoding) -> bytes:
-    """Decodes a document's text form; ``auto`` recognises which it is by its first bytes.
+    """Decodes a document from its text form.
+
+    Args:
+        data: The bytes as read.
+        encoding: The form; ``auto`` recognises it.
 
     Raises:
-        FormatError: ``document.encoding``: the text is not of the form asked for.
+        FormatError: ``document.encoding``: the text does not have this form.
     """
     if encoding == "raw" or (encoding == "auto" and data[:1] and data[0] in _RAW_FIRST_BYTES):
         return data
@@ -78,14 +99,14 @@ def decode(data: bytes, encoding: Encoding) -> bytes:
     is_hex = len(text) % 2 == 0 and re.fullmatch(rb"(?:0[xX])?[0-9A-Fa-f]+", text)
     if encoding == "hex" or (encoding == "auto" and is_hex):
         if not is_hex:
-            raise FormatError("document.encoding", "this is not an even number of hex digits")
+            raise FormatError("document.encoding", "expected an even number of hex digits")
         return bytes.fromhex(text.decode("ascii").removeprefix("0x").removeprefix("0X"))
     standard = text.replace(b"-", b"+").replace(b"_", b"/").rstrip(b"=")
     if text and re.fullmatch(rb"[A-Za-z0-9+/]+", standard):
         try:
             return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
         except binascii.Error as error:
-            raise FormatError("document.encoding", f"this is not base64: {error}") from error
+            raise FormatError("document.encoding", f"invalid base64: {error}") from error
     if encoding == "base64":
-        raise FormatError("document.encoding", "this is not base64 or base64url text")
+        raise FormatError("document.encoding", "expected base64 or base64url text")
     return data

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
 import click
 
-from nitro_attest.cli.batch import from_batch, from_files, judged, line_count
-from nitro_attest.cli.expected import Expected, expectation_options
-from nitro_attest.cli.options import duration, hex_bytes, moment
-from nitro_attest.cli.output import refuse, warn
+from nitro_attest.cli.batch import from_batch, from_files, line_count, outcomes
+from nitro_attest.cli.exit_codes import EXIT_REQUIREMENT
+from nitro_attest.cli.options import (
+    EXISTING_FILE,
+    allow_debug_option,
+    any_enclave_option,
+    at_option,
+    duration,
+    format_option,
+    hex_bytes,
+    json_option,
+)
+from nitro_attest.cli.output import reject, warn
 from nitro_attest.cli.render import Result, report
+from nitro_attest.cli.requirements import RequirementOptions, requirement_options
 from nitro_attest.cli.source import Encoding, read_file
 from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.errors import PolicyError
 from nitro_attest.verification.batch import Outcome
 from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
-from nitro_attest.verification.verifier import Verifier
+from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 
 
 @click.command("verify")
@@ -27,37 +38,28 @@ from nitro_attest.verification.verifier import Verifier
     "--batch",
     "batch_file",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-    help="File with one JSON object a line: document, nonce, ...",
+    help="File with one JSON object per line: document, nonce, ...",
 )
 @root_options
-@expectation_options
-@click.option("--any-enclave", is_flag=True, help="Require no measurements, and say so.")
+@requirement_options
+@any_enclave_option
 @click.option("--any-instance", is_flag=True, help="The same for --kind nitrotpm.")
 @click.option("--nonce", type=hex_bytes, metavar="HEX", help="Expected nonce.")
 @click.option("--user-data", type=hex_bytes, metavar="HEX", help="Expected user_data.")
+@click.option("--public-key", type=EXISTING_FILE, help="File with the expected public_key.")
 @click.option(
-    "--public-key",
-    type=click.Path(exists=True, dir_okay=False),
-    help="File with the expected public_key.",
+    "--max-age", type=duration, metavar="AGE", help="Maximum age of the document, such as 10m."
 )
-@click.option("--max-age", type=duration, metavar="AGE", help="Greatest age of the document: 10m.")
-@click.option(
-    "--at", type=moment, metavar="now|document|TIME", default="now", help="Time to judge at [now]."
-)
-@click.option("--allow-debug", is_flag=True, help="Accept enclaves in debug mode.")
-@click.option("--fail-on-warning", is_flag=True, help="Exit 6 if a verified result has warnings.")
-@click.option(
-    "--format",
-    "encoding",
-    type=click.Choice(["raw", "hex", "base64"]),
-    help="Form of DOC [recognised].",
-)
+@at_option("DOC")
+@allow_debug_option
+@click.option("--fail-on-warning", is_flag=True, help="Exit with 6 if a result has warnings.")
+@format_option
 @click.option(
     "--accelerator",
     type=click.Choice(["libcrypto_mb", "aws-lc"]),
-    help="A faster library for the signatures of many documents, where it is installed.",
+    help="Installed library that checks the signatures of many documents faster.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each document.")
+@json_option("Print one JSON object per document.")
 def command(
     documents: tuple[str, ...],
     batch_file: str | None,
@@ -75,36 +77,41 @@ def command(
     encoding: Encoding | None,
     accelerator: str | None,
     as_json: bool,
-    **expected: Any,
+    **requirements: Any,
 ) -> int:
-    """Verify documents and say what they prove.
+    """Verify attestation documents.
 
-    DOC is a file, or - for standard input: raw bytes, hex or base64. Several are verified at the
-    same time and answered in their order; so are the lines of a --batch file. The exit code is 0
-    only if every document was verified; else that of the first that was not: 2 usage, 3 format,
-    4 chain, 5 signature, 6 policy.
+    DOC is a file, or - for standard input: raw bytes, hex or base64. Several documents, and the
+    lines of a --batch file, are verified in parallel; results come in the order of the input. The
+    exit code is 0 only if every document was verified, else that of the first rejected one: 2 usage
+    error, 3 format, 4 chain, 5 signature, 6 policy.
     """
     if bool(documents) == bool(batch_file):
-        raise click.UsageError("name one or more DOC, or a --batch file")
+        raise click.UsageError("expected either one or more DOC or a --batch file")
+    if max_age is not None and at == "document":
+        raise click.UsageError("--max-age cannot be combined with --at document")
     values = {
         "nonce": nonce,
         "user_data": user_data,
         "public_key": read_file(public_key) if public_key else None,
     }
     options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
-    policy = _policy(Expected(**expected), any_enclave, any_instance, allow_debug)
-    verifier = Verifier(trusted_roots(root, partition), policy=policy, accelerator=accelerator)
-    of_instances = isinstance(policy, (NitroTpmPolicy, AnyInstance))
-    verify = verifier.verify_many_nitrotpm if of_instances else verifier.verify_many
+    policy = _policy(RequirementOptions(**requirements), any_enclave, any_instance, allow_debug)
+    roots = trusted_roots(root, partition)
+    verify: Callable[..., Generator[Outcome[Any], None, None]]
+    if isinstance(policy, (NitroTpmPolicy, AnyInstance)):
+        verify = NitroTpmVerifier(roots, policy=policy, accelerator=accelerator).verify_many
+    else:
+        verify = Verifier(roots, policy=policy, accelerator=accelerator).verify_many
     if batch_file:
         total = line_count(batch_file)
         jobs = from_batch(batch_file, encoding or "auto", options)
     else:
         total = len(documents)
         jobs = from_files(documents, encoding or "auto", options)
-    judge = partial(verify, workers=1 if total == 1 else None, at=at, max_age=max_age)
+    verify = partial(verify, workers=1 if total == 1 else None, at=at, max_age=max_age)
     exit_code = 0
-    for name, outcome in judged(judge, jobs, total):
+    for name, outcome in outcomes(verify, jobs, total):
         code = _report(name, outcome, policy, fail_on_warning, as_json)
         exit_code = exit_code or code
     return exit_code
@@ -113,30 +120,39 @@ def command(
 def _report(
     name: str, outcome: Outcome[Result], policy: object, fail_on_warning: bool, as_json: bool
 ) -> int:
-    """Prints what became of one document and returns its exit code."""
+    """Prints the outcome for one document and returns its exit code."""
     if outcome.error is not None:
-        code = refuse(name, outcome.error, as_json, verified=False)
+        code = reject(name, outcome.error, as_json, verified=False)
         if isinstance(outcome.error, PolicyError) and isinstance(policy, (Policy, NitroTpmPolicy)):
             warn(policy.weaknesses())
         return code
     attestation = outcome.unwrap()
     report(name, attestation, as_json)
-    return PolicyError.exit_code if fail_on_warning and attestation.warnings else 0
+    return EXIT_REQUIREMENT if fail_on_warning and attestation.warnings else 0
 
 
 def _policy(
-    expected: Expected, any_enclave: bool, any_instance: bool, allow_debug: bool
+    requirements: RequirementOptions, any_enclave: bool, any_instance: bool, allow_debug: bool
 ) -> Policy | NitroTpmPolicy | AnyEnclave | AnyInstance:
-    """What the options require; no measurements where they name none."""
-    of_instances = expected.kind == "nitrotpm"
-    if (any_enclave or allow_debug) and of_instances:
-        raise click.UsageError("--any-enclave and --allow-debug are not about --kind nitrotpm")
-    if any_instance and not of_instances:
-        raise click.UsageError("--any-instance is about --kind nitrotpm")
-    if expected.given:
-        if any_enclave or any_instance:
-            raise click.UsageError("required measurements and accepting any contradict each other")
-        return expected.policy(allow_debug=allow_debug)
-    if of_instances:
-        return AnyInstance(spelled_out=any_instance)
-    return AnyEnclave(allow_debug=allow_debug, spelled_out=any_enclave)
+    """The policy that the options make; without required measurements, any enclave or instance.
+
+    Raises:
+        ImageError, InputError: A malformed image or policy file.
+        click.UsageError: Options cannot be combined.
+    """
+    for_instances = requirements.kind == "nitrotpm"
+    if (any_enclave or allow_debug) and for_instances:
+        raise click.UsageError(
+            "--any-enclave and --allow-debug cannot be used with --kind nitrotpm"
+        )
+    if any_instance and not for_instances:
+        raise click.UsageError("--any-instance requires --kind nitrotpm")
+    if requirements.given:
+        if any_instance:
+            raise click.UsageError("--any-instance cannot be combined with --pcr or --policy")
+        if any_enclave:
+            raise click.UsageError("--any-enclave cannot be combined with --pcr, --policy or --eif")
+        return requirements.policy(allow_debug=allow_debug)
+    if for_instances:
+        return AnyInstance(explicit=any_instance)
+    return AnyEnclave(allow_debug=allow_debug, explicit=any_enclave)

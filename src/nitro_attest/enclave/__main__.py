@@ -1,6 +1,6 @@
-"""``python -m nitro_attest.enclave``: request a document or serve them, inside an enclave.
+"""``python -m nitro_attest.enclave``: requests or serves attestation documents in an enclave.
 
-Needs Python, cbor2 and this package; neither click nor cryptography nor the C core is loaded.
+Needs only Python, cbor2 and this package; click, cryptography and the C core are not loaded.
 """
 
 from __future__ import annotations
@@ -20,55 +20,71 @@ from nitro_attest.enclave.server import serve
 from nitro_attest.enclave.transport import DEFAULT_PORT
 from nitro_attest.errors import InputError, NitroAttestError
 
-_EXIT_OUTPUT: Final = 74  # the document could not be written: EX_IOERR of sysexits.h
+_EXIT_INPUT: Final = 2  # as the command line outside, which loads click
+_EXIT_ENCLAVE: Final = 7
+_EXIT_OUTPUT: Final = 74  # the document cannot be written: EX_IOERR of sysexits.h
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code.
+def main(
+    arguments: Sequence[str] | None = None, program: str = "python -m nitro_attest.enclave"
+) -> int:
+    """Runs one command.
 
     Args:
-        arguments: Without the program's name; by default those of the process.
+        arguments: The arguments without the program's name; by default those of the process.
+        program: The program's name in the help.
+
+    Returns:
+        The exit code: 0, 2 for an invalid argument, 7 for an EnclaveError, 74 if the document
+        cannot be written, or 130 after SIGINT.
+
+    Raises:
+        SystemExit: With 2 after a usage error, with 0 after ``--help``.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
     try:
         if options.command == "serve":
             return _serve(options)
         return _request(options)
     except NitroAttestError as error:
         print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return _EXIT_INPUT if isinstance(error, InputError) else _EXIT_ENCLAVE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m nitro_attest.enclave",
-        description="Ask the Nitro Security Module of this enclave for attestation documents.",
+        prog=program,
+        description="Request attestation documents from the Nitro Security Module (NSM) of this "
+        "enclave.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    request = commands.add_parser("request", help="one document, to a file or stdout")
-    request.add_argument("--nonce", type=_hex, metavar="HEX", help="what a verifier sent")
+    request = commands.add_parser("request", help="write one document to a file or stdout")
+    request.add_argument("--nonce", type=_hex, metavar="HEX", help="nonce of a verifier")
     request.add_argument("--format", choices=("raw", "hex", "base64"), default="raw")
     request.add_argument("--output", type=Path, metavar="FILE", help="default: stdout")
 
-    server = commands.add_parser("serve", help="documents over HTTP on vsock, until SIGTERM")
-    where = server.add_mutually_exclusive_group()
-    where.add_argument(
+    server = commands.add_parser("serve", help="serve documents over HTTP until SIGTERM")
+    endpoint = server.add_mutually_exclusive_group()
+    endpoint.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help=f"vsock port (default: {DEFAULT_PORT})"
     )
-    where.add_argument(
+    endpoint.add_argument(
         "--listen", metavar="ENDPOINT", help="vsock:any:PORT, unix:/path or http://host:port"
     )
 
     for command in (request, server):
         command.add_argument(
-            "--user-data", type=_hex, metavar="HEX", help="what the enclave says about itself"
+            "--user-data", type=_hex, metavar="HEX", help="statement of the enclave"
         )
         command.add_argument(
-            "--public-key", type=_file, metavar="FILE", help="the key to be spoken to with"
+            "--public-key",
+            type=_file,
+            metavar="FILE",
+            help="public key for messages to this enclave",
         )
     return parser
 
@@ -89,8 +105,8 @@ def _request(options: argparse.Namespace) -> int:
             sys.stdout.buffer.write(document)
             sys.stdout.buffer.flush()
     except OSError as error:
-        print(f"error: the document could not be written: {error}", file=sys.stderr)
-        if options.output is None:  # or the interpreter tries once more at its exit
+        print(f"error: cannot write the document: {error}", file=sys.stderr)
+        if options.output is None:  # the interpreter flushes stdout again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _EXIT_OUTPUT
     return 0
@@ -98,7 +114,9 @@ def _request(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     if not 0 <= options.port < 0xFFFFFFFF:
-        raise InputError("input.endpoint", f"{options.port} is no vsock port")
+        raise InputError(
+            "input.endpoint", f"invalid vsock port: expected 0 to 4294967294, found {options.port}"
+        )
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     serve(
         options.listen or f"vsock:any:{options.port}",
@@ -112,7 +130,7 @@ def _hex(text: str) -> bytes:
     try:
         value = bytes.fromhex(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not hexadecimal: {error}") from None
+        raise argparse.ArgumentTypeError(f"expected hex digits: {error}") from None
     return _not_empty(value)
 
 
@@ -120,14 +138,14 @@ def _file(name: str) -> bytes:
     try:
         value = Path(name).read_bytes()
     except OSError as error:
-        raise argparse.ArgumentTypeError(f"cannot be read: {error}") from None
+        raise argparse.ArgumentTypeError(f"cannot read the file: {error}") from None
     return _not_empty(value)
 
 
 def _not_empty(value: bytes) -> bytes:
-    # An option that was given and says nothing is a mistake of the caller's script.
+    # An empty value is most likely an unset variable in the caller's script.
     if not value:
-        raise argparse.ArgumentTypeError("is empty")
+        raise argparse.ArgumentTypeError("empty value: expected at least 1 byte")
     return value
 
 

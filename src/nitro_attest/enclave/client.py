@@ -1,8 +1,8 @@
-"""Challenges an enclave from outside: a fresh nonce there, a document back, and its verification.
+"""Challenges an enclave from outside: sends a nonce, receives a document, and verifies it.
 
-A verified document says that some enclave of the wanted measurements answered this nonce. It does
-not say that the enclave is the one at the other end of any other connection: anyone can relay a
-challenge. Bind what follows to the document's ``public_key``.
+A verified document proves that some enclave with the expected measurements answered this nonce. It
+does not prove that another connection ends at this enclave: anyone can relay a challenge. For the
+rest of the session, use only the document's ``public_key``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, cast
 
+from nitro_attest._internal.wording import plural, size_or_type
 from nitro_attest.enclave.transport import (
     MAX_HEAD_BYTES,
     Deadline,
@@ -32,20 +33,22 @@ from nitro_attest.verification.policy import AnyEnclave, Policy
 from nitro_attest.verification.roots import TrustedRoots
 from nitro_attest.verification.verifier import Verifier
 
+__all__ = ["Fetched", "attest", "fetch"]
+
 _RETRY_SECONDS: Final = 0.25
-_LONGEST_SECONDS: Final = 86400
+_MAX_SECONDS: Final = 86400
 _NOTHING_RECEIVED: Final = frozenset(
     {"transport.refused", "transport.no_cid", "transport.no_answer"}
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fetched:
-    """A document as an enclave sent it; nothing of it is verified.
+    """A document as it was received; nothing in it is verified.
 
     Attributes:
-        document: The bytes received, 1 to 16384.
-        nonce: What was asked for; the document may say something else.
+        document: The document, 1 to 16384 bytes.
+        nonce: The nonce that was sent, 16 to 64 bytes; the document may contain a different one.
     """
 
     document: bytes
@@ -55,19 +58,30 @@ class Fetched:
 def fetch(
     endpoint: str, nonce: bytes | None = None, *, timeout: float = 15.0, wait: float = 0.0
 ) -> Fetched:
-    """Challenges an enclave and receives its document, unverified.
+    """Challenges an enclave and returns its document without verifying it.
+
+    To verify it, pass both parts of the result to a ``Verifier``, or use ``attest``.
 
     Args:
         endpoint: ``vsock:CID:PORT``, ``unix:/path:PORT`` (hybrid vsock), ``unix:/path`` or
-            ``http://host:port``. Redirects and proxy settings are not followed.
-        nonce: 16 to 64 bytes, used once; by default 32 random ones.
-        timeout: Seconds for one attempt, from the connection to the last byte.
-        wait: Seconds in which to try again as long as nothing was received, for an enclave that
-            is still booting. The whole takes at most ``wait + timeout``.
+            ``http://host:port``. Redirects are not followed; proxy settings are ignored.
+        nonce: 16 to 64 bytes, to be used only once; by default 32 random bytes.
+        timeout: Seconds for one attempt, from the connection to the last byte; at most 86400.
+        wait: Seconds during which attempts that received nothing are repeated, for an enclave
+            that is still booting; at most 86400. The call takes at most ``wait + timeout``.
+
+    Returns:
+        The document and the nonce.
 
     Raises:
-        InputError: ``input.endpoint``, ``input.nonce`` or ``input.time``.
-        EnclaveError: ``transport.*``.
+        InputError: ``input.endpoint``, ``input.nonce`` or ``input.time``: that argument is
+            invalid.
+        EnclaveError: ``transport.*``: no document was received (docs/reference/codes.md).
+
+    Example:
+        >>> from nitro_attest.enclave.client import fetch
+        >>> fetched = fetch("vsock:16:1300", wait=60)  # doctest: +SKIP
+        >>> verifier.verify(fetched.document, nonce=fetched.nonce)  # doctest: +SKIP
     """
     where = parse_endpoint(endpoint)
     if nonce is None:
@@ -93,51 +107,67 @@ def attest(
     timeout: float = 15.0,
     wait: float = 0.0,
 ) -> Attestation:
-    """Challenges an enclave and verifies that its document answers this challenge.
+    """Challenges an enclave and verifies its document, including the nonce.
 
     Args:
-        endpoint: As for ``fetch``.
-        policy: What the enclave must be; there is no default.
-        roots: The trust anchors; by default the root of the AWS commercial partition.
-        nonce: As for ``fetch``.
-        max_age: The greatest age of the document. The nonce already bounds it to this exchange.
-        timeout: As for ``fetch``.
-        wait: As for ``fetch``.
+        endpoint: The enclave's endpoint, as for ``fetch``.
+        policy: The expected measurements and other requirements; there is no default.
+        roots: The trusted roots; by default the root of the AWS commercial partition.
+        nonce: The nonce, as for ``fetch``.
+        max_age: The maximum age of the document. The nonce alone already limits it to the
+            duration of the exchange.
+        timeout: Seconds for one attempt, as for ``fetch``.
+        wait: Seconds for repeated attempts, as for ``fetch``.
 
     Returns:
-        The evidence. Whoever sent it may have relayed it: speak on only under its public_key.
+        The attestation. The sender may have relayed it: use only its ``public_key`` for the rest
+        of the session.
 
     Raises:
-        InputError: An argument is wrong.
+        InputError: ``input.*`` or ``policyfile.*``: an argument is invalid.
         EnclaveError: ``transport.*``: no document was received.
-        FormatError: What was received is no document of an enclave.
-        ChainError: Its certificates do not lead from a trusted root.
-        SignatureError: Its signature does not belong to it.
-        PolicyError: It is authentic, but not what was asked for; ``policy.nonce`` when it answers
-            another challenge.
+        FormatError: ``document.*``, ``cbor.*``, ``cose.*`` or ``payload.*``: the answer is not an
+            enclave's attestation document (rules C-* and P-*).
+        ChainError: ``chain.*`` or ``cert.*``: the certificates do not lead to a trusted root
+            (rules X-*).
+        SignatureError: ``signature.*``: the signature is invalid (C-14, C-16).
+        PolicyError: ``policy.*``, ``freshness.*`` or ``consistency.*``: the document is authentic
+            but does not meet the requirements; ``policy.nonce`` if it answers a different
+            challenge.
+
+    Example:
+        >>> from nitro_attest import load_public_key
+        >>> from nitro_attest.enclave.client import attest
+        >>> attestation = attest("vsock:16:1300", policy={0: pcr0})  # doctest: +SKIP
+        >>> key = load_public_key(attestation)  # doctest: +SKIP
     """
-    verifier = Verifier(roots, policy=policy)  # an error in the policy costs no challenge
+    verifier = Verifier(roots, policy=policy)  # before the challenge, so that errors need none
     fetched = fetch(endpoint, nonce, timeout=timeout, wait=wait)
     return verifier.verify(fetched.document, nonce=fetched.nonce, max_age=max_age)
 
 
 def _check_arguments(nonce: object, timeout: object, wait: object) -> None:
     if not isinstance(nonce, bytes) or not MIN_NONCE_BYTES <= len(nonce) <= MAX_NONCE_BYTES:
-        found = f"{len(nonce)} bytes" if isinstance(nonce, bytes) else type(nonce).__name__
         raise InputError(
             "input.nonce",
-            f"the nonce is {found}; expected {MIN_NONCE_BYTES} to {MAX_NONCE_BYTES} bytes",
+            f"invalid nonce: expected {MIN_NONCE_BYTES} to {MAX_NONCE_BYTES} bytes, "
+            f"found {size_or_type(nonce)}",
         )
-    if not _is_seconds(timeout) or not _is_seconds(wait) or not timeout:
+    if not _is_seconds(timeout) or not timeout:
         raise InputError(
             "input.time",
-            f"timeout is {timeout!r} and wait {wait!r}; expected seconds up to {_LONGEST_SECONDS}, "
-            "and a timeout above 0",
+            f"invalid timeout: expected more than 0 and at most {_MAX_SECONDS} seconds, "
+            f"found {timeout!r}",
+        )
+    if not _is_seconds(wait):
+        raise InputError(
+            "input.time",
+            f"invalid wait: expected 0 to {_MAX_SECONDS} seconds, found {wait!r}",
         )
 
 
 def _is_seconds(value: object) -> bool:
-    return isinstance(value, (int, float)) and 0 <= value <= _LONGEST_SECONDS
+    return isinstance(value, (int, float)) and 0 <= value <= _MAX_SECONDS
 
 
 def _exchange(endpoint: Endpoint, nonce: bytes, deadline: Deadline) -> bytes:
@@ -157,12 +187,13 @@ def _exchange(endpoint: Endpoint, nonce: bytes, deadline: Deadline) -> bytes:
         except http.client.IncompleteRead as error:
             raise EnclaveError(
                 "transport.truncated",
-                f"the answer ended after {len(error.partial)} bytes, before its declared length",
+                f"truncated answer: it ends after {plural(len(error.partial), 'byte')}, before its "
+                "declared length",
             ) from None
         except (OSError, http.client.HTTPException) as error:
             if stream.received:
                 raise EnclaveError(
-                    "transport.http", f"the answer broke off or is not HTTP/1.1: {error!r:.200}"
+                    "transport.http", f"the answer is incomplete or not HTTP/1.1: {error!r:.200}"
                 ) from None
             raise EnclaveError(
                 "transport.no_answer",
@@ -176,19 +207,19 @@ def _read_answer(stream: _AnswerStream) -> bytes:
         if response.status != 200:
             raise _status_error(response)
         if response.length is None and not response.chunked:
-            raise EnclaveError("transport.http", "the answer does not say how long it is")
+            raise EnclaveError("transport.http", "the answer has neither Content-Length nor chunks")
         if response.length is not None and response.length > MAX_DOCUMENT_BYTES:
             raise _too_large()
         document = response.read()
     if len(document) > MAX_DOCUMENT_BYTES:
         raise _too_large()
     if not document:
-        raise EnclaveError("transport.http", "the answer is empty; expected a document")
+        raise EnclaveError("transport.http", "empty answer: expected a document")
     return document
 
 
 class _AnswerStream(io.RawIOBase):
-    """A connection under a deadline and a cap, in the shape that ``http.client`` reads from."""
+    """A connection with a deadline and a size limit, with the interface that http.client needs."""
 
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
         self._connection = connection
@@ -215,7 +246,7 @@ def _status_error(response: http.client.HTTPResponse) -> EnclaveError:
     if 300 <= response.status < 400:
         return EnclaveError(
             "transport.redirect",
-            f"the answer is a redirect ({response.status}), which is not followed",
+            f"unexpected redirect: expected status 200, found {response.status}",
         )
     sentence = ascii(response.read(300).decode("utf-8", "replace").strip())
     if response.status == 504:
@@ -223,12 +254,12 @@ def _status_error(response: http.client.HTTPResponse) -> EnclaveError:
     if response.status == 503:
         return EnclaveError("transport.busy", f"the enclave is busy: {sentence}")
     return EnclaveError(
-        "transport.status", f"the enclave answered {response.status}: {sentence}; expected 200"
+        "transport.status", f"unexpected status: expected 200, found {response.status}: {sentence}"
     )
 
 
 def _too_large() -> EnclaveError:
     return EnclaveError(
         "transport.too_large",
-        f"the answer exceeds {MAX_DOCUMENT_BYTES} bytes, more than any document has",
+        f"answer too large: expected a document of at most {MAX_DOCUMENT_BYTES} bytes",
     )

@@ -1,17 +1,17 @@
 """Serves attestation documents from inside the enclave, over HTTP/1.1.
 
     GET /attestation/raw?nonce=<hex>        the document, application/octet-stream
-    GET /attestation/hex?nonce=<hex>        in hexadecimal
-    GET /enclave/attestation?nonce=<hex>    in base64
+    GET /attestation/hex?nonce=<hex>        the same in hexadecimal
+    GET /enclave/attestation?nonce=<hex>    the same in base64
     GET /healthz                            200, or 503 while the NSM is stalled
 
-Only the nonce comes from the wire. A server that put a caller's user_data or public_key into a
-document would let anyone speak in the enclave's name: those two come from who runs the enclave.
+A client sends only the nonce. If it could also choose user_data or public_key, anyone could make
+statements in the enclave's name; the operator of the enclave sets those two.
 
-One thread holds all connections in an event loop, so that slow clients cost a descriptor each and
-nothing more; one thread asks the NSM, which answers one request at a time anyway. An NSM request
-cannot be cancelled (N-2): when it outlasts its deadline the client is told so, and the thread waits
-on alone.
+One thread serves all connections in an event loop, so a slow client costs only a descriptor. A
+second thread calls the NSM, which processes one request at a time anyway. An NSM request cannot be
+cancelled (N-2): when it exceeds its time limit, the client is answered 504 and the thread keeps
+waiting.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
+from nitro_attest._internal.protocols import Attester
 from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.enclave.transport import (
     DEFAULT_PORT,
@@ -44,14 +45,19 @@ from nitro_attest.enclave.transport import (
 from nitro_attest.errors import EnclaveError, NitroAttestError
 from nitro_attest.limits import MAX_NONCE_BYTES, MIN_NONCE_BYTES
 
+__all__ = ["LOG", "AttestationServer", "Attester", "ServerLimits", "Source", "serve"]
+
 LOG: Final = logging.getLogger("nitro_attest.enclave")
-"""One line per connection, a JSON object; at level INFO."""
+"""Logger of the server; logs one JSON object per connection, at level INFO."""
 
 Source = bytes | Callable[[bytes], bytes | None] | None
-"""A field of the document: fixed, or called with the nonce in the NSM's thread, or absent."""
+"""A field of the document: a fixed value, a function of the nonce, or None for an absent field.
 
-# A vsock packet carries what one call sent, and a guest's receive buffers have 4 KiB: measured
-# between two guests, a longer packet ends the connection where nothing on the way splits it.
+The server calls the function in the thread that calls the NSM.
+"""
+
+# One send becomes one vsock packet, and a guest's receive buffers have 4 KiB. Measured between two
+# guests: a longer packet ends the connection, unless something in between splits it.
 _PIECE_BYTES: Final = 2048
 
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) ([!-~]{1,4096}) HTTP/1\.[01]")
@@ -76,30 +82,19 @@ _REASONS: Final = {
 }
 
 
-class Attester(Protocol):
-    """What the server asks for documents: an ``Nsm``, or a fake one in a test."""
-
-    def attest(
-        self,
-        *,
-        nonce: bytes | None = None,
-        user_data: bytes | None = None,
-        public_key: bytes | None = None,
-    ) -> bytes:
-        """Returns a document, or raises a NitroAttestError."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What a server spends on its clients; all times in seconds.
+    """Limits of a server.
 
     Attributes:
-        connections: Open at once; further ones wait in the listening socket's backlog.
-        queued: Requests that wait for the NSM; further ones are answered 503.
-        head_seconds: From the connection to the end of the request's head; then 408.
-        nsm_seconds: From the request to the NSM's answer; then 504.
-        send_seconds: For the client to take the answer; then it is cut off.
-        stop_seconds: For what is under way when the server is stopped; then it is cut off.
+        connections: Maximum number of open connections; more wait in the socket's backlog.
+        queued: Maximum number of requests that wait for the NSM; more are answered 503.
+        head_seconds: Seconds until the request's head must be complete; then 408.
+        nsm_seconds: Seconds until the NSM must have answered; then 504.
+        send_seconds: Seconds until the client must have received the answer; then the connection
+            is closed.
+        stop_seconds: Seconds for open requests after the server is stopped; then their
+            connections are closed.
     """
 
     connections: int = 512
@@ -110,7 +105,7 @@ class ServerLimits:
     stop_seconds: float = 1.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
     body: bytes
@@ -120,12 +115,36 @@ class _Answer:
 class AttestationServer:
     """Answers challenges on a listening socket until it is stopped.
 
+    Most programs call ``serve`` instead, which opens the socket and the NSM.
+
     Args:
         listener: A listening stream socket of any family; ``run`` closes it.
-        attester: Asked for each document, in one thread only.
-        user_data: What every document says in user_data.
-        public_key: What every document says in public_key.
-        limits: What to spend on clients.
+        attester: Makes the documents; called in one thread only.
+        user_data: ``user_data`` of every document.
+        public_key: ``public_key`` of every document.
+        limits: Limits of the server; by default those of ``ServerLimits()``.
+
+    Example:
+        A server with a fake NSM, and a client for it:
+
+        >>> import os, tempfile, threading
+        >>> from types import SimpleNamespace
+        >>> from nitro_attest import ANY_ENCLAVE, TrustedRoots
+        >>> from nitro_attest.enclave.client import attest
+        >>> from nitro_attest.enclave.server import AttestationServer
+        >>> from nitro_attest.enclave.transport import listen, parse_endpoint
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> endpoint = "unix:" + os.path.join(folder.name, "socket")
+        >>> nsm = SimpleNamespace(attest=nitro.document)
+        >>> server = AttestationServer(listen(parse_endpoint(endpoint)), nsm, user_data=b"v1")
+        >>> thread = threading.Thread(target=server.run)
+        >>> thread.start()
+        >>> roots = TrustedRoots.from_pem(root_pem)
+        >>> attest(endpoint, policy=ANY_ENCLAVE, roots=roots).user_data
+        b'v1'
+        >>> server.stop()
+        >>> thread.join()
+        >>> folder.cleanup()
     """
 
     def __init__(
@@ -144,7 +163,7 @@ class AttestationServer:
         self._stopped = asyncio.Event()
 
     def run(self) -> None:
-        """Serves until ``stop``; on the main thread also until SIGTERM or SIGINT."""
+        """Serves until ``stop`` is called; on the main thread also until SIGTERM or SIGINT."""
         self._listener.setblocking(False)
         self._worker.start()
         try:
@@ -158,50 +177,51 @@ class AttestationServer:
             self._loop.close()
 
     def stop(self) -> None:
-        """Makes ``run`` return once what is under way is answered; callable from any thread."""
-        with suppress(RuntimeError):  # it has ended already
+        """Makes ``run`` return after the open requests; may be called from any thread."""
+        with suppress(RuntimeError):  # run() has already returned
             self._loop.call_soon_threadsafe(self._stopped.set)
 
     async def _serve(self) -> None:
-        places = asyncio.Semaphore(self._limits.connections)
-        conversations: set[asyncio.Task[None]] = set()
+        slots = asyncio.Semaphore(self._limits.connections)
+        tasks: set[asyncio.Task[None]] = set()
 
         def ended(task: asyncio.Task[None]) -> None:
-            conversations.discard(task)
-            places.release()
+            tasks.discard(task)
+            slots.release()
 
         async def accept() -> None:
             while True:
-                await places.acquire()
+                await slots.acquire()
                 try:
                     connection, peer = await self._loop.sock_accept(self._listener)
                 except OSError as error:  # the client gave up, or descriptors ran out
-                    places.release()
+                    slots.release()
                     LOG.warning(json.dumps({"event": "accept", "error": str(error)}))
                     await asyncio.sleep(0.05)
                     continue
                 connection.setblocking(False)
-                task = self._loop.create_task(self._converse(connection, peer))
-                conversations.add(task)
+                task = self._loop.create_task(self._handle(connection, peer))
+                tasks.add(task)
                 task.add_done_callback(ended)
 
         accepting = self._loop.create_task(accept())
-        accepting.add_done_callback(lambda _: self._stopped.set())  # never deaf in silence
+        # Stop if accepting fails, rather than run without listening.
+        accepting.add_done_callback(lambda _: self._stopped.set())
         await self._stopped.wait()
         accepting.cancel()
-        if conversations:
-            await asyncio.wait(conversations, timeout=self._limits.stop_seconds)
-        for task in tuple(conversations):
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._limits.stop_seconds)
+        for task in tuple(tasks):
             task.cancel()
-        await asyncio.gather(*conversations, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(asyncio.CancelledError):
             await accepting
 
-    async def _converse(self, connection: socket.socket, peer: object) -> None:
-        """One connection: one head, one answer, and it is closed.
+    async def _handle(self, connection: socket.socket, peer: object) -> None:
+        """Answers one request on one connection, and closes it.
 
-        Nothing of the head but its first line is looked at, and no second request is read, so a
-        proxy in front cannot be made to disagree about where a request ends.
+        Only the first line of the head is parsed, and no second request is read, so this server
+        and a proxy in front of it cannot disagree about where a request ends.
         """
         started = time.monotonic()
         with connection:
@@ -224,13 +244,13 @@ class AttestationServer:
                 await self._linger(connection)
 
     async def _receive(self, connection: socket.socket) -> tuple[str, _Answer | None]:
-        """Returns the request line and its answer; None when the client has left."""
+        """Returns the request line and its answer; None if the client closed the connection."""
         try:
             head = await asyncio.wait_for(self._read_head(connection), self._limits.head_seconds)
         except asyncio.TimeoutError:
-            return "", _refusal(408, "the request did not arrive in time")
+            return "", _error(408, "request timeout: the head is incomplete")
         except _HeadTooLongError:
-            return "", _refusal(431, f"the request's head exceeds {MAX_HEAD_BYTES} bytes")
+            return "", _error(431, f"head too large: expected at most {MAX_HEAD_BYTES} bytes")
         except OSError:
             return "", None
         if head is None:
@@ -238,7 +258,7 @@ class AttestationServer:
         return head.decode("ascii", "replace"), await self._answer(head)
 
     async def _read_head(self, connection: socket.socket) -> bytes | None:
-        """Returns the request line, or None when the client left before the end of the head."""
+        """Returns the request line, or None if the client closed the connection in the head."""
         head = b""
         while b"\r\n\r\n" not in head:
             if len(head) >= MAX_HEAD_BYTES:
@@ -252,22 +272,22 @@ class AttestationServer:
     async def _answer(self, request_line: bytes) -> _Answer:
         match = _REQUEST_LINE.fullmatch(request_line)
         if match is None:
-            return _refusal(400, "this is no HTTP/1.1 request line")
+            return _error(400, "malformed HTTP/1.1 request line")
         path, _, query = match[2].decode("ascii").partition("?")
         if path != "/healthz" and path not in _ENCODINGS:
-            return _refusal(404, f"served are {', '.join(_ENCODINGS)} and /healthz")
+            return _error(404, f"unknown path: expected {', '.join(_ENCODINGS)} or /healthz")
         if match[1] != b"GET":
-            return _refusal(405, "only GET is served")
+            return _error(405, "unsupported method: expected GET")
         if path == "/healthz":
             if self._worker.stalled():
-                return _refusal(503, "nsm.stalled: the NSM has not answered in time")
+                return _error(503, "nsm.stalled: no answer of the NSM in time")
             return _Answer(200, b"ok\n")
         nonce = _NONCE_QUERY.fullmatch(query)
         if nonce is None:
-            return _refusal(
+            return _error(
                 400,
-                f"input.nonce: the query must be nonce= and {2 * MIN_NONCE_BYTES} to "
-                f"{2 * MAX_NONCE_BYTES} hexadecimal digits, and nothing else",
+                f"input.nonce: invalid query: expected only nonce= with {2 * MIN_NONCE_BYTES} to "
+                f"{2 * MAX_NONCE_BYTES} hexadecimal digits",
             )
         content_type, encode = _ENCODINGS[path]
         document = await self._document(bytes.fromhex(nonce[1]))
@@ -278,15 +298,15 @@ class AttestationServer:
     async def _document(self, nonce: bytes) -> bytes | _Answer:
         future = self._worker.submit(nonce)
         if future is None:
-            return _refusal(503, "nsm.busy: too many requests wait for the NSM")
+            return _error(503, "nsm.busy: too many requests are waiting for the NSM")
         try:
             return await asyncio.wait_for(
                 asyncio.wrap_future(future, loop=self._loop), self._limits.nsm_seconds
             )
         except asyncio.TimeoutError:
-            return _refusal(504, "nsm.stalled: the NSM has not answered in time")
+            return _error(504, "nsm.stalled: no answer of the NSM in time")
         except NitroAttestError as error:
-            return _refusal(500, str(error))
+            return _error(500, str(error))
 
     async def _send(self, connection: socket.socket, answer: _Answer) -> bool:
         head = (
@@ -309,8 +329,8 @@ class AttestationServer:
         return True
 
     async def _linger(self, connection: socket.socket) -> None:
-        # A refused request may not have been read to its end, and to close on unread bytes resets
-        # the connection and takes the answer along (RFC 9112 section 9.6).
+        # A rejected request may be only partly read. Closing a socket with unread bytes resets the
+        # connection, and the client may lose the answer (RFC 9112 section 9.6).
         async def discard() -> None:
             connection.shutdown(socket.SHUT_WR)
             while await self._loop.sock_recv(connection, MAX_HEAD_BYTES):
@@ -325,7 +345,7 @@ class _HeadTooLongError(Exception):
 
 
 class _NsmWorker:
-    """The thread that asks the NSM; a daemon, since nothing can make a stalled request return."""
+    """The thread that calls the NSM; a daemon, because a stalled request cannot be cancelled."""
 
     def __init__(
         self, attester: Attester, user_data: Source, public_key: Source, limits: ServerLimits
@@ -349,7 +369,7 @@ class _NsmWorker:
         return since is not None and time.monotonic() - since > self._limits.nsm_seconds
 
     def submit(self, nonce: bytes) -> Future[bytes] | None:
-        """Returns where the document will be, or None when the queue is full."""
+        """Returns a future for the document, or None if the queue is full."""
         if self._jobs.qsize() >= self._limits.queued:
             return None
         future: Future[bytes] = Future()
@@ -359,16 +379,16 @@ class _NsmWorker:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             future, nonce = job
-            if not future.set_running_or_notify_cancel():  # its client was answered 504 meanwhile
+            if not future.set_running_or_notify_cancel():  # its client got 504 already
                 continue
             self._since = time.monotonic()
             try:
                 future.set_result(self._attest(nonce))
             except NitroAttestError as error:
                 future.set_exception(error)
-            except Exception:  # of a callback: for the log, not for the client
+            except Exception:  # from a callback: logged, not sent to the client
                 LOG.exception(json.dumps({"event": "attester"}))
-                future.set_exception(EnclaveError("nsm.attester", "no document could be made"))
+                future.set_exception(EnclaveError("nsm.attester", "cannot make a document"))
             self._since = None
 
     def _attest(self, nonce: bytes) -> bytes:
@@ -383,8 +403,8 @@ def _value(source: Source, nonce: bytes) -> bytes | None:
     return source(nonce) if callable(source) else source
 
 
-def _refusal(status: int, sentence: str) -> _Answer:
-    return _Answer(status, sentence.encode() + b"\n")
+def _error(status: int, message: str) -> _Answer:
+    return _Answer(status, message.encode() + b"\n")
 
 
 def serve(
@@ -395,18 +415,27 @@ def serve(
     public_key: Source = None,
     limits: ServerLimits | None = None,
 ) -> None:
-    """Serves attestation until SIGTERM or SIGINT; call it on the main thread.
+    """Serves attestation documents until SIGTERM or SIGINT; call it on the main thread.
+
+    Logs one JSON object per connection to the logger ``nitro_attest.enclave`` at level INFO, which
+    Python discards unless logging is configured.
 
     Args:
-        endpoint: Where to listen: ``vsock:any:PORT``, ``unix:/path`` or ``http://host:port``.
-        attester: Asked for the documents; by default the NSM of this enclave.
-        user_data: What every document says in user_data.
-        public_key: What every document says in public_key.
-        limits: What to spend on clients.
+        endpoint: The endpoint to listen on: ``vsock:any:PORT``, ``unix:/path`` or
+            ``http://host:port``.
+        attester: Makes the documents; by default the NSM of this enclave.
+        user_data: ``user_data`` of every document: a fixed value, or a function of the nonce.
+        public_key: ``public_key`` of every document: a fixed value, or a function of the nonce.
+        limits: Limits of the server; by default those of ``ServerLimits()``.
 
     Raises:
-        InputError: ``input.endpoint``.
-        EnclaveError: ``nsm.device``, or ``transport.*``: cannot listen.
+        InputError: ``input.endpoint``: the endpoint is invalid, or hybrid vsock.
+        EnclaveError: ``nsm.device``: the NSM cannot be opened. ``transport.unsupported``,
+            ``transport.resolve`` or ``transport.listen``: the server cannot listen.
+
+    Example:
+        >>> from nitro_attest.enclave.server import serve
+        >>> serve("vsock:any:1300", public_key=public_key_der)  # doctest: +SKIP
     """
     where = parse_endpoint(endpoint)
     with ExitStack() as stack:

@@ -1,9 +1,9 @@
 """Freshness: challenges that are answered once, and documents that are accepted once.
 
-A verified document is a fact that anybody can pass on. What binds it to this moment is either a
-nonce that the verifier chose and accepts once (Challenger), or, where a protocol has no way to send
-one, a short age and a memory of what was accepted (ReplayGuard). In both, verification comes first
-and one atomic step of the store last; there is a result only for the caller whose step succeeded.
+Anybody can pass on a verified document. Two things bind it to the present: a nonce that the
+verifier chose and accepts once (Challenger) or, in protocols that cannot send a nonce, a short
+maximum age and a record of accepted documents (ReplayGuard). Both verify first and end with one
+atomic step of the store; only the caller whose step succeeds gets a result.
 """
 
 from __future__ import annotations
@@ -22,19 +22,23 @@ from nitro_attest.verification.attestation import Attestation
 from nitro_attest.verification.requirements import UNCHECKED
 from nitro_attest.verification.verifier import Verifier
 
+__all__ = ["DEFAULT_TTL", "Challenge", "Challenger", "Moment", "ReplayGuard"]
+
 DEFAULT_TTL: Final = timedelta(minutes=2)
-"""A document is made in milliseconds; the rest is for the way."""
+"""Default lifetime of a challenge. A document is made in milliseconds; the rest is for transport.
+"""
 
 Moment = datetime | Literal["now"]
+"""A time: an aware datetime, or ``"now"`` for this machine's clock."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Challenge:
-    """A nonce that an enclave is to put into its next document.
+    """A nonce for the next document of an enclave.
 
     Attributes:
-        nonce: 32 random bytes. Not a secret: whoever sees it can only answer it as an enclave.
-        expires_at: From when on an answer is refused, in UTC.
+        nonce: 32 random bytes. Not a secret: only an enclave can make a document that contains it.
+        expires_at: Time in UTC from which an answer is rejected.
     """
 
     nonce: bytes
@@ -42,7 +46,14 @@ class Challenge:
 
     @classmethod
     def new(cls, ttl: timedelta = DEFAULT_TTL, *, at: Moment = "now") -> Challenge:
-        """A fresh challenge. It can only be answered once a Challenger has issued it.
+        """Makes a fresh challenge. Only one issued by a Challenger can be answered.
+
+        Args:
+            ttl: Lifetime of the challenge, at least 1 ms.
+            at: Time at which the challenge is made.
+
+        Returns:
+            The challenge.
 
         Raises:
             InputError: ``input.time``: ``ttl`` is not a positive timedelta, or ``at`` has no time
@@ -52,21 +63,31 @@ class Challenge:
         if not isinstance(at, datetime):
             at = datetime.now(timezone.utc)
         elif at.utcoffset() is None:
-            raise InputError("input.time", f"at={at!r} has no time zone")
+            raise InputError("input.time", f"expected a time zone in at, found {at!r}")
         return cls(secrets.token_bytes(NONCE_BYTES), at.astimezone(timezone.utc) + ttl)
 
 
 class Challenger:
-    """Sends challenges and accepts the answer to each of them once.
+    """Issues challenges and accepts one answer to each.
 
     Args:
-        verifier: What a document is held against.
-        store: Remembers the challenges that are out. A MemoryStore serves one process; where
-            several may receive an answer they must share one store.
-        ttl: How long an answer may take.
+        verifier: Verifies the documents.
+        store: Remembers the outstanding challenges. A MemoryStore serves one process; processes
+            that may receive each other's answers must share one store.
+        ttl: Lifetime of a challenge, at least 1 ms.
 
     Raises:
         InputError: ``input.time``: ``ttl`` is not a positive timedelta.
+
+    Example:
+        >>> from nitro_attest import ANY_ENCLAVE, Challenger, MemoryStore, TrustedRoots, Verifier
+        >>> verifier = Verifier(TrustedRoots.from_pem(root_pem), policy=ANY_ENCLAVE)
+        >>> challenger = Challenger(verifier, MemoryStore())
+        >>> challenge = challenger.issue()
+        >>> document = nitro.document(nonce=challenge.nonce)  # made inside the enclave
+        >>> attestation = challenger.answer(challenge, document)
+        >>> attestation.nonce == challenge.nonce
+        True
     """
 
     def __init__(self, verifier: Verifier, store: Store, *, ttl: timedelta = DEFAULT_TTL) -> None:
@@ -76,18 +97,25 @@ class Challenger:
         self._ttl = ttl
 
     def issue(self, *, at: Moment = "now") -> Challenge:
-        """A new challenge, remembered until it is answered or expires.
+        """Issues a challenge, which the store remembers until it is answered or expires.
+
+        Args:
+            at: Time at which the challenge is issued.
+
+        Returns:
+            The challenge; send its nonce to the enclave.
 
         Raises:
-            InputError: ``input.limits``: the store is full. ``input.nonce``: it does not take the
-                challenge, since by its own clock it has expired.
+            InputError: ``input.limits``: the store is full. ``input.nonce``: the store rejected
+                the challenge because it has expired by the store's clock. ``input.time``: ``at``
+                has no time zone.
         """
         challenge = Challenge.new(self._ttl, at=at)
         if not self._store.add(_key(challenge.nonce), to_milliseconds(challenge.expires_at)):
             raise InputError(
                 "input.nonce",
-                f"the store did not take a challenge that expires at {challenge.expires_at}; do "
-                "its clock and this machine's agree?",
+                f"the store rejected a challenge that expires at {challenge.expires_at}; check "
+                "that its clock agrees with this machine's",
             )
         return challenge
 
@@ -101,31 +129,32 @@ class Challenger:
         max_age: timedelta | None = None,
         at: Moment = "now",
     ) -> Attestation:
-        """Verifies a document as the answer to a challenge, and uses the challenge up.
+        """Verifies a document as the answer to a challenge, and uses up the challenge.
 
-        A document that is refused leaves the challenge as it is: otherwise anybody could spoil it
-        by sending rubbish before the enclave answers.
+        A rejected document does not use up the challenge: otherwise anybody could spoil it by
+        sending garbage before the enclave answers.
 
         Args:
-            challenge: What ``issue`` gave, or its nonce: the one that was sent in this session, not
-                one that came back with the document.
+            challenge: The result of ``issue``, or its nonce. Pass the one sent in this session,
+                not one that came back with the document.
             document: The raw document.
-            user_data: As in ``Verifier.verify``; so too the others.
-            public_key: See user_data.
-            max_age: See user_data.
-            at: The time to judge at.
+            user_data: Expected user_data, at most 1024 bytes; UNCHECKED: not compared.
+            public_key: Expected public_key, at most 1024 bytes; UNCHECKED: not compared.
+            max_age: Maximum age of the document; None: the policy's, if any.
+            at: Verification time. Archive mode (``"document"``) is rejected.
 
         Returns:
-            The evidence, to one caller only.
+            The attestation. Only one call per challenge returns one.
 
         Raises:
-            PolicyError: ``policy.nonce``: the document has another nonce, or the challenge was
-                never issued, was answered before, or has expired.
-            NitroAttestError: Otherwise as ``Verifier.verify``.
+            PolicyError: ``policy.nonce``: the document has a different nonce, or the challenge was
+                never issued, has already been answered, or has expired.
+            InputError: ``input.nonce``: no challenge is passed. ``input.time``: archive mode.
+            NitroAttestError: Everything that ``Verifier.verify`` raises.
         """
         nonce = challenge.nonce if isinstance(challenge, Challenge) else challenge
         if nonce is UNCHECKED:
-            raise InputError("input.nonce", "an answer needs the challenge that was sent")
+            raise InputError("input.nonce", "expected the challenge that was sent, found UNCHECKED")
         attestation = self._verifier.verify(
             document,
             nonce=nonce,
@@ -134,34 +163,50 @@ class Challenger:
             max_age=max_age,
             at=_moment(at),
         )
-        # The document's own copy: the caller's could be a buffer that has changed by now.
+        # Take the copy in the document: the caller's could be a buffer that has changed by now.
         expires_ms = self._store.take(_key(attestation.nonce or b""))
         if expires_ms is None:
-            raise _refused("this challenge is not outstanding: never issued, answered, or expired")
+            raise _challenge_error(
+                "the challenge is not outstanding: it was never issued, has already been answered, "
+                "or has expired"
+            )
         if expires_ms <= to_milliseconds(attestation.verified_at):
-            raise _refused("this challenge has expired")
+            raise _challenge_error("the challenge has expired")
         return attestation
 
 
 class ReplayGuard:
-    """Accepts every document once, for protocols that cannot send a nonce.
+    """Accepts each document once, for protocols that cannot send a nonce.
 
-    Weaker than a Challenger: within ``max_age`` whoever intercepts a document before its owner
-    sends it can present it instead.
+    Weaker than a Challenger: an attacker who intercepts a document before it arrives can present
+    it instead, until it exceeds ``max_age``.
 
     Args:
-        verifier: What a document is held against.
-        store: Remembers what was accepted, until it is too old to be accepted again. All who accept
-            documents for one purpose must share one store.
-        max_age: The greatest age of a document; the same for all guards that share a store.
+        verifier: Verifies the documents.
+        store: Remembers accepted documents until they are too old to be accepted again. All
+            processes that accept documents for one purpose must share one store.
+        max_age: Maximum age of a document, positive; the same for all guards that share a store.
 
     Raises:
         InputError: ``input.time``: ``max_age`` is not a positive timedelta.
+
+    Example:
+        >>> from datetime import timedelta
+        >>> from nitro_attest import ANY_ENCLAVE, MemoryStore, ReplayGuard, TrustedRoots, Verifier
+        >>> verifier = Verifier(TrustedRoots.from_pem(root_pem), policy=ANY_ENCLAVE)
+        >>> guard = ReplayGuard(verifier, MemoryStore(), max_age=timedelta(minutes=5))
+        >>> document = nitro.document()
+        >>> attestation = guard.verify(document)
+        >>> guard.verify(document)  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        nitro_attest.errors.PolicyError: freshness.replayed: ...
     """
 
     def __init__(self, verifier: Verifier, store: Store, *, max_age: timedelta) -> None:
         if max_age is None:
-            raise InputError("input.time", "a replay guard needs a max_age")
+            raise InputError(
+                "input.time", "expected max_age to be a positive timedelta, found None"
+            )
         check_max_age(max_age)
         self._verifier = verifier
         self._store = store
@@ -178,23 +223,23 @@ class ReplayGuard:
     ) -> Attestation:
         """Verifies a document and remembers it by its ``attestation_id``.
 
-        The id, not the bytes: one attestation has several encodings that all verify.
+        Its bytes would not do: one attestation has several encodings that all verify.
 
         Args:
             document: The raw document.
-            nonce: As in ``Verifier.verify``; so too the next two.
-            user_data: See nonce.
-            public_key: See nonce.
-            at: The time to judge at.
+            nonce: Expected nonce, at most 1024 bytes; UNCHECKED: not compared.
+            user_data: Expected user_data, at most 1024 bytes; UNCHECKED: not compared.
+            public_key: Expected public_key, at most 1024 bytes; UNCHECKED: not compared.
+            at: Verification time. Archive mode (``"document"``) is rejected.
 
         Returns:
-            The evidence, to one caller only.
+            The attestation. Only one call per document returns one.
 
         Raises:
-            PolicyError: ``freshness.replayed``: it was accepted before, or has become so old by
-                the store's clock that this is no longer known.
-            InputError: ``input.limits``: the store is full.
-            NitroAttestError: Otherwise as ``Verifier.verify``.
+            PolicyError: ``freshness.replayed``: the document has already been accepted, or is so
+                old by the store's clock that the store no longer knows.
+            InputError: ``input.limits``: the store is full. ``input.time``: archive mode.
+            NitroAttestError: Everything that ``Verifier.verify`` raises.
         """
         attestation = self._verifier.verify(
             document,
@@ -204,15 +249,15 @@ class ReplayGuard:
             max_age=self._max_age,
             at=_moment(at),
         )
-        # The margin is for clocks that step back or differ among those who share the store.
+        # The margin allows for clocks that step back, or differ between users of one store.
         forget = attestation.timestamp + self._max_age + timedelta(seconds=MAX_CLOCK_SKEW_SECONDS)
         if not self._store.add(attestation.attestation_id, to_milliseconds(forget)):
             raise PolicyError(
                 [
                     PolicyFailure(
                         "freshness.replayed",
-                        "this document was accepted before, or is too old to know; have the "
-                        "enclave make another",
+                        "the document has already been accepted, or is too old for the store to "
+                        "know; request a new one from the enclave",
                         found=attestation.attestation_id.hex(),
                     )
                 ]
@@ -222,21 +267,21 @@ class ReplayGuard:
 
 def _check_ttl(ttl: timedelta) -> None:
     if not isinstance(ttl, timedelta) or ttl < timedelta(milliseconds=1):
-        raise InputError("input.time", f"ttl is {ttl!r}; a positive timedelta was expected")
+        raise InputError("input.time", f"expected ttl to be a positive timedelta, found {ttl!r}")
 
 
 def _key(nonce: bytes) -> bytes:
-    """What a store knows a nonce by."""
+    """Returns the key of a nonce in a store."""
     return hashlib.sha256(nonce).digest()
 
 
 def _moment(at: Moment) -> Moment:
     if at == "document":
         raise InputError(
-            "input.time", "freshness cannot be judged at the document's own time (archive mode)"
+            "input.time", 'freshness cannot be checked in archive mode (at="document")'
         )
     return at
 
 
-def _refused(message: str) -> PolicyError:
+def _challenge_error(message: str) -> PolicyError:
     return PolicyError([PolicyFailure("policy.nonce", message)])

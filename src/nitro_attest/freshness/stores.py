@@ -1,4 +1,4 @@
-"""Where single use is remembered: in one process, or in a file that several processes share."""
+"""Stores of single-use keys: in one process, or in a file that several processes share."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ from typing import Final, Protocol
 
 from nitro_attest.errors import InputError
 
+__all__ = ["DEFAULT_CAPACITY", "Clock", "MemoryStore", "SqliteStore", "Store", "now_ms"]
+
 DEFAULT_CAPACITY: Final = 65536
-"""Keys that a store holds at once unless told otherwise; in memory about 20 MB when full."""
+"""Default number of keys that a store holds at once; about 20 MB of memory when full."""
 
 _LOCK_TIMEOUT_SECONDS: Final = 10.0
 
 Clock = Callable[[], int]
+"""Returns the time in milliseconds since 1970-01-01 UTC."""
 
 
 def now_ms() -> int:
-    """The system's time, in milliseconds since 1970."""
+    """Returns the system time in milliseconds since 1970-01-01 UTC."""
     return time.time_ns() // 1_000_000
 
 
 class Store(Protocol):
     """Keys that are remembered until they are taken or expire.
 
-    Keys are digests of 32 or 48 bytes: nothing in a store is secret, and how long a look-up takes
-    says nothing about a nonce. Each method is one atomic step for all who share the store. Whatever
-    a method raises reaches the caller of the Challenger or ReplayGuard, who then has no result.
+    Keys are digests of 32 or 48 bytes: nothing in a store is secret, and the duration of a look-up
+    reveals nothing about a nonce. Each method must be one atomic step for all users of the store.
+    An exception of a method reaches the caller of the Challenger or ReplayGuard, who then gets no
+    result.
     """
 
     def add(self, key: bytes, expires_ms: int) -> bool:
@@ -39,31 +43,48 @@ class Store(Protocol):
 
         Args:
             key: 32 or 48 bytes.
-            expires_ms: When the key may be forgotten, in milliseconds since 1970.
+            expires_ms: Time from which the key may be forgotten, in milliseconds since 1970-01-01
+                UTC.
 
         Returns:
-            True if the key was new. False if it is there already, or expires at or before the
-            store's own time: then it may have been there and been forgotten.
+            True if the key is new. False if the store has it already, or if it expires at or
+            before the store's own time: the store may have forgotten it.
         """
 
     def take(self, key: bytes) -> int | None:
-        """Forgets a key. Of all who ask for one key, at most one gets an answer.
+        """Removes a key. Of concurrent calls for one key, at most one gets a result.
+
+        Args:
+            key: 32 or 48 bytes.
 
         Returns:
-            When it expires, as given to ``add``; None if the store does not hold it.
+            The ``expires_ms`` given to ``add``; None if the store does not have the key.
         """
 
 
 class MemoryStore:
-    """A Store in this process, for its threads. A second process would not see what it holds.
+    """A store in the memory of one process, shared by its threads but not by other processes.
 
     Args:
-        capacity: How many keys to hold at once. When it is full nothing is forgotten: ``add``
-            refuses, because a key forgotten early could be used twice.
-        clock: The time in milliseconds since 1970.
+        capacity: Maximum number of keys held at once. A full store forgets nothing: ``add``
+            raises, because a key forgotten early could be used twice.
+        clock: Returns the time in milliseconds since 1970-01-01 UTC.
 
     Raises:
         InputError: ``input.limits``: the capacity is not a positive integer.
+
+    Example:
+        >>> from nitro_attest import MemoryStore
+        >>> store = MemoryStore(clock=lambda: 1_000)
+        >>> key = bytes(32)
+        >>> store.add(key, expires_ms=61_000)
+        True
+        >>> store.add(key, expires_ms=61_000)
+        False
+        >>> store.take(key)
+        61000
+        >>> store.take(key) is None
+        True
     """
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY, *, clock: Clock = now_ms) -> None:
@@ -77,7 +98,16 @@ class MemoryStore:
         return len(self._expiry)
 
     def add(self, key: bytes, expires_ms: int) -> bool:
-        """As ``Store.add``.
+        """Remembers a key: see ``Store.add``.
+
+        Args:
+            key: 32 or 48 bytes.
+            expires_ms: Time from which the key may be forgotten, in milliseconds since 1970-01-01
+                UTC.
+
+        Returns:
+            True if the key is new. False if the store has it already, or if it expires at or
+            before the store's own time.
 
         Raises:
             InputError: ``input.limits``: the store is full.
@@ -90,17 +120,24 @@ class MemoryStore:
             if len(self._expiry) == self._capacity:
                 raise _full(self._capacity)
             self._expiry[key] = expires_ms
-            self._note(expires_ms, key)
+            self._schedule(expires_ms, key)
             return True
 
     def take(self, key: bytes) -> int | None:
-        """As ``Store.take``."""
+        """Removes a key: see ``Store.take``.
+
+        Args:
+            key: 32 or 48 bytes.
+
+        Returns:
+            The ``expires_ms`` given to ``add``; None if the store does not have the key.
+        """
         with self._lock:
             return self._expiry.pop(key, None)
 
-    def _note(self, expires_ms: int, key: bytes) -> None:
+    def _schedule(self, expires_ms: int, key: bytes) -> None:
         heapq.heappush(self._soonest, (expires_ms, key))
-        # What was taken leaves its note behind; without this the notes would outgrow the capacity.
+        # A removed key leaves its entry in the heap. Rebuild the heap before it outgrows the store.
         if len(self._soonest) > 2 * self._capacity:
             self._soonest = [(expires, known) for known, expires in self._expiry.items()]
             heapq.heapify(self._soonest)
@@ -113,20 +150,28 @@ class MemoryStore:
 
 
 class SqliteStore:
-    """A Store in a SQLite file, for all processes of one machine, that survives a restart.
+    """A store in a SQLite file, shared by the processes of one machine; it survives a restart.
 
-    Every call opens the file anew, so an object may be shared by threads and forked. The file must
-    lie on a local disk: the locks of network file systems are not to be relied on.
+    Each call opens the file anew, so threads and forked processes may share an object. The file
+    must be on a local disk: locks on network file systems are not reliable.
 
     Args:
-        path: The file; made when it is not there.
-        capacity: As in MemoryStore.
-        clock: As in MemoryStore; all who share the file must agree on the time.
+        path: Path of the file, which is created if it does not exist.
+        capacity: Maximum number of keys held at once, as for MemoryStore.
+        clock: Returns the time in milliseconds since 1970-01-01 UTC. The clocks of all users of
+            the file must agree.
 
     Raises:
         InputError: ``input.limits``: the capacity is not a positive integer.
-        sqlite3.Error: From here and from every method: the file cannot be used, or another process
-            held it for 10 s. Nothing is then remembered or taken.
+        sqlite3.Error: Also raised by every method: the file cannot be used, or another process
+            locked it for 10 s. In that case nothing is remembered or removed.
+
+    Example:
+        >>> from nitro_attest import SqliteStore
+        >>> SqliteStore("challenges.db", clock=lambda: 1_000).add(bytes(32), expires_ms=61_000)
+        True
+        >>> SqliteStore("challenges.db", clock=lambda: 2_000).take(bytes(32))
+        61000
     """
 
     def __init__(
@@ -146,7 +191,16 @@ class SqliteStore:
             database.execute("CREATE INDEX IF NOT EXISTS expiry ON used (expires_ms)")
 
     def add(self, key: bytes, expires_ms: int) -> bool:
-        """As ``Store.add``.
+        """Remembers a key: see ``Store.add``.
+
+        Args:
+            key: 32 or 48 bytes.
+            expires_ms: Time from which the key may be forgotten, in milliseconds since 1970-01-01
+                UTC.
+
+        Returns:
+            True if the key is new. False if the store has it already, or if it expires at or
+            before the store's own time.
 
         Raises:
             InputError: ``input.limits``: the store is full.
@@ -163,7 +217,14 @@ class SqliteStore:
             return True
 
     def take(self, key: bytes) -> int | None:
-        """As ``Store.take``."""
+        """Removes a key: see ``Store.take``.
+
+        Args:
+            key: 32 or 48 bytes.
+
+        Returns:
+            The ``expires_ms`` given to ``add``; None if the store does not have the key.
+        """
         with self._transaction() as database:
             expires_ms = self._expiry(database, key)
             database.execute("DELETE FROM used WHERE key = ?", (key,))
@@ -176,8 +237,8 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        # IMMEDIATE takes the write lock before the first read: two processes that both read first
-        # could both find the key.
+        # IMMEDIATE takes the write lock before the first read. Otherwise two processes could both
+        # read first, and both find the key.
         with closing(
             sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None)
         ) as database:
@@ -189,7 +250,7 @@ class SqliteStore:
 def _checked(capacity: int) -> int:
     if type(capacity) is not int or capacity < 1:
         raise InputError(
-            "input.limits", f"capacity is {capacity!r}; a positive integer was expected"
+            "input.limits", f"expected capacity to be a positive integer, found {capacity!r}"
         )
     return capacity
 
@@ -197,6 +258,6 @@ def _checked(capacity: int) -> int:
 def _full(capacity: int) -> InputError:
     return InputError(
         "input.limits",
-        f"the store holds {capacity} keys that have not expired, which is its capacity; make it "
-        "larger, or the time that keys are kept for shorter",
+        f"the store is full: it holds {capacity} keys that have not expired; raise its capacity, "
+        "or shorten the lifetime of the keys",
     )

@@ -1,4 +1,4 @@
-"""The attested public key as a key object, from the forms that enclaves use (P-22)."""
+"""The attested public key as a key object (P-22)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
+from nitro_attest._internal.wording import plural
 from nitro_attest.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
     from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
 
+__all__ = ["RawKey", "decode_public_key", "load_public_key"]
+
 RawKey = Literal["x25519", "ed25519", "p256", "p384", "p521", "secp256k1"]
-"""Kinds of key that come as bare octets, which do not identify their kind."""
+"""Kinds of key that enclaves send as bare octets, which do not identify their kind."""
 
 _CURVES: Final[dict[str, ec.EllipticCurve]] = {
     "p256": ec.SECP256R1(),
@@ -34,32 +37,49 @@ def load_public_key(
 ) -> PublicKeyTypes:
     """Loads the ``public_key`` of a verified document as a key object (P-22).
 
-    Example:
-        >>> key = load_public_key(attestation, "x25519")
-
     Args:
-        attestation: The result of a verification; a document that was not verified has no key that
-            could be trusted.
+        attestation: The result of a verification. The key of an unverified document cannot be
+            trusted, so it cannot be loaded.
         kind: None for a SubjectPublicKeyInfo in DER or PEM (RFC 5280 section 4.1.2.7). Otherwise
-            the kind of key that the enclave's code puts there as bare octets: 32 for ``x25519``
+            the kind of key that the enclave's code writes as bare octets: 32 for ``x25519``
             (RFC 7748) or ``ed25519`` (RFC 8032); an uncompressed point (SEC 1 section 2.3.3) for
-            ``p256``, ``p384``, ``p521`` or ``secp256k1``. It is never guessed: 32 octets are valid
-            for two kinds, and points of P-256 and secp256k1 are both 65 octets long.
+            ``p256``, ``p384``, ``p521`` or ``secp256k1``. The kind is never guessed: 32 octets are
+            valid for two kinds, and points of P-256 and secp256k1 are both 65 octets long.
 
     Returns:
-        The key object of the ``cryptography`` package.
+        A key object of the ``cryptography`` package.
 
     Raises:
-        InputError: ``input.expected``: the document has no public key, the key has another form or
-            is not on its curve, or the kind is unknown.
+        InputError: ``input.expected``: the document has no public key, the key does not have the
+            form of its kind or is not on its curve, or the kind is unknown.
+
+    Example:
+        >>> import nitro_attest
+        >>> from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+        >>> enclave_key = X25519PrivateKey.generate()
+        >>> octets = enclave_key.public_key().public_bytes_raw()
+        >>> attestation = nitro_attest.verify(nitro.document(public_key=octets), root_pem)
+        >>> nitro_attest.load_public_key(attestation, "x25519") == enclave_key.public_key()
+        True
     """
     return decode_public_key(attestation.public_key, kind)
 
 
 def decode_public_key(data: bytes | None, kind: RawKey | None) -> PublicKeyTypes:
-    """Decodes the octets of a public key; arguments and errors as for ``load_public_key``."""
+    """Decodes the octets of a public key.
+
+    Args:
+        data: The ``public_key`` field of a document.
+        kind: As for ``load_public_key``.
+
+    Returns:
+        A key object of the ``cryptography`` package.
+
+    Raises:
+        InputError: ``input.expected``: as for ``load_public_key``.
+    """
     if not data:
-        raise InputError("input.expected", "the document holds no public_key")
+        raise InputError("input.expected", "the document has no public_key")
     try:
         if kind is None:
             pem = data.startswith(b"-----BEGIN")
@@ -69,12 +89,12 @@ def decode_public_key(data: bytes | None, kind: RawKey | None) -> PublicKeyTypes
         raise
     except Exception as error:
         form = (
-            "a DER or PEM SubjectPublicKeyInfo; if the enclave gives bare octets, say which kind"
+            "a SubjectPublicKeyInfo in DER or PEM; for bare octets, pass kind="
             if kind is None
             else f"a key of kind {kind}"
         )
         raise InputError(
-            "input.expected", f"public_key ({len(data)} bytes) is not {form}"
+            "input.expected", f"public_key ({plural(len(data), 'octet')}) is not {form}"
         ) from error
 
 
@@ -84,7 +104,7 @@ def _load_raw(data: bytes, kind: str) -> PublicKeyTypes:
         octets = 1 + 2 * ((curve.key_size + 7) // 8)
         if len(data) == octets and data[0] == _UNCOMPRESSED:
             return ec.EllipticCurvePublicKey.from_encoded_point(curve, data)
-        form = f"{octets} octets that begin with 04 (compressed points are not read)"
+        form = f"{octets} octets that begin with 04 (an uncompressed point)"
     elif kind in ("x25519", "ed25519"):
         if len(data) == _RAW_BYTES:
             loader = X25519PublicKey if kind == "x25519" else Ed25519PublicKey
@@ -93,6 +113,9 @@ def _load_raw(data: bytes, kind: str) -> PublicKeyTypes:
     else:
         raise InputError(
             "input.expected",
-            f"kind {kind!r} is not known; x25519, ed25519, {', '.join(_CURVES)} are",
+            f"unknown kind {kind!r}; expected one of: x25519, ed25519, {', '.join(_CURVES)}",
         )
-    raise InputError("input.expected", f"public_key has {len(data)} bytes; {kind} expects {form}")
+    raise InputError(
+        "input.expected",
+        f"public_key does not fit kind {kind}: expected {form}, found {plural(len(data), 'octet')}",
+    )

@@ -1,4 +1,4 @@
-"""The form of CiphertextForRecipient: CMS EnvelopedData for one recipient (K-5, K-6).
+"""Internal: parses a CiphertextForRecipient, CMS EnvelopedData for one recipient (K-5, K-6).
 
 ContentInfo                       RFC 5652 section 3
   EnvelopedData, version 2        RFC 5652 section 6.1
@@ -15,10 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from nitro_attest.kms.ber import Element, malformed, read_ber
+from nitro_attest._internal.wording import plural, size_or_type
+from nitro_attest.kms.ber import Element, malformed, parse_ber
 from nitro_attest.limits import MAX_RECIPIENT_CIPHERTEXT_BYTES
 
 IV_BYTES: Final = 16
+"""Size of the IV, and of an AES block (RFC 3565 section 4.1)."""
 
 _INTEGER: Final = 0x02
 _OCTET_STRING: Final = 0x04
@@ -39,15 +41,15 @@ _SHA256: Final = bytes.fromhex("608648016503040201")  # 2.16.840.1.101.3.4.2.1
 _AES256_CBC: Final = bytes.fromhex("60864801650304012a")  # 2.16.840.1.101.3.4.1.42
 
 
-@dataclass(frozen=True)
-class Envelope:
-    """What a CiphertextForRecipient holds; nothing in it is authenticated.
+@dataclass(frozen=True, slots=True)
+class EnvelopedData:
+    """The variable parts of a CiphertextForRecipient; none of them is authenticated.
 
     Attributes:
         key_id: Subject key identifier of the recipient.
-        encrypted_key: The content key under the recipient's RSA key.
-        iv: 16 bytes.
-        ciphertext: The content under the content key.
+        encrypted_key: The content key, encrypted to the recipient's RSA key.
+        iv: The IV of AES-256-CBC, 16 bytes.
+        ciphertext: The content, encrypted with the content key.
     """
 
     key_id: bytes
@@ -56,20 +58,23 @@ class Envelope:
     ciphertext: bytes
 
 
-def read_envelope(blob: bytes) -> Envelope:
-    """Takes a CiphertextForRecipient apart.
+def parse_enveloped_data(blob: bytes) -> EnvelopedData:
+    """Parses a CiphertextForRecipient.
 
     Args:
-        blob: 1 to MAX_RECIPIENT_CIPHERTEXT_BYTES octets, of BER.
+        blob: BER, 1 to MAX_RECIPIENT_CIPHERTEXT_BYTES octets (K-9).
+
+    Returns:
+        Its variable parts.
 
     Raises:
-        KmsError: ``kms.format``: it is not of this form.
+        KmsError: ``kms.format``: it does not have the form above.
     """
     if not 0 < len(blob) <= MAX_RECIPIENT_CIPHERTEXT_BYTES:
         raise malformed(
-            f"{len(blob)} bytes; 1 to {MAX_RECIPIENT_CIPHERTEXT_BYTES} were expected", 0
+            f"expected 1 to {MAX_RECIPIENT_CIPHERTEXT_BYTES} bytes, found {size_or_type(blob)}", 0
         )
-    content_type, wrapped = _children(read_ber(blob), _SEQUENCE, 2, "ContentInfo")
+    content_type, wrapped = _children(parse_ber(blob), _SEQUENCE, 2, "ContentInfo")
     _expect(content_type, _OBJECT_IDENTIFIER, _ENVELOPED_DATA, "content type")
     (enveloped,) = _children(wrapped, _IN_CONTEXT_0, 1, "content")
     version, recipients, encrypted = _children(enveloped, _SEQUENCE, 3, "EnvelopedData")
@@ -85,8 +90,11 @@ def read_envelope(blob: bytes) -> Envelope:
     name, iv = _children(cipher, _SEQUENCE, 2, "content encryption algorithm")
     _expect(name, _OBJECT_IDENTIFIER, _AES256_CBC, "content encryption algorithm")
     if len(_primitive(iv, _OCTET_STRING, "IV")) != IV_BYTES:
-        raise malformed(f"an IV of {len(iv.content)} bytes; {IV_BYTES} were expected", iv.offset)
-    return Envelope(
+        raise malformed(
+            f"IV size mismatch: expected {IV_BYTES} bytes, found {size_or_type(iv.content)}",
+            iv.offset,
+        )
+    return EnvelopedData(
         _primitive(key_id, _CONTEXT_0, "subject key identifier"),
         _primitive(key, _OCTET_STRING, "encrypted key"),
         iv.content,
@@ -95,7 +103,7 @@ def read_envelope(blob: bytes) -> Envelope:
 
 
 def _check_oaep(algorithm: Element) -> None:
-    """RSAES-OAEP-params name SHA-256 twice, and no label."""
+    """Checks that RSAES-OAEP-params name SHA-256 as both hashes, and no label."""
     name, parameters = _children(algorithm, _SEQUENCE, 2, "key encryption algorithm")
     _expect(name, _OBJECT_IDENTIFIER, _RSAES_OAEP, "key encryption algorithm")
     digest, mask = _children(parameters, _SEQUENCE, 2, "parameters of RSAES-OAEP")
@@ -108,7 +116,7 @@ def _check_oaep(algorithm: Element) -> None:
 
 
 def _check_sha256(algorithm: Element, what: str) -> None:
-    """Its parameters may be NULL or left out: both forms must be read (RFC 4055 section 2.1)."""
+    """Checks for SHA-256, with parameters that are NULL or absent (RFC 4055 section 2.1)."""
     count = 2 if len(algorithm.children) == 2 else 1
     name, *parameters = _children(algorithm, _SEQUENCE, count, what)
     _expect(name, _OBJECT_IDENTIFIER, _SHA256, what)
@@ -117,7 +125,7 @@ def _check_sha256(algorithm: Element, what: str) -> None:
 
 
 def _encrypted_content(content: Element) -> bytes:
-    """K-6: one string, or the parts of one."""
+    """Returns the ciphertext, which is one string or the parts of one (K-6)."""
     if content.tag == _CONTEXT_0:
         return content.content
     if content.tag != _IN_CONTEXT_0 or not content.children:
@@ -131,8 +139,8 @@ def _encrypted_content(content: Element) -> bytes:
 def _children(element: Element, tag: int, count: int, what: str) -> tuple[Element, ...]:
     if element.tag != tag or len(element.children) != count:
         raise malformed(
-            f"unexpected {what}: tag {element.tag:02x} with {len(element.children)} elements; tag "
-            f"{tag:02x} with {count} was expected",
+            f"unexpected {what}: expected tag {tag:02x} with {plural(count, 'element')}, "
+            f"found tag {element.tag:02x} with {plural(len(element.children), 'element')}",
             element.offset,
         )
     return element.children
@@ -141,7 +149,8 @@ def _children(element: Element, tag: int, count: int, what: str) -> tuple[Elemen
 def _primitive(element: Element, tag: int, what: str) -> bytes:
     if element.tag != tag:
         raise malformed(
-            f"unexpected {what}: tag {element.tag:02x}; tag {tag:02x} was expected", element.offset
+            f"unexpected {what}: expected tag {tag:02x}, found tag {element.tag:02x}",
+            element.offset,
         )
     return element.content
 
@@ -149,7 +158,7 @@ def _primitive(element: Element, tag: int, what: str) -> bytes:
 def _expect(element: Element, tag: int, content: bytes, what: str) -> None:
     if _primitive(element, tag, what) != content:
         raise malformed(
-            f"unexpected {what}: {element.content[:16].hex() or 'nothing'}; "
-            f"{content.hex() or 'nothing'} was expected",
+            f"unexpected {what}: expected {content.hex() or 'nothing'}, "
+            f"found {element.content[:16].hex() or 'nothing'}",
             element.offset,
         )

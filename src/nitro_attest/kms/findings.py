@@ -1,4 +1,4 @@
-"""What the linter of key policies can find, by stable code: severity, what is wrong, what to do."""
+"""Internal: the findings of the linter: severity, problem and advice for each stable code."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Final, Literal
 from nitro_attest.kms.statements import IMAGE_KEY, KEY_PREFIX
 
 Severity = Literal["error", "warning"]
+"""``error``: plaintext can be returned unattested, or the statement cannot work as written."""
 
 FINDINGS: Final[Mapping[str, tuple[Severity, str, str]]] = {
     "keypolicy.unattested": (
         "error",
         "operations that return plaintext are allowed without an attestation document",
-        f"add a Condition on {KEY_PREFIX}{IMAGE_KEY}, or take the operations out",
+        f"add a Condition on {KEY_PREFIX}{IMAGE_KEY}, or remove the operations from the statement",
     ),
     "keypolicy.account_root": (
         "error",
@@ -24,114 +25,115 @@ FINDINGS: Final[Mapping[str, tuple[Severity, str, str]]] = {
     ),
     "keypolicy.way_around": (
         "error",
-        "kms:CreateGrant, kms:PutKeyPolicy or kms:ReEncrypt* is allowed without a condition: each "
-        "leads around the attestation",
-        "take it out, or allow it to a break-glass role under a condition",
+        "kms:CreateGrant, kms:PutKeyPolicy or kms:ReEncrypt* is allowed without a condition; each "
+        "bypasses attestation",
+        "remove it, or allow it only to a break-glass role under a condition",
     ),
     "keypolicy.not_action": (
         "error",
-        "NotAction names what is left out, so new operations are let in unseen",
+        "NotAction allows every operation that it does not list, including future ones",
         "list the operations under Action",
     ),
     "keypolicy.not_principal": (
         "error",
-        "NotPrincipal names who is left out, so everybody else is meant",
+        "NotPrincipal applies the statement to everybody whom it does not list",
         "list the roles under Principal",
     ),
     "keypolicy.unknown_element": (
         "error",
-        "this is not an element of a key policy; a misspelt one would be missing",
-        "correct its name",
+        "key policies have no such element; a misspelt element has no effect",
+        "correct or remove the name",
     ),
     "keypolicy.if_exists": (
         "error",
         "...IfExists is true for a request without an attestation document",
-        "drop IfExists",
+        "remove IfExists",
     ),
     "keypolicy.for_all_values": (
         "error",
         "ForAllValues: is true for a request without an attestation document",
-        "drop the prefix: the key has one value",
+        "remove the prefix: the key has only one value",
     ),
     "keypolicy.negated": (
         "error",
-        "an Allow with this operator holds for a request without an attestation document",
+        "an Allow with this operator applies to a request without an attestation document",
         "use StringEqualsIgnoreCase with the expected value",
     ),
     "keypolicy.deny_equals": (
         "error",
-        "a Deny with this operator spares a request without an attestation document",
+        "a Deny with this operator does not apply to a request without an attestation document",
         "use StringNotEqualsIgnoreCase with the expected value",
     ),
     "keypolicy.deny_several": (
         "error",
-        "a Deny with several of these keys applies only where all of them differ",
+        "a Deny with several of these keys applies only if all of them differ",
         "write one Deny for each key",
     ),
     "keypolicy.operator": (
         "error",
-        "this operator does not compare text, so what it decides here is not known",
+        "this operator does not compare strings, so its result here is unknown",
         "use StringEqualsIgnoreCase",
     ),
     "keypolicy.wildcard": (
         "error",
-        "a value with a wildcard stands for measurements that nobody has seen",
-        "write all 96 digits",
+        "a value with a wildcard also matches unknown measurements",
+        "write all 96 hex digits",
     ),
     "keypolicy.unknown_key": (
         "error",
         "KMS has no such condition key, so it is always absent",
-        f"the keys are {IMAGE_KEY}, PCR0 to PCR31 and NitroTPMPCR0 to NitroTPMPCR31",
+        f"use {IMAGE_KEY}, PCR0 to PCR31, or NitroTPMPCR0 to NitroTPMPCR31",
     ),
     "keypolicy.hex": (
         "error",
-        "the value is not 96 hex digits, so it equals no PCR",
+        "the value is not 96 hex digits, so it matches no PCR",
         "write 96 hex digits without 0x",
     ),
     "keypolicy.zero_pin": (
         "error",
-        "zero is what PCR0, PCR1 and PCR2 are in debug mode, where the parent reads all memory",
-        "write the measurement that the image was built with",
+        "PCR0, PCR1 and PCR2 are zero in debug mode, where the parent can read all memory",
+        "write the measurement of the built image",
     ),
     "keypolicy.no_image": (
         "error",
-        "nothing that is required says which image runs; debug mode may pass too",
-        f"require {IMAGE_KEY}, best with PCR1 and PCR2",
+        "no required value identifies the image; debug mode may match too",
+        f"require {IMAGE_KEY}, preferably with PCR1 and PCR2",
     ),
     "keypolicy.constant_pcr2": (
         "warning",
-        "this PCR2 is that of every image with one ramdisk",
-        f"require {IMAGE_KEY} with it",
+        "every image with only one ramdisk has this PCR2",
+        f"require {IMAGE_KEY} as well",
     ),
     "keypolicy.instance_pin": (
         "warning",
-        "PCR4 names one EC2 instance; when it is replaced, nobody can decrypt",
-        "require PCR3, the role, instead",
+        "PCR4 identifies one EC2 instance; after its replacement, nobody can decrypt",
+        "require PCR3 (the IAM role) instead",
     ),
     "keypolicy.case": (
         "warning",
-        "this operator tells upper from lower case, and hex does not",
+        "this operator is case-sensitive, but hex digits are not",
         "use the operator that ends in IgnoreCase",
     ),
     "keypolicy.image_and_pcr0": (
         "warning",
-        f"{IMAGE_KEY} and PCR0 are the same value, and two different ones are given",
-        f"keep {IMAGE_KEY}",
+        f"{IMAGE_KEY} and PCR0 are the same register, but have different values here",
+        f"keep only {IMAGE_KEY}",
     ),
 }
-"""Severity, what is wrong, what to do."""
+"""Severity, problem and advice by code."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One hole, or one thing that will not work as it seems to.
+    """One problem of a key policy.
 
     Attributes:
         code: Stable identifier, a key of FINDINGS.
-        severity: ``error`` where plaintext can leave unattested or the statement cannot work.
+        severity: ``error`` if plaintext can be returned unattested or the statement cannot work as
+            written; otherwise ``warning``.
         where: JSON Pointer (RFC 6901) into the key policy.
-        message: What is wrong.
-        advice: What to do.
+        message: The problem.
+        advice: The fix.
     """
 
     code: str
@@ -142,12 +144,20 @@ class Finding:
 
     @classmethod
     def at(cls, where: str, code: str) -> Finding:
-        """The finding of that code at that place."""
+        """Makes the finding with a given code.
+
+        Args:
+            where: JSON Pointer (RFC 6901) into the key policy.
+            code: A key of FINDINGS.
+
+        Returns:
+            The finding, with the texts of FINDINGS.
+        """
         severity, message, advice = FINDINGS[code]
         return cls(code, severity, where, message, advice)
 
     def to_dict(self) -> dict[str, str]:
-        """The finding as JSON-ready values."""
+        """Returns the finding as JSON-ready values, one for each attribute."""
         return {
             "code": self.code,
             "severity": self.severity,

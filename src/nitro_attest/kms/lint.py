@@ -1,8 +1,8 @@
-"""The holes of a key policy through which plaintext leaves without an attestation (K-1 to K-4).
+"""Linter for key policies: finds statements that return plaintext without attestation (K-1 to K-4).
 
-One fact explains most of them: a request without an attestation document has none of the
-``kms:RecipientAttestation`` keys, and each IAM operator has its own answer to a key that is absent.
-So every statement is asked what it does with such a request.
+One fact explains most findings: a request without an attestation document has none of the
+``kms:RecipientAttestation`` keys, and each IAM operator has its own result for an absent key. So
+every statement is checked for its effect on such a request.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from nitro_attest.kms.parse import (
     FOR_ALL,
     FOR_ANY,
     NULL,
+    ConditionTest,
     Statement,
-    Test,
+    parse_key_policy,
     pointer,
-    read_key_policy,
 )
 from nitro_attest.kms.statements import PLAINTEXT_ACTIONS
 from nitro_attest.limits import PCR_BYTES
+
+__all__ = ["Finding", "lint"]
 
 _WAYS_AROUND: Final = (
     *("kms:CreateGrant", "kms:PutKeyPolicy"),
@@ -39,8 +41,9 @@ _STATEMENT_ELEMENTS: Final = frozenset(
     }
 )
 
-# The registers that say which code runs: of an enclave those of the image and its signer; of an
-# instance the boot chain and Secure Boot (T-4: others are constant, or open to the running system).
+# The registers that identify the code: those of the image and its signer for an enclave; the boot
+# chain and Secure Boot for an instance (T-4: the other registers are constant, or the running
+# system can extend them).
 _CODE_REGISTERS: Final = frozenset(
     [("", index) for index in (*IMAGE_PCRS, 8)] + [("nitrotpm", index) for index in (4, 7)]
 )
@@ -50,19 +53,37 @@ _DIGITS: Final = re.compile(rf"[0-9A-Fa-f]{{{2 * PCR_BYTES}}}")
 
 
 def lint(key_policy: str | bytes) -> list[Finding]:
-    """Finds what a key policy leaves open.
+    """Finds the statements of a key policy that bypass attestation, or cannot work as written.
+
+    The linter reads one key policy. It does not see IAM policies, grants, or other keys.
 
     Args:
-        key_policy: The JSON of a key policy, at most MAX_KEY_POLICY_BYTES.
+        key_policy: The JSON of a key policy, at most 65536 bytes, as ``aws kms get-key-policy
+            --query Policy --output text`` prints it.
 
     Returns:
-        All findings, in the order of the statements; empty if there is nothing to say.
+        All findings, in the order of the statements; an empty list for a sound policy. The codes
+        are in docs/reference/kms-policy.md.
 
     Raises:
-        InputError: ``policyfile.format`` or ``policyfile.duplicate``: it is not a key policy, or
-            could be read in two ways. ``input.expected``: it is neither text nor bytes.
+        InputError: ``policyfile.format``: the text is not a key policy. ``policyfile.duplicate``:
+            a key is duplicated, so the policy is ambiguous. ``input.expected``: the argument is
+            not a string or bytes.
+
+    Example:
+        >>> import json
+        >>> from nitro_attest.kms.lint import lint
+        >>> from nitro_attest.kms.statements import statements
+        >>> role = "arn:aws:iam::111122223333:role/enclaves"
+        >>> sound = statements({0: "ab" * 48}, principals=[role])
+        >>> lint(json.dumps({"Version": "2012-10-17", "Statement": sound}))
+        []
+        >>> del sound[0]["Condition"]
+        >>> [finding] = lint(json.dumps({"Version": "2012-10-17", "Statement": sound}))
+        >>> print(finding.severity, finding.code, finding.where)
+        error keypolicy.unattested /Statement/0
     """
-    policy, statements = read_key_policy(key_policy)
+    policy, statements = parse_key_policy(key_policy)
     guarded = {action for statement in statements for action in _guarded_by(statement)}
     findings = list(_unknown("", policy, _POLICY_ELEMENTS))
     for statement in statements:
@@ -71,7 +92,7 @@ def lint(key_policy: str | bytes) -> list[Finding]:
 
 
 def _of_statement(statement: Statement, guarded: Collection[str]) -> Iterator[Finding]:
-    """All holes of one statement, given what others deny to everybody."""
+    """Finds the problems of one statement; ``guarded`` actions are denied unattested elsewhere."""
     yield from _unknown(statement.where, statement.elements, _STATEMENT_ELEMENTS)
     for name, code in (("NotAction", "not_action"), ("NotPrincipal", "not_principal")):
         if name in statement.elements:
@@ -93,7 +114,7 @@ def _of_statement(statement: Statement, guarded: Collection[str]) -> Iterator[Fi
 
 
 def _of_plaintext(statement: Statement, has_errors: bool) -> Iterator[Finding]:
-    """What is missing where plaintext is allowed."""
+    """Finds missing conditions of a statement that allows plaintext."""
     if not statement.tests:
         accounts = [name for name in statement.principals if _ACCOUNT.fullmatch(name)]
         if accounts:
@@ -108,8 +129,8 @@ def _of_plaintext(statement: Statement, has_errors: bool) -> Iterator[Finding]:
             yield Finding.at(pointer(statement.where, "Condition"), "keypolicy.no_image")
 
 
-def _of_test(test: Test, effect: str) -> Iterator[Finding]:
-    """K-1 to K-3 for one test by itself."""
+def _of_test(test: ConditionTest, effect: str) -> Iterator[Finding]:
+    """Checks one test by itself (K-1 to K-3)."""
     if test.register is None:
         yield Finding.at(test.where, "keypolicy.unknown_key")
         return
@@ -130,8 +151,8 @@ def _of_test(test: Test, effect: str) -> Iterator[Finding]:
         yield Finding.at(test.where, code)
 
 
-def _absence_fault(test: Test, effect: str) -> str | None:
-    """What a request without an attestation document gains by this test."""
+def _absence_fault(test: ConditionTest, effect: str) -> str | None:
+    """Returns the code if the test lets requests without an attestation document through (K-3)."""
     if test.quantifier == FOR_ALL:
         return "keypolicy.for_all_values"
     if effect == "Allow":
@@ -143,7 +164,7 @@ def _absence_fault(test: Test, effect: str) -> str | None:
     return None
 
 
-def _value_fault(test: Test, value: object) -> str | None:
+def _value_fault(test: ConditionTest, value: object) -> str | None:
     if not isinstance(value, str):
         return "keypolicy.hex"
     if test.operator.endswith("like") and re.search(r"[*?]", value):
@@ -155,8 +176,8 @@ def _value_fault(test: Test, value: object) -> str | None:
     return None
 
 
-def _names_code(test: Test, operators: Collection[str]) -> bool:
-    """Whether the test compares, by one of the operators, a register of code with real values."""
+def _names_code(test: ConditionTest, operators: Collection[str]) -> bool:
+    """Returns True if the test compares a register that identifies the code with sound values."""
     return (
         test.operator in operators
         and test.register in _CODE_REGISTERS
@@ -166,17 +187,17 @@ def _names_code(test: Test, operators: Collection[str]) -> bool:
     )
 
 
-def _is_constant(test: Test) -> bool:
-    """M-4. One of the values is enough for a match, so one constant among them is too."""
+def _is_constant(test: ConditionTest) -> bool:
+    """Returns True if a value is the constant PCR2 (M-4): one matching value is enough."""
     return test.register == ("", 2) and EMPTY_RAMDISKS.hex() in _texts(test)
 
 
-def _texts(test: Test) -> frozenset[str]:
+def _texts(test: ConditionTest) -> frozenset[str]:
     return frozenset(str(value).lower() for value in test.values)
 
 
 def _guarded_by(statement: Statement) -> list[str]:
-    """The operations that this statement denies to everybody without the right document."""
+    """Returns the plaintext operations that this statement denies without the right document."""
     sound = (
         statement.effect == "Deny"
         and statement.principals == ("*",)

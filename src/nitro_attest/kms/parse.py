@@ -1,4 +1,7 @@
-"""A key policy as IAM reads it: names without case, lists of one without the list."""
+"""Internal: parses key policies as IAM does.
+
+Names are case-insensitive, and a single value is the same as a list of one.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from nitro_attest.kms.statements import IMAGE_KEY, KEY_PREFIX
 from nitro_attest.limits import MAX_PCRS
 
 MAX_KEY_POLICY_BYTES: Final = 65536
-"""Twice what KMS stores."""
+"""Maximum size of a key policy given to the linter; KMS stores at most 32768 bytes."""
 
 EQUALS: Final = frozenset({"stringequals", "stringequalsignorecase", "stringlike"})
 DIFFERS: Final = frozenset({"stringnotequals", "stringnotequalsignorecase", "stringnotlike"})
@@ -26,17 +29,17 @@ FOR_ANY: Final = "foranyvalue"
 _REGISTER: Final = re.compile(r"(nitrotpm)?pcr(0|[1-9][0-9]?)")
 
 
-@dataclass(frozen=True)
-class Test:
-    """One operator on one attestation key of a Condition.
+@dataclass(frozen=True, slots=True)
+class ConditionTest:
+    """One operator applied to one attestation key of a Condition.
 
     Attributes:
-        where: JSON Pointer (RFC 6901).
+        where: JSON Pointer (RFC 6901) into the key policy.
         quantifier: FOR_ALL, FOR_ANY, or empty.
-        operator: In lower case, without the quantifier and without IfExists.
-        if_exists: Whether the operator ends in IfExists.
+        operator: The operator in lower case, without the quantifier and without IfExists.
+        if_exists: True if the operator ends in IfExists.
         register: ``""`` or ``"nitrotpm"``, and the index; None for a key that KMS does not have.
-        values: What the key is compared with; one of them is enough.
+        values: The values that the key is compared with; one match is enough.
     """
 
     where: str
@@ -48,30 +51,30 @@ class Test:
 
     @property
     def holds_without_document(self) -> bool:
-        """What the operator answers where the key is absent (K-3)."""
+        """The result of the operator for an absent key (K-3)."""
         if self.operator == NULL:
             return "true" in [str(value).lower() for value in self.values]
         return self.quantifier == FOR_ALL or self.if_exists or self.operator in DIFFERS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement.
+    """One statement of a key policy.
 
     Attributes:
-        where: JSON Pointer (RFC 6901).
-        elements: The statement itself.
-        actions: What stands under Action or NotAction.
-        principals: All names under Principal, of any kind.
-        tests: The tests on attestation keys.
-        other_tests: How many tests there are on other keys.
+        where: JSON Pointer (RFC 6901) into the key policy.
+        elements: The statement as JSON.
+        actions: The values of Action or NotAction.
+        principals: All values of Principal, of any type.
+        tests: The tests of attestation keys.
+        other_tests: The number of tests of other keys.
     """
 
     where: str
     elements: Mapping[str, Any]
     actions: tuple[str, ...]
     principals: tuple[str, ...]
-    tests: tuple[Test, ...]
+    tests: tuple[ConditionTest, ...]
     other_tests: int
 
     @property
@@ -80,7 +83,7 @@ class Statement:
         return str(self.elements["Effect"])
 
     def covers(self, action: str) -> bool:
-        """Whether the statement is about the action; patterns know ``*`` and ``?`` only."""
+        """Returns True if the statement applies to the action; ``*`` and ``?`` are wildcards."""
         listed = any(
             fnmatch.fnmatchcase(action.lower(), pattern.lower().replace("[", "[[]"))
             for pattern in self.actions
@@ -88,51 +91,57 @@ class Statement:
         return listed != ("NotAction" in self.elements)
 
 
-def read_key_policy(key_policy: str | bytes) -> tuple[dict[str, Any], list[Statement]]:
-    """The JSON of a key policy, whole and by its statements.
+def parse_key_policy(key_policy: str | bytes) -> tuple[dict[str, Any], list[Statement]]:
+    """Parses the JSON of a key policy.
+
+    Args:
+        key_policy: The JSON, at most MAX_KEY_POLICY_BYTES; bytes are UTF-8.
+
+    Returns:
+        The whole policy as JSON, and its statements.
 
     Raises:
-        InputError: ``policyfile.format``, ``policyfile.duplicate``, or ``input.expected`` for what
-            is neither text nor bytes.
+        InputError: ``policyfile.format``: not a key policy. ``policyfile.duplicate``: a key is
+            duplicated. ``input.expected``: not a string or bytes.
     """
     if not isinstance(key_policy, (str, bytes)):
         raise InputError(
             "input.expected",
-            f"the key policy is {type(key_policy).__name__}; JSON text or bytes were expected",
+            f"invalid key policy: expected a string or bytes, found {type(key_policy).__name__}",
         )
     if len(key_policy) > MAX_KEY_POLICY_BYTES:
-        raise _malformed("", f"at most {MAX_KEY_POLICY_BYTES} bytes were expected")
+        raise _malformed("", f"at most {MAX_KEY_POLICY_BYTES} bytes, found {len(key_policy)}")
     try:
         text = key_policy if isinstance(key_policy, str) else key_policy.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _malformed("", "UTF-8 was expected") from None
+        raise _malformed("", "UTF-8") from None
     text = text.strip()
     policy, end = read_json(text)
     if text[end:] or not isinstance(policy, dict) or "Statement" not in policy:
         raise _malformed(
             "",
-            "one JSON object with Statement was expected (from the AWS CLI: get-key-policy "
-            "--query Policy --output text)",
+            "one JSON object with a Statement; in the AWS CLI, use get-key-policy --query Policy "
+            "--output text",
         )
     where = "/Statement"
     items = policy["Statement"]
     if isinstance(items, dict):
         return policy, [_statement(where, items)]
     if not isinstance(items, list) or not items:
-        raise _malformed(where, "at least one statement was expected")
+        raise _malformed(where, "at least one statement")
     return policy, [_statement(f"{where}/{number}", item) for number, item in enumerate(items)]
 
 
 def pointer(where: str, name: str) -> str:
-    """The JSON Pointer to a member of what another one points to (RFC 6901)."""
+    """Returns the JSON Pointer to a member of the object at ``where`` (RFC 6901)."""
     return f"{where}/{name.replace('~', '~0').replace('/', '~1')}"
 
 
 def _statement(where: str, elements: object) -> Statement:
     if not isinstance(elements, dict) or elements.get("Effect") not in ("Allow", "Deny"):
-        raise _malformed(where, "an object with Effect Allow or Deny was expected")
+        raise _malformed(where, "an object with the Effect Allow or Deny")
     if ("Action" in elements) == ("NotAction" in elements):
-        raise _malformed(where, "one of Action and NotAction was expected")
+        raise _malformed(where, "either Action or NotAction")
     name = "Action" if "Action" in elements else "NotAction"
     tests, others = _condition(pointer(where, "Condition"), elements.get("Condition", {}))
     return Statement(
@@ -153,15 +162,15 @@ def _principals(where: str, principal: object) -> tuple[str, ...]:
     )
 
 
-def _condition(where: str, condition: object) -> tuple[tuple[Test, ...], int]:
+def _condition(where: str, condition: object) -> tuple[tuple[ConditionTest, ...], int]:
     if not isinstance(condition, dict):
-        raise _malformed(where, "an object of operators was expected")
+        raise _malformed(where, "an object of operators")
     tests = []
     others = 0
     for operator, keys in condition.items():
         place = pointer(where, operator)
         if not isinstance(keys, dict):
-            raise _malformed(place, "an object of condition keys was expected")
+            raise _malformed(place, "an object of condition keys")
         for key, values in keys.items():
             if key.lower().startswith(KEY_PREFIX.lower()):
                 tests.append(_test(pointer(place, key), operator.lower(), key.lower(), values))
@@ -170,11 +179,11 @@ def _condition(where: str, condition: object) -> tuple[tuple[Test, ...], int]:
     return tuple(tests), others
 
 
-def _test(where: str, operator: str, key: str, values: object) -> Test:
+def _test(where: str, operator: str, key: str, values: object) -> ConditionTest:
     quantifier, _, name = operator.rpartition(":")
     if quantifier not in ("", FOR_ALL, FOR_ANY):
         quantifier, name = "", operator
-    return Test(
+    return ConditionTest(
         where,
         quantifier,
         name.removesuffix("ifexists"),
@@ -197,10 +206,10 @@ def _texts(where: str, value: object) -> tuple[str, ...]:
     texts = value if isinstance(value, list) else [value]
     for text in texts:
         if not isinstance(text, str):
-            raise _malformed(where, f"text was expected, not {reprlib.repr(text)}")
+            raise _malformed(where, f"a string, found {reprlib.repr(text)}")
     return tuple(texts)
 
 
 def _malformed(where: str, expected: str) -> InputError:
-    place = f"at {where} " if where else ""
-    return InputError("policyfile.format", f"this is not a key policy: {place}{expected}")
+    place = f" at {where}" if where else ""
+    return InputError("policyfile.format", f"malformed key policy{place}: expected {expected}")

@@ -1,10 +1,11 @@
-"""Key policy statements that let KMS give plaintext to what is expected only (K-1, K-4).
+"""Writes key policy statements that let only the expected enclaves or instances use a key.
 
-KMS compares PCRs and nothing else: ``unenforced`` names what of a policy it cannot check. What
-these statements do not close, ``kms.lint`` finds: a key policy is as open as its widest statement.
+KMS compares PCRs and nothing else; ``unenforced`` names the requirements of a policy that KMS does
+not check. A key policy is as open as its widest statement, so check the whole policy with
+``kms.lint``.
 
-Enclaves and EC2 instances have condition keys of their own, and functions of their own here, so
-that what is expected of the one kind cannot become a condition on the other (T-2).
+Enclaves and EC2 instances have separate condition keys, and separate functions here, so that
+measurements of one kind cannot become a condition on the other (T-2).
 """
 
 from __future__ import annotations
@@ -18,11 +19,22 @@ from nitro_attest.errors import InputError
 from nitro_attest.verification.measurement_set import MeasurementSet, NitroTpmMeasurementSet
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
+__all__ = [
+    "IMAGE_KEY",
+    "KEY_PREFIX",
+    "PLAINTEXT_ACTIONS",
+    "condition_block",
+    "nitrotpm_condition_block",
+    "nitrotpm_statements",
+    "statements",
+    "unenforced",
+]
+
 KEY_PREFIX: Final = "kms:RecipientAttestation:"
-"""What the names of all condition keys on attestation documents begin with."""
+"""Prefix of the names of all condition keys for attestation documents."""
 
 IMAGE_KEY: Final = "ImageSha384"
-"""K-4. The name of PCR0 among the condition keys; ``PCR0`` is the same value."""
+"""Name of the condition key for PCR0 (K-4); ``PCR0`` is a second name for it."""
 
 PLAINTEXT_ACTIONS: Final = (
     "kms:Decrypt",
@@ -30,25 +42,32 @@ PLAINTEXT_ACTIONS: Final = (
     "kms:GenerateDataKey",
     "kms:GenerateDataKeyPair",
 )
-"""The operations with a key that return plaintext, or its encryption to an attested public key.
+"""Actions that return plaintext, or encrypt it to an attested public key.
 
-GenerateRandom takes an attestation document too, but uses no key, so no key policy governs it.
+GenerateRandom accepts an attestation document too, but uses no key, so no key policy applies to it.
 """
 
 
 def condition_block(
     measurements: MeasurementSet | Mapping[int, bytes | str],
 ) -> dict[str, dict[str, str]]:
-    """The ``Condition`` that one measurement set of an enclave becomes.
+    """Writes the ``Condition`` for one measurement set of an enclave.
 
     Args:
-        measurements: Expected PCRs; all of them must match.
+        measurements: Expected PCRs by index, 48 bytes or 96 hex digits each; all must match.
 
     Returns:
-        96 lower-case hex digits for each, compared without regard to case (K-1).
+        The ``Condition``: 96 lower-case hex digits per PCR, compared case-insensitively (K-1).
 
     Raises:
-        InputError: ``policyfile.*``, as MeasurementSet; ``input.expected``: this is none.
+        InputError: ``policyfile.*``: the measurements are invalid, as for MeasurementSet.
+            ``input.expected``: the argument has a different type.
+
+    Example:
+        >>> from nitro_attest.kms.statements import condition_block
+        >>> block = condition_block({0: "ab" * 48, 1: "cd" * 48})
+        >>> list(block["StringEqualsIgnoreCase"])
+        ['kms:RecipientAttestation:ImageSha384', 'kms:RecipientAttestation:PCR1']
     """
     if isinstance(measurements, Mapping):
         measurements = MeasurementSet(measurements)
@@ -58,10 +77,16 @@ def condition_block(
 
 
 def nitrotpm_condition_block(measurements: NitroTpmMeasurementSet) -> dict[str, dict[str, str]]:
-    """The ``Condition`` that one measurement set of an EC2 instance becomes; else as the above.
+    """Writes the ``Condition`` for one measurement set of an EC2 instance.
+
+    Args:
+        measurements: Expected NitroTPM PCRs; all must match.
+
+    Returns:
+        The ``Condition``: 96 lower-case hex digits per PCR, compared case-insensitively (K-1).
 
     Raises:
-        InputError: ``input.expected``: this is not a NitroTpmMeasurementSet.
+        InputError: ``input.expected``: the argument is not a NitroTpmMeasurementSet.
     """
     if not isinstance(measurements, NitroTpmMeasurementSet):
         raise _wrong_kind(measurements, "NitroTpmMeasurementSet")
@@ -76,18 +101,29 @@ def statements(
     actions: Sequence[str] = ("kms:Decrypt",),
     sid: str = "NitroEnclave",
 ) -> list[dict[str, Any]]:
-    """The statements of a key policy that allow use of the key by the expected enclaves.
+    """Writes the key policy statements that allow the expected enclaves to use the key.
 
     Args:
-        policy: What an enclave must be. Each measurement set becomes a statement of its own:
-            alternatives in one condition would also allow mixtures of them.
-        principals: ARNs of the roles that the parent instances use.
-        actions: Some of PLAINTEXT_ACTIONS.
-        sid: What the statements are called: letters and digits; of several, a number follows.
+        policy: The expected measurements. Each measurement set becomes a separate statement:
+            alternatives in one condition would also match mixtures of them.
+        principals: ARNs of the roles of the parent instances, at least one.
+        actions: Actions to allow, at least one of PLAINTEXT_ACTIONS.
+        sid: The statement's Sid, 1 to 64 letters and digits; several statements are numbered.
+
+    Returns:
+        The statements, as JSON-ready values.
 
     Raises:
-        InputError: ``policyfile.*``, as MeasurementSet; ``input.expected`` for principals, actions
-            or a sid of another form.
+        InputError: ``policyfile.*``: the measurements are invalid, as for MeasurementSet.
+            ``input.expected``: an argument has a different type or form.
+
+    Example:
+        >>> from nitro_attest import Policy
+        >>> from nitro_attest.kms.statements import statements
+        >>> policy = Policy([{0: "ab" * 48}, {0: "cd" * 48}])
+        >>> written = statements(policy, principals=["arn:aws:iam::111122223333:role/enclaves"])
+        >>> [statement["Sid"] for statement in written]
+        ['NitroEnclave1', 'NitroEnclave2']
     """
     sets = policy.measurements if isinstance(policy, Policy) else (policy,)
     return _allow([condition_block(item) for item in sets], principals, actions, sid)
@@ -100,10 +136,19 @@ def nitrotpm_statements(
     actions: Sequence[str] = ("kms:Decrypt",),
     sid: str = "NitroInstance",
 ) -> list[dict[str, Any]]:
-    """The same for EC2 instances: ``principals`` are the roles that the instances themselves use.
+    """Writes the key policy statements that allow the expected EC2 instances to use the key.
+
+    Args:
+        policy: The expected measurements. Each measurement set becomes a separate statement.
+        principals: ARNs of the roles of the instances, at least one.
+        actions: Actions to allow, at least one of PLAINTEXT_ACTIONS.
+        sid: The statement's Sid, 1 to 64 letters and digits; several statements are numbered.
+
+    Returns:
+        The statements, as JSON-ready values.
 
     Raises:
-        InputError: ``input.expected``: this is not a NitroTpmPolicy; or as ``statements``.
+        InputError: ``input.expected``: an argument has a different type or form.
     """
     if not isinstance(policy, NitroTpmPolicy):
         raise _wrong_kind(policy, "NitroTpmPolicy")
@@ -112,9 +157,22 @@ def nitrotpm_statements(
 
 
 def unenforced(policy: Policy | NitroTpmPolicy) -> list[str]:
-    """The names of the policy's demands that KMS does not check; whoever is served must."""
-    demands = ("max_age", "require_nonce", "module_ids", "instance_ids", "regions")
-    return [name for name in demands if getattr(policy, name)]
+    """Lists the requirements of a policy that KMS does not check.
+
+    Args:
+        policy: A policy for enclaves or instances.
+
+    Returns:
+        The names of the requirements, as in the policy; your own verifier must check these.
+
+    Example:
+        >>> from nitro_attest import Policy
+        >>> from nitro_attest.kms.statements import unenforced
+        >>> unenforced(Policy([{0: "ab" * 48}], regions=["us-east-1"]))
+        ['regions']
+    """
+    requirements = ("max_age", "require_nonce", "module_ids", "instance_ids", "regions")
+    return [name for name in requirements if getattr(policy, name)]
 
 
 def _key(index: int) -> str:
@@ -122,7 +180,7 @@ def _key(index: int) -> str:
 
 
 def _equals(values: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
-    """K-1."""
+    """Writes hex values for a case-insensitive comparison (K-1)."""
     return {"StringEqualsIgnoreCase": {key: value.hex() for key, value in values.items()}}
 
 
@@ -149,8 +207,8 @@ def _allow(
 def _wrong_kind(found: object, expected: str) -> InputError:
     return InputError(
         "input.expected",
-        f"this is of type {type(found).__name__}, not {expected}: the registers of an enclave and "
-        "of an instance are different things",
+        f"expected {expected}, found {type(found).__name__}: PCRs of enclaves and of EC2 instances "
+        "are not interchangeable",
     )
 
 
@@ -159,21 +217,27 @@ def _check(principals: object, actions: object, sid: object) -> None:
         if not isinstance(principal, str) or not principal.startswith("arn:"):
             raise InputError(
                 "input.expected",
-                f"principal {reprlib.repr(principal)} is not an ARN; with '*' whoever runs the "
-                "same image in another account could use the key",
+                f"invalid principal: expected an ARN, found {reprlib.repr(principal)}; with '*', "
+                "anyone who runs the same image in another account could use the key",
             )
     for action in _listed("actions", actions):
         if action not in PLAINTEXT_ACTIONS:
             raise InputError(
                 "input.expected",
-                f"action {reprlib.repr(action)} takes no attestation document; "
-                f"{', '.join(PLAINTEXT_ACTIONS)} do",
+                f"invalid action: expected one of {', '.join(PLAINTEXT_ACTIONS)}, found "
+                f"{reprlib.repr(action)}",
             )
     if not isinstance(sid, str) or not re.fullmatch(r"[A-Za-z0-9]{1,64}", sid):
-        raise InputError("input.expected", f"sid {reprlib.repr(sid)} is not letters and digits")
+        raise InputError(
+            "input.expected",
+            f"invalid sid: expected 1 to 64 letters and digits, found {reprlib.repr(sid)}",
+        )
 
 
 def _listed(what: str, values: object) -> Sequence[object]:
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-        raise InputError("input.expected", f"{what} is not a list of at least one")
+        raise InputError(
+            "input.expected",
+            f"invalid {what}: expected a list that is not empty, found {reprlib.repr(values)}",
+        )
     return values

@@ -1,6 +1,6 @@
-"""Expected PCR values: computed, or measured from an image file.
+"""Expected PCR values, computed from inputs or measured from an image file.
 
-Names are loaded at their first use, so that computing a PCR loads no cryptography.
+Names are loaded when they are first used, so that computing a PCR does not load cryptography.
 """
 
 from __future__ import annotations
@@ -46,5 +46,5 @@ _NAMES = {
 }
 """The modules that define the public names. The imports above tell type checkers the same."""
 
-if not TYPE_CHECKING:  # a __getattr__ that type checkers saw would make every misspelt name valid
+if not TYPE_CHECKING:  # type checkers that saw __getattr__ would accept every name
     __getattr__, __dir__, __all__ = lazy_names(__name__, globals(), _NAMES)

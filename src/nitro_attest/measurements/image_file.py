@@ -1,7 +1,7 @@
-"""The file of an image, whatever its format: opened, sized, and read at given offsets.
+"""Access to the file of an image of any format: open it, find its size, read at given offsets.
 
-``ImageFile.fill`` is the only code that touches the file. It allocates nothing, so that no number
-in an image decides how much memory is used.
+``ImageFile.fill`` is the only code that reads the file. It allocates nothing, so no number in an
+image determines how much memory is used.
 """
 
 from __future__ import annotations
@@ -18,21 +18,27 @@ from nitro_attest.errors import ImageError, InputError
 
 @runtime_checkable
 class BinaryFile(Protocol):
-    """What is needed of an open file: ``open(path, "rb")`` and ``io.BytesIO`` have it."""
+    """The required methods of an open file; ``open(path, "rb")`` and ``io.BytesIO`` have them."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Moves to an offset and returns it."""
+        """Moves to an offset and returns the new position."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fills the buffer as far as it can and returns the number of bytes."""
+        """Reads into the buffer and returns the number of bytes read."""
 
 
 class ImageFile:
-    """An image open for reading; ``size`` is what was found by seeking to its end.
+    """An image open for reading.
 
     Args:
-        file: Where to read.
-        family: What stands before the dot in the codes of this format, such as ``eif``.
+        file: The open file.
+        family: The first part of this format's error codes, such as ``eif``.
+
+    Attributes:
+        size: Size of the file in bytes, found by seeking to its end.
+
+    Raises:
+        InputError: ``input.expected``: the file is not seekable.
     """
 
     def __init__(self, file: BinaryFile, family: str) -> None:
@@ -43,15 +49,20 @@ class ImageFile:
         except (OSError, ValueError) as error:
             raise InputError(
                 "input.expected",
-                f"the image cannot be positioned ({error}); if it comes from a pipe, save it first",
+                f"the image is not seekable ({error}); save a pipe to a file first",
             ) from error
 
     def fill(self, offset: int, buffer: memoryview) -> None:
-        """Reads exactly ``len(buffer)`` bytes at ``offset``; the caller knows that they exist.
+        """Reads exactly ``len(buffer)`` bytes at ``offset``; the caller has checked the size.
+
+        Args:
+            offset: Offset of the first byte.
+            buffer: The buffer to fill.
 
         Raises:
-            ImageError: ``truncated`` of the family if the file became shorter meanwhile.
-            InputError: ``input.expected`` if reading fails.
+            ImageError: ``eif.truncated`` or ``pe.truncated``: the file became shorter while it was
+                read.
+            InputError: ``input.expected``: reading failed.
         """
         filled = 0
         try:
@@ -71,21 +82,24 @@ class ImageFile:
 
 @contextmanager
 def opened(source: str | os.PathLike[str] | BinaryFile, family: str) -> Iterator[ImageFile]:
-    """Opens a path, or takes an open file as it is and leaves it open.
+    """Opens a path and closes it again, or uses an open file and leaves it open.
 
     Args:
-        source: Path of a regular file, or a binary file that can be positioned.
+        source: Path of a regular file, or a seekable binary file.
         family: As for ``ImageFile``.
 
+    Yields:
+        The image.
+
     Raises:
-        InputError: ``input.expected`` if that is impossible, or the path is not that of a regular
-            file: a pipe or a device could block for ever.
+        InputError: ``input.expected``: the file cannot be opened, is not seekable, or is not a
+            regular file. A pipe or a device could block forever.
     """
     if isinstance(source, (str, os.PathLike)):
         try:
             path = Path(source)
             if not stat.S_ISREG(path.stat().st_mode):
-                raise InputError("input.expected", f"{path} is not a regular file")
+                raise InputError("input.expected", f"expected a regular file, found {path}")
             file = path.open("rb", buffering=0)
         except (OSError, ValueError) as error:
             raise InputError("input.expected", f"the image cannot be opened: {error}") from error
@@ -96,6 +110,6 @@ def opened(source: str | os.PathLike[str] | BinaryFile, family: str) -> Iterator
     else:
         raise InputError(
             "input.expected",
-            "an image is given as a path or a binary file (wrap bytes in io.BytesIO), "
-            f"not {type(source).__name__}",
+            f"expected a path or a binary file, found {type(source).__name__}; wrap bytes in "
+            "io.BytesIO",
         )

@@ -1,4 +1,4 @@
-"""Enough DER (X.690) to write any certificate, also one that no honest library would make."""
+"""Internal: a DER writer (X.690) for any certificate, including ones that no library would make."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 
 def tlv(tag: int, content: bytes) -> bytes:
-    """One element: an identifier octet, the length in its shortest form, the content."""
+    """Encodes one element: identifier octet, length in its shortest form, content."""
     length = len(content)
     if length < 0x80:
         return bytes([tag, length]) + content
@@ -15,33 +15,33 @@ def tlv(tag: int, content: bytes) -> bytes:
 
 
 def sequence(*elements: bytes) -> bytes:
-    """A SEQUENCE of elements that are already encoded."""
+    """Encodes a SEQUENCE of encoded elements."""
     return tlv(0x30, b"".join(elements))
 
 
 def explicit(number: int, element: bytes) -> bytes:
-    """An element under the explicit context tag [number]."""
+    """Encodes an element under the explicit context tag [number]."""
     return tlv(0xA0 | number, element)
 
 
 def integer(value: int) -> bytes:
-    """An INTEGER in two's complement, as short as X.690 section 8.3.2 demands."""
+    """Encodes an INTEGER in two's complement, in the shortest form (X.690 section 8.3.2)."""
     magnitude = value if value >= 0 else ~value
     return tlv(0x02, value.to_bytes(magnitude.bit_length() // 8 + 1, "big", signed=True))
 
 
 def bit_string(content: bytes) -> bytes:
-    """A BIT STRING of whole octets."""
+    """Encodes a BIT STRING of whole octets."""
     return tlv(0x03, b"\x00" + content)
 
 
 def octet_string(content: bytes) -> bytes:
-    """An OCTET STRING."""
+    """Encodes an OCTET STRING."""
     return tlv(0x04, content)
 
 
 def object_identifier(dotted: str) -> bytes:
-    """An OBJECT IDENTIFIER from its dotted form."""
+    """Encodes an OBJECT IDENTIFIER from its dotted form."""
     first, second, *rest = (int(arc) for arc in dotted.split("."))
     content = b""
     for arc in (40 * first + second, *rest):
@@ -53,12 +53,15 @@ def object_identifier(dotted: str) -> bytes:
 
 
 def time(moment: datetime, *, generalized: bool | None = None) -> bytes:
-    """A Time of whole seconds.
+    """Encodes a Time of whole seconds.
 
     Args:
         moment: An aware datetime.
-        generalized: Which of the two forms to write. None chooses as RFC 5280 section 4.1.2.5 does:
-            UTCTime until 2049, GeneralizedTime from 2050 on.
+        generalized: True: GeneralizedTime. False: UTCTime. None: UTCTime until 2049 and
+            GeneralizedTime from 2050 (RFC 5280 section 4.1.2.5).
+
+    Returns:
+        The element.
     """
     utc = moment.astimezone(timezone.utc)
     if generalized is None:

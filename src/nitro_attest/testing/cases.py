@@ -1,25 +1,27 @@
-"""What a broken or an unusual document is, and how one is described."""
+"""The descriptions of broken and of unusual documents."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from nitro_attest.testing.draft import Edit
 
+__all__ = ["Case", "Fault", "Variant"]
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """How to make a document and how to judge it.
+    """A document to make, and the arguments under which to verify it.
 
     Attributes:
-        edit: The change to an ordinary document; None where the arguments below say it all.
-        document: Arguments of ``FakeNitro.document`` that the case needs.
-        verify: Arguments of ``nitro_attest.verify`` that the case needs; an ``at`` among them wins
-            over ``at_shift``.
-        at_shift: How long after the document was made it is verified.
+        edit: The change to an ordinary document; None if ``document`` has all changes.
+        document: Arguments of ``FakeNitro.document`` that the case needs, which adds them itself.
+        verify: Arguments of ``nitro_attest.verify`` that the case needs; an ``at`` among them
+            overrides ``at_shift``.
+        at_shift: Verification time, relative to the time at which the document is made.
     """
 
     edit: Edit | None = field(default=None, repr=False, hash=False)
@@ -27,15 +29,38 @@ class Case:
     verify: Mapping[str, Any] = field(default_factory=dict, hash=False)
     at_shift: timedelta = timedelta(0)
 
+    def verify_arguments(self, made: datetime) -> dict[str, Any]:
+        """Returns the keyword arguments of ``nitro_attest.verify`` for a document of this case.
 
-@dataclass(frozen=True)
+        Args:
+            made: The ``at`` with which ``FakeNitro.document`` made the document.
+
+        Returns:
+            ``at``, and the arguments that the case needs besides, such as ``nonce``.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> from nitro_attest.testing import FAULTS
+            >>> made = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+            >>> FAULTS["X-23.too-old"].verify_arguments(made)["at"].isoformat()
+            '2026-03-01T12:06:00+00:00'
+        """
+        return {"at": made + self.at_shift, **self.verify}
+
+
+@dataclass(frozen=True, slots=True)
 class Fault(Case):
     """A document that breaks one rule.
 
     Attributes:
-        id: The rule and what is done to it, such as ``C-4.second-tag``.
+        id: The rule and the change, such as ``C-4.second-tag``.
         code: The code of the error that the verifier must raise.
-        description: What is broken, and who would do that.
+        description: The broken part, and who would break it.
+        edit: The change to an ordinary document; None if ``document`` has all changes.
+        document: Arguments of ``FakeNitro.document`` that the case needs, which adds them itself.
+        verify: Arguments of ``nitro_attest.verify`` that the case needs; an ``at`` among them
+            overrides ``at_shift``.
+        at_shift: Verification time, relative to the time at which the document is made.
     """
 
     id: str
@@ -44,19 +69,24 @@ class Fault(Case):
 
     @property
     def rule(self) -> str:
-        """The rule that is broken, such as ``C-4``."""
+        """The broken rule, such as ``C-4``."""
         return self.id.partition(".")[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Variant(Case):
-    """An unusual document that is accepted all the same.
+    """An unusual document that must be accepted.
 
     Attributes:
-        id: The rule that makes room for it and what it is, such as ``C-4.tag-18``.
-        rules: The rules of which this is the accepting case.
-        description: What is unusual about it, and where it occurs.
-        warnings: Codes of the warnings that come with the result, in order.
+        id: The rule that allows it and the change, such as ``C-4.tag-18``.
+        rules: The rules for which this is an accepted case.
+        description: The unusual part, and where it occurs.
+        warnings: Codes of the warnings of the result, in order.
+        edit: The change to an ordinary document; None if ``document`` has all changes.
+        document: Arguments of ``FakeNitro.document`` that the case needs, which adds them itself.
+        verify: Arguments of ``nitro_attest.verify`` that the case needs; an ``at`` among them
+            overrides ``at_shift``.
+        at_shift: Verification time, relative to the time at which the document is made.
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""Keys, and certificates of which every part can be chosen.
+"""Internal: keys, and certificates in which every part can be chosen.
 
-A certificate is a value: `CertificateForm` holds what it shall say, `CertificateForm.der` are its
-bytes. To break one part, `dataclasses.replace` it; the issuer signs whatever the form says.
+`CertificateForm` has the requested content of a certificate, `CertificateForm.der` its bytes. To
+break one part, use `dataclasses.replace`; the issuer signs any content.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nitro_attest.testing import _der as der
 
 ECDSA_WITH_SHA384: Final = der.sequence(der.object_identifier("1.2.840.10045.4.3.3"))
-"""RFC 5758 section 3.2: the parameters are absent."""
+"""The AlgorithmIdentifier, without parameters (RFC 5758 section 3.2)."""
 
 
 class Key:
@@ -38,44 +38,44 @@ class Key:
 
     @cached_property
     def identifier(self) -> bytes:
-        """The 20 bytes of RFC 5280 section 4.2.1.2, method 1."""
+        """The key identifier, 20 bytes (RFC 5280 section 4.2.1.2, method 1)."""
         return x509.SubjectKeyIdentifier.from_public_key(self._private.public_key()).digest
 
     def sign(self, message: bytes, digest: hashes.HashAlgorithm | None = None) -> bytes:
-        """An ECDSA signature over the message, as a DER SEQUENCE of r and s."""
+        """Signs a message with ECDSA; returns a DER SEQUENCE of r and s."""
         algorithm = ec.ECDSA(digest or hashes.SHA384(), deterministic_signing=self._deterministic)
         return self._private.sign(message, algorithm)
 
 
 class KeyRing:
-    """Keys and numbers that follow from one secret and a label each."""
+    """A source of keys and numbers, each derived from one secret and a label."""
 
     def __init__(self, secret: bytes, *, deterministic: bool) -> None:
         self._secret = secret
         self._deterministic = deterministic
 
     def octets(self, label: str, length: int) -> bytes:
-        """Bytes that look random and are the same for the same label."""
+        """Derives pseudorandom bytes; equal labels give equal bytes."""
         return hashlib.shake_256(self._secret + b"\x00" + label.encode()).digest(length)
 
     def key(self, label: str, curve: ec.EllipticCurve | None = None) -> Key:
-        """A key pair, on P-384 unless told otherwise."""
+        """Derives a key pair, by default on P-384."""
         curve = curve or ec.SECP384R1()
         number = int.from_bytes(self.octets(f"key {label}", 80), "big")
         private = ec.derive_private_key(1 + number % (curve.group_order - 1), curve)
         return Key(private, deterministic=self._deterministic)
 
     def serial(self, label: str, octets: int) -> int:
-        """A positive serial number of exactly ``octets`` octets with the top bit set.
+        """Derives a positive serial number of ``octets`` octets with the top bit set.
 
-        Its INTEGER has one content octet more: the sign.
+        Its INTEGER has one more content octet, for the sign.
         """
         number = int.from_bytes(self.octets(f"serial {label}", octets), "big")
         return number | 1 << (8 * octets - 1)
 
 
 class Extension(NamedTuple):
-    """One extension of a certificate, its value already encoded."""
+    """One extension of a certificate, with its encoded value."""
 
     oid: str
     critical: bool
@@ -83,36 +83,37 @@ class Extension(NamedTuple):
 
     @classmethod
     def of(cls, value: x509.ExtensionType, *, critical: bool) -> Extension:
-        """An extension that cryptography can encode."""
+        """Encodes an extension that cryptography supports."""
         return cls(value.oid.dotted_string, critical, value.public_bytes())
 
     @property
     def der(self) -> bytes:
-        """The Extension of RFC 5280 section 4.1; a criticality of FALSE is left out (DEFAULT)."""
+        """The Extension of RFC 5280 section 4.1; a criticality of FALSE is omitted (DEFAULT)."""
         critical = der.tlv(0x01, b"\xff") if self.critical else b""
         return der.sequence(der.object_identifier(self.oid), critical, der.octet_string(self.value))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CertificateForm:
-    """What a certificate shall say.
+    """The requested content of a certificate.
 
     Attributes:
         subject: Name in DER.
         issuer: Name in DER.
         key: The key pair of the subject.
-        signer: The key pair that signs; the subject's own for a self-signed certificate.
+        signer: The key pair that signs; equal to ``key`` in a self-signed certificate.
         serial: A number, or the content octets of the INTEGER.
         not_before: Start of the validity, whole seconds.
         not_after: End of the validity, whole seconds.
-        extensions: In this order; empty leaves the field out.
-        version: The encoded number, 2 for version 3; None leaves it out, which says version 1.
-        generalized: The form of both dates; None follows RFC 5280.
-        spki: What to write in place of the key's own SubjectPublicKeyInfo.
-        digest: What the signer hashes with.
+        extensions: The extensions in order; empty: the field is omitted.
+        version: The encoded number, 2 for version 3; None: omitted, which means version 1.
+        generalized: True: both dates as GeneralizedTime. False: both as UTCTime. None: as RFC 5280
+            requires.
+        spki: Replacement for the SubjectPublicKeyInfo of ``key``; None: no replacement.
+        digest: Hash algorithm of the signature.
         inner_algorithm: AlgorithmIdentifier in the signed part.
-        outer_algorithm: AlgorithmIdentifier beside the signature.
-        signature: What to write in place of the signer's signature.
+        outer_algorithm: AlgorithmIdentifier outside the signed part.
+        signature: Replacement for the signature; None: no replacement.
     """
 
     subject: bytes

@@ -1,4 +1,4 @@
-"""CiphertextForRecipient as KMS writes it, by a writer that shares nothing with the reader."""
+"""Writes CiphertextForRecipient as KMS does; shares no code with the parser in ``kms.cms``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nitro_attest.testing import _der as der
 
+__all__ = ["encrypt_for"]
+
 _OAEP: Final = rsa_padding.OAEP(rsa_padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 _TWO: Final = der.integer(2)
 _SHA256: Final = der.sequence(der.object_identifier("2.16.840.1.101.3.4.2.1"), der.tlv(0x05, b""))
@@ -26,20 +28,33 @@ _RSAES_OAEP: Final = der.sequence(
 )
 
 
-def envelope(plaintext: bytes, recipient: rsa.RSAPublicKey, *, constructed: bool = True) -> bytes:
-    """A CiphertextForRecipient, byte for byte of the form that KMS gives it.
+def encrypt_for(
+    plaintext: bytes, recipient: rsa.RSAPublicKey, *, constructed: bool = True
+) -> bytes:
+    """Encrypts a plaintext to a recipient, in the exact form of a KMS answer (K-5, K-6).
 
     Args:
-        plaintext: What it holds.
-        recipient: Who can open it.
-        constructed: The ciphertext in parts, or in one piece.
+        plaintext: The plaintext, of any size.
+        recipient: The public key of the recipient.
+        constructed: Write the ciphertext in parts (True) or as one string; KMS does both.
+
+    Returns:
+        A CiphertextForRecipient.
+
+    Example:
+        >>> from cryptography.hazmat.primitives.serialization import load_der_public_key
+        >>> from nitro_attest.kms.recipient import RecipientKey
+        >>> from nitro_attest.testing.cms import encrypt_for
+        >>> key = RecipientKey.generate()
+        >>> key.decrypt(encrypt_for(b"secret", load_der_public_key(key.public_key_der)))
+        b'secret'
     """
     spki = recipient.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     content_key, iv = secrets.token_bytes(32), secrets.token_bytes(16)
     padder = padding.PKCS7(algorithms.AES.block_size).padder()
     encryptor = Cipher(algorithms.AES(content_key), modes.CBC(iv)).encryptor()
     ciphertext = encryptor.update(padder.update(plaintext) + padder.finalize())
-    return enclose(
+    return encode_cms(
         hashlib.sha256(spki).digest(),
         recipient.encrypt(content_key, _OAEP),
         iv,
@@ -48,10 +63,21 @@ def envelope(plaintext: bytes, recipient: rsa.RSAPublicKey, *, constructed: bool
     )
 
 
-def enclose(
+def encode_cms(
     key_id: bytes, encrypted_key: bytes, iv: bytes, ciphertext: bytes, *, constructed: bool = True
 ) -> bytes:
-    """The form alone, around any octets."""
+    """Encodes given octets in the form of a CiphertextForRecipient; nothing is encrypted.
+
+    Args:
+        key_id: Subject key identifier.
+        encrypted_key: The encrypted content key.
+        iv: The IV; 16 bytes in a well-formed answer.
+        ciphertext: The encrypted content.
+        constructed: Write the ciphertext in parts (True) or as one string.
+
+    Returns:
+        The BER encoding.
+    """
     recipient_info = der.sequence(
         _TWO, der.tlv(0x80, key_id), _RSAES_OAEP, der.octet_string(encrypted_key)
     )

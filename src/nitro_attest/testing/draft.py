@@ -1,8 +1,8 @@
-"""One document in the making, stage by stage.
+"""Internal: makes one document, stage by stage.
 
-Each stage builds on what the one before left behind, so whatever is broken at one stage is carried
-on honestly by the next ones: certificates are signed by their issuers, the payload by its leaf.
-That is what keeps a fault to the one rule that it names.
+Each stage uses the result of the one before, so later stages process a broken part as they would a
+correct one: certificates are signed by their issuers, the payload by its leaf. That is why a fault
+breaks only the rule that it names.
 """
 
 from __future__ import annotations
@@ -31,13 +31,16 @@ P384_ORDER: Final = ec.SECP384R1().group_order
 
 
 def head(major: int, argument: int, octets: int | None = None) -> bytes:
-    """The head of a CBOR item (RFC 8949 section 3).
+    """Encodes the head of a CBOR item (RFC 8949 section 3).
 
     Args:
         major: Major type, 0 to 7.
         argument: The length, count or value.
-        octets: How many octets the argument takes: 0 (inside the first byte), 1, 2, 4 or 8. None
-            takes the fewest.
+        octets: Size of the argument: 0 (inside the first byte), 1, 2, 4 or 8 octets; None: the
+            smallest that fits.
+
+    Returns:
+        The head.
     """
     if octets is None:
         limits = ((24, 0), (1 << 8, 1), (1 << 16, 2), (1 << 32, 4))
@@ -48,33 +51,33 @@ def head(major: int, argument: int, octets: int | None = None) -> bytes:
 
 
 def bstr(content: bytes) -> bytes:
-    """A byte string."""
+    """Encodes a byte string."""
     return head(2, len(content)) + content
 
 
 def tstr(content: str | bytes) -> bytes:
-    """A text string; bytes need not be UTF-8."""
+    """Encodes a text string; bytes need not be UTF-8."""
     octets = content.encode() if isinstance(content, str) else content
     return head(3, len(octets)) + octets
 
 
 def pcr_map(pcrs: Mapping[int, bytes]) -> bytes:
-    """A map of PCRs, in ascending order of their indices."""
+    """Encodes a map of PCRs, in ascending order of their indices."""
     return cbor2.dumps(dict(sorted(pcrs.items())))
 
 
 def array(items: list[bytes]) -> bytes:
-    """An array of items that are already encoded."""
+    """Encodes an array of encoded items."""
     return head(4, len(items)) + b"".join(items)
 
 
 def sig_structure(payload: bytes, protected: bytes = PROTECTED) -> bytes:
-    """What a COSE_Sign1 signature covers (RFC 9052 section 4.4)."""
+    """Encodes the Sig_structure that a COSE_Sign1 signature covers (RFC 9052 section 4.4)."""
     return array([tstr("Signature1"), bstr(protected), bstr(b""), bstr(payload)])
 
 
 def raw_signature(r: int, s: int) -> bytes:
-    """R and s as ES384 carries them: 48 octets each, big-endian (RFC 9053 section 2.1)."""
+    """Encodes r and s for ES384: 48 octets each, big-endian (RFC 9053 section 2.1)."""
     return r.to_bytes(48, "big") + s.to_bytes(48, "big")
 
 
@@ -85,28 +88,28 @@ def es384(
     high_s: bool | None = None,
     digest: hashes.HashAlgorithm | None = None,
 ) -> bytes:
-    """A raw signature, its s forced above or below half of the order unless ``high_s`` is None."""
+    """Makes a raw signature, with s above or below half of the order unless ``high_s`` is None."""
     r, s = decode_dss_signature(key.sign(message, digest))
     if high_s is not None and high_s != (s > P384_ORDER // 2):
         s = P384_ORDER - s
     return raw_signature(r, s)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a document shall say; the arguments of ``FakeNitro.document``."""
+    """The requested content of a document: the arguments of ``FakeNitro.document``."""
 
     at: datetime
-    pcrs: Mapping[int, bytes]
-    debug: bool
-    kind: Kind
-    nonce: bytes | None
-    user_data: bytes | None
-    public_key: bytes | None
-    absent: Collection[str]
-    indefinite: bool
-    tagged: bool
-    high_s: bool | None
+    pcrs: Mapping[int, bytes] = field(default_factory=dict)
+    debug: bool = False
+    kind: Kind = "enclave"
+    nonce: bytes | None = None
+    user_data: bytes | None = None
+    public_key: bytes | None = None
+    absent: Collection[str] = ()
+    indefinite: bool = True
+    tagged: bool = False
+    high_s: bool | None = None
 
 
 @dataclass(kw_only=True)
@@ -114,22 +117,22 @@ class Draft:
     """A document between two stages.
 
     Attributes:
-        options: What the document shall say.
-        ring: Where further keys come from.
-        region: AWS region in the certificates' names.
+        options: The requested content.
+        ring: The source of further keys.
+        region: AWS region in the names of the certificates.
         instance_id: The parent instance.
         module_id: The field of that name.
         timestamp: Milliseconds since 1970.
         pcrs: All PCRs of the document.
-        path: Stage "path": the certificates, root first, as what they shall say.
+        path: Stage "path": the forms of the certificates, root first.
         cabundle: Stage "chain": the encoded certificates above the leaf.
         certificate: Stage "chain": the encoded leaf.
         fields: Stage "fields": encoded keys and values in the order of the NSM.
-        payload: Stage "payload": the map, encoded.
+        payload: Stage "payload": the encoded map.
         protected: Stage "payload": content of the protected header.
-        signing_key: Stage "payload": who signs.
+        signing_key: Stage "payload": the key that signs.
         items: Stage "items": the four encoded items of the COSE_Sign1.
-        document: Stage "document": the whole.
+        document: Stage "document": the complete document.
     """
 
     options: Options
@@ -150,30 +153,30 @@ class Draft:
     document: bytes = b""
 
     def position(self, name: str) -> int:
-        """Where the field of this name stands among the fields."""
+        """Returns the position of a field among the fields."""
         return [key for key, _ in self.fields].index(tstr(name))
 
     @property
     def pcrs_name(self) -> str:
-        """Under which key the PCRs of this kind of document stand."""
+        """The name of the field with the PCRs, which depends on the kind of document."""
         return "pcrs" if self.options.kind == "enclave" else "nitrotpm_pcrs"
 
     def sign(self) -> bytes:
-        """The signature over the payload as it stands."""
+        """Signs the current payload."""
         message = sig_structure(self.payload, self.protected)
         return es384(self.signing_key, message, high_s=self.options.high_s)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Edit:
-    """A change to a draft, made right after the stage that it names."""
+    """A change to a draft, made right after a stage."""
 
     stage: Stage
     apply: Callable[[Draft], None]
 
 
 def change(stage: Stage, **values: Any) -> Edit:
-    """Sets attributes of the draft; a function of the draft gives the value that depends on it."""
+    """Makes an edit that sets attributes of the draft; a callable value gets the draft."""
 
     def apply(draft: Draft) -> None:
         for name, value in values.items():
@@ -240,11 +243,11 @@ _STAGES: Final[tuple[tuple[Stage, Callable[[Draft], None]], ...]] = (
 
 
 def finish(draft: Draft, edit: Edit | None) -> bytes:
-    """Takes a draft through all stages.
+    """Runs all stages on a draft.
 
     Args:
-        draft: Options and path are set.
-        edit: What to change on the way; None for an honest document.
+        draft: A draft with options and path.
+        edit: The change to make; None for a correct document.
 
     Returns:
         The document.

@@ -1,7 +1,7 @@
 """Writes enclave image files (EIF) for tests and examples.
 
-``build_eif`` writes what an image builder writes. ``assemble`` writes any sequence of sections,
-also ones that no builder would, with a header that agrees with them. Equal arguments give equal
+``build_eif`` makes the image that an image builder makes. ``assemble`` writes any sequence of
+sections, including ones that no builder makes, with a consistent header. Equal arguments give equal
 bytes: signatures are deterministic (RFC 6979).
 """
 
@@ -25,13 +25,27 @@ from cryptography.x509.oid import NameOID
 from nitro_attest.errors import InputError
 from nitro_attest.limits import MAX_EIF_SECTIONS
 
+__all__ = [
+    "BUILDER_ORDER",
+    "CMDLINE",
+    "KERNEL",
+    "METADATA",
+    "RAMDISK",
+    "SIGNATURE",
+    "assemble",
+    "build_eif",
+    "self_signed_certificate",
+    "signature_section",
+    "with_crc",
+]
+
 KERNEL: Final = 1
 CMDLINE: Final = 2
 RAMDISK: Final = 3
 SIGNATURE: Final = 4
 METADATA: Final = 5
 BUILDER_ORDER: Final = (KERNEL, CMDLINE, METADATA, RAMDISK, SIGNATURE)
-"""The order in which the image builder writes (F-8)."""
+"""The order of sections that the image builder writes (F-8)."""
 
 _HEADER: Final = struct.Struct(f">4sHHQQHH{MAX_EIF_SECTIONS}Q{MAX_EIF_SECTIONS}QII")
 _SECTION_HEAD: Final = struct.Struct(">HHQ")
@@ -61,21 +75,21 @@ def build_eif(
         kernel: The kernel image.
         cmdline: The kernel's command line.
         ramdisks: The first is measured in PCR1, the others in PCR2.
-        metadata: Becomes a section of compact JSON. None: no such section.
-        signing_key: Key on P-256, P-384 or P-521; needs ``certificate_pem``. None: unsigned.
-        certificate_pem: The certificate of that key.
+        metadata: Written as a section of compact JSON. None: no metadata section.
+        signing_key: Key on P-256, P-384 or P-521; requires ``certificate_pem``. None: not signed.
+        certificate_pem: The certificate of the key.
         version: Format version in the header.
         architecture: ``x86_64`` or ``aarch64``.
-        section_order: All kinds in the order in which they are written.
+        section_order: All section types, in the order in which they are written.
 
     Returns:
         The content of the file.
 
     Raises:
-        InputError: ``input.expected`` if only one of key and certificate is given.
+        InputError: ``input.expected``: only one of key and certificate is given.
     """
     if (signing_key is None) is not (certificate_pem is None):
-        raise InputError("input.expected", "a signed image needs a key and its certificate")
+        raise InputError("input.expected", "signing_key= and certificate_pem= require each other")
     sections = [(KERNEL, kernel), (CMDLINE, cmdline)]
     sections += [(RAMDISK, ramdisk) for ramdisk in ramdisks]
     if metadata is not None:
@@ -92,7 +106,16 @@ def build_eif(
 
 
 def assemble(sections: Sequence[tuple[int, bytes]], *, version: int = 4, flags: int = 0) -> bytes:
-    """Lays (type, data) pairs out in order behind a header of 1 GiB and 2 CPUs that lists them."""
+    """Writes sections behind a consistent header with 1 GiB of memory and 2 CPUs.
+
+    Args:
+        sections: Pairs of type and data, in the order of the file.
+        version: Format version in the header.
+        flags: Flags in the header.
+
+    Returns:
+        The content of the file.
+    """
     body = bytearray()
     offsets = [0] * MAX_EIF_SECTIONS
     sizes = [0] * MAX_EIF_SECTIONS
@@ -107,7 +130,7 @@ def assemble(sections: Sequence[tuple[int, bytes]], *, version: int = 4, flags: 
 
 
 def with_crc(image: bytes) -> bytes:
-    """The image with its CRC-32 made right, as after an edit."""
+    """Returns an edited image with its CRC-32 corrected."""
     crc = zlib.crc32(image[_HEADER.size :], zlib.crc32(image[:_CRC_OFFSET]))
     return image[:_CRC_OFFSET] + struct.pack(">I", crc) + image[_HEADER.size :]
 
@@ -118,7 +141,16 @@ def self_signed_certificate(
     not_before: datetime = datetime(2026, 1, 1, tzinfo=timezone.utc),
     not_after: datetime = datetime(2027, 1, 1, tzinfo=timezone.utc),
 ) -> bytes:
-    """A certificate of the key, in PEM, such as image builders are given."""
+    """Makes a self-signed certificate for a signing key.
+
+    Args:
+        signing_key: The key.
+        not_before: Start of the validity.
+        not_after: End of the validity.
+
+    Returns:
+        The certificate in PEM.
+    """
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "EIF signer for tests")])
     certificate = (
         x509.CertificateBuilder()
@@ -136,7 +168,16 @@ def self_signed_certificate(
 def signature_section(
     pcr0: bytes, signing_key: ec.EllipticCurvePrivateKey, certificate_pem: bytes
 ) -> bytes:
-    """The data of a signature section: one COSE_Sign1 over PCR0, and its certificate."""
+    """Makes the data of a signature section: one COSE_Sign1 over PCR0, with its certificate.
+
+    Args:
+        pcr0: PCR0 of the image, 48 bytes.
+        signing_key: Key on P-256, P-384 or P-521.
+        certificate_pem: The certificate of the key.
+
+    Returns:
+        The data of the section.
+    """
     algorithm, size, digest = _SCHEMES[signing_key.curve.name]
     protected = cbor2.dumps({1: algorithm})
     payload = cbor2.dumps({"register_index": 0, "register_value": list(pcr0)})

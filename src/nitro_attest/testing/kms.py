@@ -1,7 +1,7 @@
-"""A KMS that anybody can run: it gives plaintext to attested enclaves only, as a key policy says.
+"""A fake KMS for tests: returns plaintext only to enclaves that meet a key policy's condition.
 
-This is the one module of ``testing`` that verifies, and it does so with the package itself: a fake
-that judged documents in a way of its own would let a test pass that KMS would not.
+It verifies documents with this package's own verifier. A separate, laxer implementation would let
+tests pass that fail against KMS.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
@@ -31,19 +32,21 @@ from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.keys.public_key import load_public_key
 from nitro_attest.kms.statements import IMAGE_KEY, KEY_PREFIX
 from nitro_attest.limits import MAX_PCRS
-from nitro_attest.testing.cms import envelope
+from nitro_attest.testing.cms import encrypt_for
 from nitro_attest.verification.attestation import Attestation
 from nitro_attest.verification.policy import AnyEnclave
 from nitro_attest.verification.roots import TrustedRoots
 from nitro_attest.verification.verifier import Verifier
 
+__all__ = ["AGREEMENT_KEY_ARN", "KEY_ARN", "FakeKms"]
+
 KEY_ARN: Final = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-4000-8000-000000000001"
-"""The symmetric key."""
+"""ARN of the symmetric key."""
 
 AGREEMENT_KEY_ARN: Final = (
     "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-4000-8000-000000000002"
 )
-"""The P-256 key for DeriveSharedSecret."""
+"""ARN of the P-256 key for DeriveSharedSecret."""
 
 _MAX_REQUEST_BYTES: Final = 1 << 20
 _NONCE_BYTES: Final = 12
@@ -62,8 +65,8 @@ _PAIRS: Final[dict[str, Callable[[], rsa.RSAPrivateKey | ec.EllipticCurvePrivate
 }
 
 
-class _RefusalError(Exception):
-    """What becomes an answer of status 400; named as KMS names its errors."""
+class _AnswerError(Exception):
+    """An error answer of status 400; ``name`` is the name of a KMS exception."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(name, message)
@@ -74,27 +77,39 @@ class _RefusalError(Exception):
 class FakeKms:
     """A KMS with two keys, both under one condition on the attestation document.
 
-    It knows Encrypt, which needs no document; Decrypt, GenerateDataKey, GenerateDataKeyPair and
-    DeriveSharedSecret, which are refused without a document that meets the condition; and
-    GenerateRandom, which no key policy governs: with a document it answers to any genuine enclave.
-
-        with FakeKms(nitro.root_pem, condition_block({0: pcr0})).serve() as url:
-            client = boto3.client("kms", endpoint_url=url, region_name="us-east-1", ...)
+    Decrypt, GenerateDataKey, GenerateDataKeyPair and DeriveSharedSecret require a document that
+    meets the condition. Encrypt needs no document. GenerateRandom uses no key, so the condition
+    does not apply to it; with a document, it answers any enclave whose document verifies.
 
     Args:
-        root_pem: The root that documents must lead to, ``FakeNitro.root_pem``.
-        condition: The ``Condition`` of a key policy statement, such as ``kms.policy`` writes:
+        root_pem: The trusted root of the documents: ``FakeNitro.root_pem``.
+        condition: The ``Condition`` of a key policy statement, as ``kms.statements`` writes it:
             StringEquals and StringEqualsIgnoreCase on ImageSha384 and PCR0 to PCR31.
-        clock: The time to judge documents at.
-        constructed: In which of the two shapes KMS answers in: the ciphertext in parts (True), or
-            in one piece.
+        clock: Returns the time at which documents are verified.
+        constructed: The form of the ciphertext in answers, of the two that KMS uses: in parts
+            (True), or as one string.
 
     Attributes:
-        agreement_public_key_der: The public half of the key for DeriveSharedSecret.
+        agreement_public_key_der: The public half of the key for DeriveSharedSecret, a DER
+            SubjectPublicKeyInfo.
 
     Raises:
-        InputError: ``input.expected``: the condition is empty or has other operators or keys.
-            ``input.root``: not a root certificate.
+        InputError: ``input.expected``: the condition is empty, or has other operators or keys.
+            ``input.root``: the root is not a root certificate.
+
+    Example:
+        >>> from nitro_attest.kms.statements import condition_block
+        >>> from nitro_attest.testing import FakeKms
+        >>> fake_kms = FakeKms(root_pem, condition_block({0: "ab" * 48}))
+        >>> with fake_kms.serve() as url:
+        ...     print(url.startswith("http://127.0.0.1:"))
+        True
+
+        With boto3:
+
+        >>> with fake_kms.serve() as url:  # doctest: +SKIP
+        ...     client = boto3.client("kms", endpoint_url=url, region_name="us-east-1")
+        ...     client.encrypt(KeyId=KEY_ARN, Plaintext=b"secret")
     """
 
     def __init__(
@@ -106,7 +121,7 @@ class FakeKms:
         constructed: bool = True,
     ) -> None:
         self._tests = _tests(condition)
-        # KMS compares registers and knows no debug mode: zeros are refused by what they are not.
+        # KMS has no notion of debug mode: its zeros are only values that match no condition.
         self._verifier = Verifier(
             TrustedRoots.from_pem(root_pem), policy=AnyEnclave(allow_debug=True)
         )
@@ -128,12 +143,12 @@ class FakeKms:
 
     @contextmanager
     def serve(self) -> Iterator[str]:
-        """Answers over HTTP on 127.0.0.1, at a free port, in the JSON protocol of KMS.
+        """Serves the JSON protocol of KMS over HTTP on a free port of 127.0.0.1.
 
         Yields:
-            The ``endpoint_url`` for a client.
+            The ``endpoint_url`` for a boto3 client.
         """
-        handler = type("Handler", (_Handler,), {"answer": staticmethod(self._answer)})
+        handler = partial(_Handler, self._answer)
         with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
@@ -147,15 +162,15 @@ class FakeKms:
         try:
             service, _, operation = target.partition(".")
             if service != "TrentService" or operation not in self._operations:
-                raise _RefusalError("UnknownOperationException", f"{target} is not known here")
+                raise _AnswerError("UnknownOperationException", f"unknown operation {target}")
             try:
                 return 200, self._operations[operation](json.loads(body))
             except (KeyError, TypeError, ValueError) as error:
-                raise _RefusalError(
+                raise _AnswerError(
                     "ValidationException", f"malformed request: {error!r}"
                 ) from error
-        except _RefusalError as refused:
-            return 400, {"__type": refused.name, "message": refused.message}
+        except _AnswerError as error:
+            return 400, {"__type": error.name, "message": error.message}
 
     def _encrypt(self, request: Mapping[str, Any]) -> dict[str, Any]:
         _require_key(request, KEY_ARN)
@@ -172,7 +187,7 @@ class FakeKms:
                 blob[:_NONCE_BYTES], blob[_NONCE_BYTES:], _context(request)
             )
         except (InvalidTag, ValueError):
-            raise _RefusalError(
+            raise _AnswerError(
                 "InvalidCiphertextException", "not a ciphertext of this key"
             ) from None
         return {"KeyId": KEY_ARN} | self._sealed(plaintext, recipient)
@@ -212,29 +227,29 @@ class FakeKms:
         recipient = self._permitted(request)
         peer = load_der_public_key(_bytes(request["PublicKey"]))
         if not isinstance(peer, ec.EllipticCurvePublicKey):
-            raise _RefusalError("ValidationException", "PublicKey is not of an elliptic curve")
+            raise _AnswerError("ValidationException", "PublicKey is not an elliptic curve key")
         secret = self._agreement_key.exchange(ec.ECDH(), peer)
         return {"KeyId": AGREEMENT_KEY_ARN} | self._sealed(secret, recipient)
 
     def _attested(self, request: Mapping[str, Any]) -> Attestation:
         recipient = request["Recipient"]
         if recipient["KeyEncryptionAlgorithm"] != "RSAES_OAEP_SHA_256":
-            raise _RefusalError("ValidationException", "KeyEncryptionAlgorithm is not known")
+            raise _AnswerError("ValidationException", "unknown KeyEncryptionAlgorithm")
         try:
             document = _bytes(recipient["AttestationDocument"])
             return self._verifier.verify(document, at=self._clock())
         except NitroAttestError as error:
-            raise _RefusalError("ValidationException", f"attestation document: {error}") from error
+            raise _AnswerError("ValidationException", f"attestation document: {error}") from error
 
     def _permitted(self, request: Mapping[str, Any]) -> rsa.RSAPublicKey:
-        """The recipient's key, if the document meets the condition; none meets it without one."""
+        """Returns the recipient's key if the request has a document that meets the condition."""
         if "Recipient" not in request:
-            raise _RefusalError("AccessDeniedException", "the request has no attestation document")
+            raise _AnswerError("AccessDeniedException", "the request has no attestation document")
         attestation = self._attested(request)
         for index, fold, values in self._tests:
             found = attestation.pcrs.get(index)
             if found is None or fold(found.hex()) not in values:
-                raise _RefusalError(
+                raise _AnswerError(
                     "AccessDeniedException", f"PCR{index} does not meet the condition"
                 )
         return _public_key(attestation)
@@ -244,20 +259,24 @@ class FakeKms:
         return nonce + self._key.encrypt(nonce, plaintext, _context(request))
 
     def _sealed(self, plaintext: bytes, recipient: rsa.RSAPublicKey) -> dict[str, Any]:
-        blob = envelope(plaintext, recipient, constructed=self._constructed)
+        blob = encrypt_for(plaintext, recipient, constructed=self._constructed)
         return {"CiphertextForRecipient": _text(blob)}
 
 
 class _Handler(BaseHTTPRequestHandler):
-    answer: Callable[[str, bytes], tuple[int, dict[str, Any]]]
+    def __init__(
+        self, answer: Callable[[str, bytes], tuple[int, dict[str, Any]]], *args: Any
+    ) -> None:
+        self._answer = answer
+        super().__init__(*args)  # handles the request
 
-    def do_POST(self) -> None:  # the base class looks for a method of this name
+    def do_POST(self) -> None:  # the base class calls this method
         length = int(self.headers.get("Content-Length", "0"))
         if length > _MAX_REQUEST_BYTES:
             self.send_error(413)
             return
         target = self.headers.get("X-Amz-Target", "")
-        status, content = self.answer(target, self.rfile.read(length))
+        status, content = self._answer(target, self.rfile.read(length))
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/x-amz-json-1.1")
@@ -266,48 +285,48 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args: Any, **options: Any) -> None:
-        """Nothing: a test's output is its own."""
+        """Logs nothing."""
 
 
 def _tests(
     condition: Mapping[str, Mapping[str, str | list[str]]],
 ) -> list[tuple[int, Callable[[str], str], set[str]]]:
-    """For each test: which PCR, how to fold text before comparing, what is allowed."""
+    """Returns for each test its PCR, the folding of text before the comparison, and the values."""
     names = {name.lower(): index for name, index in _CONDITION_KEYS.items()}
     tests = []
     for operator, keys in condition.items():
         for name, values in keys.items():
             if operator not in _OPERATORS or name.lower() not in names:
-                raise InputError(
-                    "input.expected", f"the fake KMS cannot judge {operator} on {name}"
-                )
+                raise InputError("input.expected", f"unsupported condition: {operator} on {name}")
             fold = _OPERATORS[operator]
             allowed = [values] if isinstance(values, str) else values
             tests.append((names[name.lower()], fold, {fold(value) for value in allowed}))
     if not tests:
-        raise InputError("input.expected", "the condition is empty: any enclave would meet it")
+        raise InputError("input.expected", "empty condition: any enclave would meet it")
     return tests
 
 
 def _require_key(request: Mapping[str, Any], arn: str) -> None:
     if request["KeyId"] not in (arn, arn.rpartition("/")[2]):
-        raise _RefusalError("NotFoundException", f"no such key for this operation; {arn} is")
+        raise _AnswerError("NotFoundException", f"no such key for this operation: expected {arn}")
 
 
 def _public_key(attestation: Attestation) -> rsa.RSAPublicKey:
     try:
         key = load_public_key(attestation)
     except InputError as error:
-        raise _RefusalError("ValidationException", f"attestation document: {error}") from error
+        raise _AnswerError("ValidationException", f"attestation document: {error}") from error
     if not isinstance(key, rsa.RSAPublicKey):
-        raise _RefusalError("ValidationException", "the document's public_key is not an RSA key")
+        raise _AnswerError("ValidationException", "the document's public_key is not an RSA key")
     return key
 
 
 def _size(request: Mapping[str, Any]) -> int:
     size = request["NumberOfBytes"]
     if not 1 <= size <= 1024:
-        raise _RefusalError("ValidationException", f"NumberOfBytes is {size}")
+        raise _AnswerError(
+            "ValidationException", f"NumberOfBytes: expected 1 to 1024, found {size}"
+        )
     return int(size)
 
 

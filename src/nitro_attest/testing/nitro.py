@@ -1,4 +1,4 @@
-"""A Nitro hypervisor that anybody can run: whole attestation documents under a root of its own."""
+"""A fake Nitro hypervisor, which makes complete attestation documents under its own root."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -23,32 +23,44 @@ from nitro_attest.testing.faults import FAULTS
 from nitro_attest.testing.pki import EPOCH, FakePki
 from nitro_attest.testing.variants import VARIANTS
 
+__all__ = ["FakeNitro"]
+
 OPTIONAL_FIELDS: Final = frozenset({"public_key", "user_data", "nonce"})
+_DEFAULTS: Final = Options(at=EPOCH)
+_PCR_HEX: Final = re.compile(rf"(?:0[xX])?[0-9A-Fa-f]{{{2 * PCR_BYTES}}}")
 
 
 class FakeNitro:
     """Makes attestation documents that verify under its own root, and under no other.
 
-    Everything below the root has the form of the genuine thing, so a service that accepts these
-    documents under ``root_pem`` accepts those of AWS under theirs. An object may be shared by
-    threads.
+    Documents and certificates have the form of genuine ones, so a service that accepts these
+    documents under ``root_pem`` accepts those of AWS under the AWS root. Thread-safe.
 
     Args:
-        seed: Any bytes. All keys, serial numbers and signatures follow from it, so that equal
-            arguments give equal documents. None: random keys.
-        region: AWS region in the certificates' names.
-        instance_id: The parent instance, ``i-`` and 8 or 17 lower-case hexadecimal digits.
-        enclave_id: 16 lower-case hexadecimal digits.
-        govcloud_dates: Give the root the dates of the GovCloud root, whose notAfter is a
-            GeneralizedTime, in place of the commercial one's.
+        seed: Any bytes, from which all keys, serial numbers and signatures are derived: equal
+            arguments then give equal documents. None: random keys.
+        region: AWS region in the names of the certificates.
+        instance_id: The parent instance, ``i-`` and 8 or 17 lower-case hex digits.
+        enclave_id: 16 lower-case hex digits.
+        govcloud_dates: Use the validity of the GovCloud root, whose notAfter is a
+            GeneralizedTime, instead of that of the commercial root.
 
     Attributes:
         root_der: The root certificate in DER.
-        root_pem: The same as PEM, what ``nitro_attest.verify`` wants.
+        root_pem: The root certificate in PEM, for ``nitro_attest.verify``.
         module_id: ``module_id`` of the enclave documents.
 
     Raises:
-        InputError: ``input.expected``: an argument is not of the form above.
+        InputError: ``input.expected``: an argument does not have the form above.
+
+    Example:
+        >>> import nitro_attest
+        >>> from nitro_attest.testing import FakeNitro
+        >>> nitro = FakeNitro(region="eu-central-1")
+        >>> document = nitro.document(pcrs={0: "ab" * 48})
+        >>> attestation = nitro_attest.verify(document, nitro.root_pem, policy={0: "ab" * 48})
+        >>> attestation.region
+        'eu-central-1'
     """
 
     def __init__(
@@ -80,7 +92,7 @@ class FakeNitro:
         self,
         *,
         at: datetime | None = None,
-        pcrs: Mapping[int, bytes] | None = None,
+        pcrs: Mapping[int, bytes | str] | None = None,
         debug: bool = False,
         kind: Kind = "enclave",
         nonce: bytes | None = None,
@@ -96,35 +108,46 @@ class FakeNitro:
         """Makes one document.
 
         Args:
-            at: When it is made, an aware datetime; None is now. The timestamp holds its
-                milliseconds; the signing certificate starts 3 s earlier and lasts 3 h and 3 s.
-            pcrs: PCR values of 48 bytes by index, added to the defaults or in their place. The
-                defaults of an enclave are PCR0 to PCR15: 0 to 2 non-zero, 3 and 4 measuring the
-                role and the instance, the rest zero.
-            debug: Zero PCR0, PCR1 and PCR2, as debug mode does.
-            kind: ``"enclave"``, or ``"nitrotpm"`` for an EC2 instance attestation document.
-            nonce: Field of that name; None is written as null.
-            user_data: As ``nonce``.
-            public_key: As ``nonce``.
-            absent: Which of these three to leave out instead of writing null.
-            indefinite: Write the payload map as ``BF ... FF``, as documents have had it since
-                mid-2025; False: with its count, as before.
-            tagged: Put the COSE_Sign1 tag 18 in front.
+            at: Time at which the document is made, with a time zone; None: now. The timestamp has
+                its milliseconds. The signing certificate is valid from 3 s before this time for
+                3 h and 3 s, so a document made 4 hours ago has expired.
+            pcrs: PCR values by index, 48 bytes or 96 hex digits each, which are added to the
+                default values or replace them. An enclave has PCR0 to PCR15 by default: 0 to 2
+                non-zero, 3 and 4 measuring the role and the instance, the rest zero.
+            debug: Set PCR0, PCR1 and PCR2 to zeros, as debug mode does (M-2).
+            kind: ``"enclave"``, or ``"nitrotpm"`` for the document of an EC2 instance.
+            nonce: Content of the field, at most 1024 bytes; None is written as null.
+            user_data: Content of the field, at most 1024 bytes; None is written as null.
+            public_key: Content of the field, at most 1024 bytes; None is written as null.
+            absent: Names among these three fields to omit instead of writing null.
+            indefinite: True: write the payload map as ``BF ... FF``, as documents since mid-2025
+                do. False: write it with its count, as before.
+            tagged: Write the COSE_Sign1 tag 18 first.
             high_s: Force s of the signature above (True) or below (False) half of the order.
             fault: A key of ``FAULTS``: break this rule.
-            variant: A key of ``VARIANTS``: take this unusual form.
+            variant: A key of ``VARIANTS``: use this unusual form.
 
         Returns:
-            The document in its raw form, about 4.5 KB.
+            The raw document, about 4.5 KB.
 
         Raises:
-            InputError: ``input.time``: ``at`` is naive or outside of the years 1971 to 9998.
-                ``input.expected``: another argument is outside of what is described here.
+            InputError: ``input.time``: ``at`` has no time zone or is outside the years 1971 to
+                9998. ``input.expected``: an argument is outside the values described here, or
+                contradicts ``debug``, ``fault`` or ``variant``.
+
+        Example:
+            >>> from nitro_attest import PolicyError, verify
+            >>> document = nitro.document(debug=True)
+            >>> try:
+            ...     verify(document, root_pem)
+            ... except PolicyError as error:
+            ...     error.code
+            'policy.debug'
         """
         case = _case(fault, variant)
         options = Options(
             at=datetime.now(timezone.utc) if at is None else at,
-            pcrs=pcrs or {},
+            pcrs={index: _pcr(index, value) for index, value in (pcrs or {}).items()},
             debug=debug,
             kind=kind,
             nonce=nonce,
@@ -135,7 +158,7 @@ class FakeNitro:
             tagged=tagged,
             high_s=high_s,
         )
-        options = replace(options, **case.document)
+        options = _with_arguments(options, case.document)
         _check(options)
         return finish(self._draft(options), case.edit)
 
@@ -161,7 +184,7 @@ class FakeNitro:
 
 def _case(fault: str | None, variant: str | None) -> Case:
     if fault is not None and variant is not None:
-        raise InputError("input.expected", "give a fault or a variant, not both")
+        raise InputError("input.expected", "fault= and variant= cannot be combined")
     if fault is not None:
         return _look_up("fault", FAULTS, fault)
     if variant is not None:
@@ -171,33 +194,67 @@ def _case(fault: str | None, variant: str | None) -> Case:
 
 def _look_up(what: str, cases: Mapping[str, Case], name: str) -> Case:
     if name not in cases:
-        near = difflib.get_close_matches(name, cases, n=5, cutoff=0.4)
-        hint = f"close to it: {', '.join(near)}" if near else "the names are the keys of its table"
-        raise InputError("input.expected", f"there is no {what} named {name!r}; {hint}")
+        of_rule = [case for case in cases if case.startswith(f"{name}.")]
+        near = of_rule or difflib.get_close_matches(name, cases, n=5, cutoff=0.4)
+        hint = f"similar names: {', '.join(near)}" if near else f"see {what.upper()}S"
+        raise InputError("input.expected", f"unknown {what} {name!r}; {hint}")
     return cases[name]
+
+
+def _with_arguments(options: Options, needed: Mapping[str, Any]) -> Options:
+    """Adds the arguments that a fault or variant needs to those of the caller."""
+    for name, value in needed.items():
+        given = getattr(options, name)
+        if name != "pcrs" and given not in (value, getattr(_DEFAULTS, name)):
+            raise InputError(
+                "input.expected", f"{name}={given!r} contradicts the fault or variant; omit it"
+            )
+    pcrs = needed.get("pcrs", {})
+    if contradicting := [i for i in pcrs if options.pcrs.get(i, pcrs[i]) != pcrs[i]]:
+        raise InputError(
+            "input.expected",
+            f"the value of PCR{contradicting[0]} contradicts the fault or variant; omit it",
+        )
+    return replace(options, **{**needed, "pcrs": {**options.pcrs, **pcrs}})
+
+
+def _pcr(index: int, value: bytes | str) -> bytes:
+    if isinstance(value, str) and _PCR_HEX.fullmatch(value):
+        value = bytes.fromhex(value[-2 * PCR_BYTES :])
+    if isinstance(value, str) or not 0 <= index < MAX_PCRS or len(value) != PCR_BYTES:
+        raise InputError(
+            "input.expected",
+            f"invalid value for PCR{index}: expected an index from 0 to {MAX_PCRS - 1} and "
+            f"{PCR_BYTES} bytes or {2 * PCR_BYTES} hex digits",
+        )
+    return value
 
 
 def _require(argument: str, pattern: str, value: str) -> None:
     if re.fullmatch(pattern, value, re.ASCII) is None:
-        raise InputError("input.expected", f"{argument} {value!r} does not match {pattern}")
+        raise InputError("input.expected", f"expected {argument} as {pattern}, found {value!r}")
 
 
 def _check(options: Options) -> None:
     if options.at.tzinfo is None:
-        raise InputError("input.time", f"at {options.at} names no time zone")
+        raise InputError("input.time", f"expected a time zone in at, found {options.at!r}")
     if not 1971 <= options.at.year <= 9998:
-        raise InputError("input.time", f"at {options.at} is outside of the years 1971 to 9998")
+        raise InputError("input.time", f"expected at in the years 1971 to 9998, found {options.at}")
     if options.kind not in ("enclave", "nitrotpm"):
-        raise InputError("input.expected", f"kind {options.kind!r} is not enclave or nitrotpm")
+        raise InputError(
+            "input.expected", f"expected kind to be enclave or nitrotpm, found {options.kind!r}"
+        )
     if options.debug and options.kind == "nitrotpm":
-        raise InputError("input.expected", "debug mode is a mode of enclaves, not of instances")
-    for index, value in options.pcrs.items():
-        if not 0 <= index < MAX_PCRS or len(value) != PCR_BYTES:
-            raise InputError(
-                "input.expected", f"PCR{index} of {len(value)} bytes; 0 to 31 and 48 bytes expected"
-            )
+        raise InputError("input.expected", "debug=True cannot be combined with kind='nitrotpm'")
+    image = {options.pcrs[index] for index in registers.IMAGE if index in options.pcrs}
+    if options.debug and image - {registers.ZERO}:
+        raise InputError(
+            "input.expected", "debug=True cannot be combined with values for PCR0, PCR1 or PCR2"
+        )
     given = {name for name in OPTIONAL_FIELDS if getattr(options, name) is not None}
     if not OPTIONAL_FIELDS - given >= set(options.absent):
         raise InputError(
-            "input.expected", f"absent {sorted(options.absent)}: one is given or is not optional"
+            "input.expected",
+            f"expected absent to name optional fields without a value, found "
+            f"{sorted(options.absent)}",
         )

@@ -1,8 +1,8 @@
-"""The certificates of a Nitro attestation document, under a root that nobody trusts.
+"""Internal: the certificates of a fake attestation document, under an untrusted root.
 
-The profile is that of the genuine chains (section 3.1 of the rules): root, regional, zonal and
-instance CA, and the certificate that signs. Names, RDN orders, lives, path lengths, key usages,
-order of extensions and lengths of serials are theirs.
+They have the profile of genuine chains: root, regional, zonal and instance CA, and the signing
+certificate. Names, order of RDNs, lifetimes, path lengths, key usages, order of extensions and
+lengths of serial numbers are those of genuine certificates.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _SECOND: Final = timedelta(seconds=1)
 
-# Certificate authorities start this long before the first document that they may serve.
+# Certificate authorities are valid from this long before their first document.
 _LEAD: Final = timedelta(hours=1)
 
 
@@ -40,12 +40,12 @@ _KEY_USAGES: Final = (
 
 
 def name(*attributes: tuple[x509.ObjectIdentifier, str]) -> bytes:
-    """A Name in DER, its attributes in the given order."""
+    """Encodes a Name in DER, with its attributes in the given order."""
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes]).public_bytes()
 
 
 def root_name(common_name: str) -> bytes:
-    """The form of the root's and the regional CA's name."""
+    """Encodes the name of the root or the regional CA."""
     return name(
         (NameOID.COUNTRY_NAME, "US"),
         (NameOID.ORGANIZATION_NAME, "Amazon"),
@@ -55,7 +55,7 @@ def root_name(common_name: str) -> bytes:
 
 
 def zonal_name(common_name: str) -> bytes:
-    """The form of the zonal CA's name."""
+    """Encodes the name of the zonal CA."""
     return name(
         (NameOID.COMMON_NAME, common_name),
         (NameOID.ORGANIZATIONAL_UNIT_NAME, "AWS"),
@@ -67,7 +67,7 @@ def zonal_name(common_name: str) -> bytes:
 
 
 def host_name(common_name: str) -> bytes:
-    """The form of the instance CA's and the signing certificate's name."""
+    """Encodes the name of the instance CA or the signing certificate."""
     return name(
         (NameOID.COUNTRY_NAME, "US"),
         (NameOID.STATE_OR_PROVINCE_NAME, "Washington"),
@@ -79,28 +79,28 @@ def host_name(common_name: str) -> bytes:
 
 
 def basic_constraints(*, ca: bool, path_length: int | None = None) -> Extension:
-    """The critical basicConstraints of every certificate in the chain."""
+    """Makes the critical basicConstraints that every certificate in the chain has."""
     return Extension.of(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
 
 
 def key_usage(*usages: str, critical: bool = True) -> Extension:
-    """A keyUsage with the bits that cryptography knows by these names."""
+    """Makes a keyUsage with these bits, by their names in cryptography."""
     bits = dict.fromkeys(_KEY_USAGES, False)
     return Extension.of(x509.KeyUsage(**bits | dict.fromkeys(usages, True)), critical=critical)
 
 
 def subject_key(identifier: bytes) -> Extension:
-    """A subjectKeyIdentifier."""
+    """Makes a subjectKeyIdentifier."""
     return Extension.of(x509.SubjectKeyIdentifier(identifier), critical=False)
 
 
 def authority_key(identifier: bytes) -> Extension:
-    """An authorityKeyIdentifier that holds a keyIdentifier only."""
+    """Makes an authorityKeyIdentifier with only a keyIdentifier."""
     return Extension.of(x509.AuthorityKeyIdentifier(identifier, None, None), critical=False)
 
 
 def crl_distribution_point(file: str) -> Extension:
-    """A CRL address under a host name that never resolves (RFC 2606 section 2)."""
+    """Makes a CRL address under a host name that never resolves (RFC 2606 section 2)."""
     address = x509.UniformResourceIdentifier(f"http://crl.invalid/crl/{file}.crl")
     point = x509.DistributionPoint([address], None, None, None)
     return Extension.of(x509.CRLDistributionPoints([point]), critical=False)
@@ -112,10 +112,10 @@ LEAF_USAGE: Final = key_usage("digital_signature", "content_commitment", critica
 
 
 class FakePki:
-    """A root and everything below it, each certificate made when it is first needed.
+    """A root and the certificates below it, each made when it is first needed.
 
     Attributes:
-        ring: Where all keys and numbers come from.
+        ring: The source of all keys and numbers.
         root: The self-signed root.
     """
 
@@ -130,12 +130,12 @@ class FakePki:
         self._cached_leaf = functools.lru_cache(maxsize=256)(self._leaf)
 
     def path(self, at: datetime, module_id: str) -> tuple[CertificateForm, ...]:
-        """The five certificates of a document made at the given time, root first."""
+        """Returns the five certificates of a document made at a time, root first."""
         authorities = self._cached_authorities(_floor(at, timedelta(hours=12)))
         return (*authorities, self._cached_leaf(authorities[-1], _floor(at, _SECOND), module_id))
 
     def _root(self, *, govcloud_dates: bool) -> CertificateForm:
-        # The dates of the two AWS roots: one ends within what UTCTime can say, one after it.
+        # The dates of the two AWS roots: one ends within the range of UTCTime, the other after it.
         first = (2020, 9, 10, 12, 3, 46) if govcloud_dates else (2019, 10, 28, 13, 28, 5)
         not_before = datetime(*first, tzinfo=timezone.utc)
         key = self.ring.key("root")
@@ -151,7 +151,7 @@ class FakePki:
         )
 
     def _authorities(self, at: datetime) -> tuple[CertificateForm, ...]:
-        # Each is renewed early enough to outlive what is issued below it: the leaf expires first.
+        # Each is renewed early enough to outlive the certificates below it: the leaf expires first.
         regional = self._regional(_floor(at, timedelta(days=10)) - _LEAD)
         zonal = self._zonal(regional, _floor(at, timedelta(days=3)) - _LEAD)
         return (self.root, regional, zonal, self._instance(zonal, at - _LEAD))

@@ -1,4 +1,4 @@
-"""The PCRs of a fake enclave and of a fake instance."""
+"""Internal: the PCRs of a fake enclave and of a fake instance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ZERO: Final = bytes(PCR_BYTES)
 
 
 def extend(register: bytes, data: bytes) -> bytes:
-    """The value of a PCR after an extension: SHA-384 over the old value and the data."""
+    """Computes the value of a PCR after an extension: SHA-384(register || data)."""
     return hashlib.sha384(register + data).digest()
 
 
@@ -23,11 +23,11 @@ IMAGE: Final = {index: _measured(f"PCR{index}") for index in range(3)}
 """PCR0, PCR1 and PCR2 of every fake enclave that is not in debug mode."""
 
 ROLE_ARN: Final = "arn:aws:iam::123456789012:role/Webserver"
-"""The role of every fake parent instance; PCR3 measures it."""
+"""The role of every fake parent instance, which PCR3 measures."""
 
 
 def enclave(instance_id: str) -> dict[int, bytes]:
-    """PCR0 to PCR15, what an enclave has before it locks more."""
+    """Returns PCR0 to PCR15, the PCRs of an enclave that locks no others."""
     return (
         dict.fromkeys(range(16), ZERO)
         | IMAGE
@@ -36,7 +36,7 @@ def enclave(instance_id: str) -> dict[int, bytes]:
 
 
 def nitrotpm() -> dict[int, bytes]:
-    """PCR0 to PCR23 of an instance: separators where nothing is measured, 17 to 22 all ones."""
+    """Returns PCR0 to PCR23 of an instance; where nothing is measured, separator or all ones."""
     separator = extend(ZERO, hashlib.sha384(bytes(4)).digest())
     return (
         dict.fromkeys(range(24), ZERO)

@@ -1,7 +1,6 @@
 """Writes PE images and unified kernel images (UKI) for tests and examples.
 
-None of them would boot: they have the headers and sections of such images, and data of the caller's
-choice in them.
+The images have valid headers and sections with data of the caller's choice. They do not boot.
 """
 
 from __future__ import annotations
@@ -11,8 +10,10 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+__all__ = ["build_pe", "build_uki", "signature_list"]
+
 ALIGNMENT: Final = 512
-"""Of headers and sections in the file."""
+"""Alignment of headers and sections in the file, in bytes."""
 COFF_OFFSET: Final = 64
 OPTIONAL_OFFSET: Final = COFF_OFFSET + 24
 CHECKSUM_OFFSET: Final = OPTIONAL_OFFSET + 64
@@ -37,9 +38,9 @@ def build_uki(
 
     Args:
         kernel: The data of its ``.linux`` section. None: a small PE image.
-        stub: What the section ``.sdmagic`` says. None: no such section.
-        trailing: As for ``build_pe``.
-        certificate_table: As for ``build_pe``.
+        stub: Name and version in the section ``.sdmagic``. None: no such section.
+        trailing: Data after the last section.
+        certificate_table: Data at the end of the image, padded to 8 bytes. Empty: not signed.
 
     Returns:
         The content of the file.
@@ -64,9 +65,9 @@ def build_pe(
     Args:
         sections: Names of at most 8 characters, and data.
         directories: Number of data directories.
-        trailing: What follows the last section.
-        certificate_table: What ends the image, padded to 8 bytes. Empty: not signed; otherwise
-            there have to be 5 directories or more.
+        trailing: Data after the last section.
+        certificate_table: Data at the end of the image, padded to 8 bytes; requires at least 5
+            directories. Empty: not signed.
 
     Returns:
         The content of the file.
@@ -108,7 +109,15 @@ def build_pe(
 
 
 def signature_list(*entries: bytes, kind: UUID = X509_SIGNATURE) -> bytes:
-    """An EFI_SIGNATURE_LIST of entries of one size, such as DER certificates."""
+    """Makes an EFI_SIGNATURE_LIST.
+
+    Args:
+        entries: The data of the entries, all of one size, such as a DER certificate.
+        kind: The type of the entries.
+
+    Returns:
+        The encoded list.
+    """
     size = 16 + len(entries[0])
     body = b"".join(_OWNER.bytes_le + entry for entry in entries)
     return kind.bytes_le + struct.pack("<III", 28 + len(body), 0, size) + body

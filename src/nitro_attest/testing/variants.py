@@ -1,4 +1,4 @@
-"""Unusual documents that must be accepted: the other side of every rule."""
+"""Unusual documents that must be accepted: the counterpart of the faults."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ _ARCHIVE: Final = ("policy.none", "freshness.unbound", "time.document", "root.cu
 
 
 def _fill(draft: Draft, form: CertificateForm) -> tuple[Extension, ...]:
-    """Extensions that bring a certificate close to the size limit and never above it."""
-    # An ECDSA signature varies by a few octets; 16 leave room for that and for longer lengths.
+    """Returns extensions that bring a certificate close to the size limit, but never above it."""
+    # An ECDSA signature varies by a few octets; 16 octets allow for that and for longer lengths.
     room = MAX_CERTIFICATE_BYTES - len(form.der) - len(Extension(UNKNOWN_OID, False, b"").der) - 16
     return (*form.extensions, Extension(UNKNOWN_OID, False, bytes(room)))
 
@@ -59,7 +59,7 @@ def _without_key_identifiers(draft: Draft, form: CertificateForm) -> tuple[Exten
 
 
 def _four_more_authorities(draft: Draft) -> None:
-    """Four CAs between the root and the regional one: a bundle of eight."""
+    """Adds four CAs between the root and the regional CA, for a bundle of eight."""
     for number in range(4):
         parent, child = draft.path[number], draft.path[number + 1]
         key = draft.ring.key(f"more {number}")
@@ -82,7 +82,7 @@ def _four_more_authorities(draft: Draft) -> None:
 
 
 def _sorted_fields(draft: Draft) -> None:
-    """The order that RFC 8949 section 4.2.1 calls deterministic."""
+    """Sorts the fields in the deterministic order of RFC 8949 section 4.2.1."""
     draft.fields.sort()
 
 
@@ -92,14 +92,14 @@ ORDINARY: Final = (
     *("X-1", "X-3", "X-4", "X-5", "X-6", "X-7", "X-8", "X-9", "X-13", "X-14", "X-15", "X-18"),
     *("X-24", "M-2", "T-1", "T-3"),
 )
-"""Rules that leave one form only, which every ordinary document has."""
+"""Rules that allow only one form, which every ordinary document has."""
 
 _ENVELOPE: Final = (
-    Variant("C-1.ordinary", ORDINARY, "A document as enclaves have made them since mid-2025."),
+    Variant("C-1.ordinary", ORDINARY, "An ordinary document, as enclaves make since mid-2025."),
     Variant(
         "C-2.large",
         ("C-2",),
-        "Every field as large as it may be.",
+        "Every field of maximum size.",
         document={
             "pcrs": dict.fromkeys(range(16, 32), _ALL_AA),
             "nonce": bytes(1024),
@@ -111,17 +111,20 @@ _ENVELOPE: Final = (
     Variant(
         "C-4.tag-18",
         ("C-4",),
-        "The tag that the standard allows and no NSM sends.",
+        "The tag that the standard allows, but no NSM sends.",
         document={"tagged": True},
     ),
     Variant(
         "C-15.high-s",
         ("C-14", "C-15", "C-16"),
-        "As half of all genuine signatures.",
+        "High s, as in half of all genuine signatures.",
         document={"high_s": True},
     ),
     Variant(
-        "C-15.low-s", ("C-14", "C-15", "C-16"), "As the other half.", document={"high_s": False}
+        "C-15.low-s",
+        ("C-14", "C-15", "C-16"),
+        "Low s, as in the other half.",
+        document={"high_s": False},
     ),
 )
 
@@ -129,31 +132,31 @@ _PAYLOAD: Final = (
     Variant(
         "P-1.counted",
         ("P-1",),
-        "The map with its count, as until mid-2025.",
+        "A map with its count, as until mid-2025.",
         document={"indefinite": False},
     ),
     Variant(
         "P-1.indefinite",
         ("P-1", "P-4"),
-        "The map without its count, as since then.",
+        "A map without its count, as since mid-2025.",
         document={"indefinite": True},
     ),
     Variant(
         "P-8.sorted",
         ("P-8",),
-        "Keys in another order than the NSM's.",
+        "Keys in an order other than that of the NSM.",
         edit=Edit("fields", _sorted_fields),
     ),
     Variant(
         "P-9.absent",
         ("P-9", "P-10"),
-        "Optional fields left out instead of null.",
+        "Optional fields omitted instead of null.",
         document={"absent": ("public_key", "user_data", "nonce")},
     ),
     Variant(
         "P-9.absent-counted",
         ("P-9",),
-        "The same in a counted map of six.",
+        "Optional fields omitted from a counted map of six.",
         document={"absent": ("public_key", "user_data", "nonce"), "indefinite": False},
     ),
     Variant("P-10.null", ("P-10",), "Optional fields null, as the NSM writes them."),
@@ -166,7 +169,7 @@ _PAYLOAD: Final = (
     Variant(
         "P-12.20-digits",
         ("P-12",),
-        "20 digits behind -enc, as a manual prints it.",
+        "20 digits after -enc, as in a manual of AWS.",
         edit=module(lambda draft: f"{draft.instance_id}-enc0123456789abcdef0123", leaf_too=True),
     ),
     Variant(
@@ -178,7 +181,7 @@ _PAYLOAD: Final = (
     Variant(
         "P-15.all-32",
         ("P-15", "P-16"),
-        "All PCRs there are.",
+        "All 32 PCRs.",
         document={"pcrs": dict.fromkeys(range(16, 32), _ALL_AA)},
     ),
     Variant(
@@ -190,7 +193,7 @@ _PAYLOAD: Final = (
     Variant(
         "P-18.gaps",
         ("P-18",),
-        "PCR0 to PCR15 and 20 to 22, as measured once.",
+        "PCR0 to PCR15 and 20 to 22, as in one genuine document.",
         document={"pcrs": dict.fromkeys((20, 21, 22), _ALL_AA)},
     ),
     Variant(
@@ -227,7 +230,7 @@ _PAYLOAD: Final = (
         Variant(
             f"{rule}.1024-bytes",
             (rule,),
-            f"{name} of 1024 bytes, as occurs.",
+            f"{name} of 1024 bytes, the maximum.",
             document={name: bytes(1024)},
         )
         for rule, name in (("P-22", "public_key"), ("P-23", "user_data"), ("P-24", "nonce"))
@@ -257,7 +260,7 @@ _CHAIN: Final = (
     Variant(
         "X-10.slow-clock",
         ("X-10",),
-        "Verified 57 s before the leaf starts.",
+        "Verified 57 s before the leaf is valid.",
         at_shift=timedelta(seconds=-60),
     ),
     Variant(
@@ -284,7 +287,7 @@ _CHAIN: Final = (
     Variant(
         "X-16.generous",
         ("X-16",),
-        "A regional CA that allows more than there are.",
+        "A regional CA whose pathLen allows more certificates than there are.",
         edit=put(REGIONAL, BASIC_CONSTRAINTS, basic_constraints(ca=True, path_length=9)),
     ),
     Variant(
@@ -293,7 +296,11 @@ _CHAIN: Final = (
         "A leaf whose keyUsage is critical.",
         edit=put(LEAF, KEY_USAGE, key_usage("digital_signature")),
     ),
-    Variant("X-17.uncritical-key-usage", ("X-17",), "A leaf whose keyUsage is not, as genuine."),
+    Variant(
+        "X-17.uncritical-key-usage",
+        ("X-17",),
+        "A leaf whose keyUsage is not critical, as in genuine documents.",
+    ),
     Variant(
         "X-19.none",
         ("X-19",),
@@ -303,7 +310,7 @@ _CHAIN: Final = (
     Variant(
         "X-19.leaf",
         ("X-19",),
-        "A leaf that names its issuer's key.",
+        "A leaf with the key identifier of its issuer.",
         edit=certificate(
             LEAF,
             extensions=lambda draft, form: (
@@ -315,7 +322,7 @@ _CHAIN: Final = (
     Variant(
         "X-19.issuer-silent",
         ("X-19",),
-        "The issuer does not say what its identifier is.",
+        "An issuer without a key identifier of its own.",
         edit=put(ZONAL, _SUBJECT_KEY),
     ),
 )
@@ -324,14 +331,14 @@ _POLICY: Final = (
     Variant(
         "X-20.archive",
         ("X-20",),
-        "Judged at its own time, years later.",
+        "Verified as of its own timestamp, years later.",
         verify={"at": "document"},
         warnings=_ARCHIVE,
     ),
     Variant(
         "X-21.at-start",
         ("X-21",),
-        "Made 59 s before its leaf starts, within the skew.",
+        "Made 59 s before its leaf is valid, within the clock skew.",
         edit=certificate(
             LEAF, not_before=lambda draft, form: issued(draft) + timedelta(seconds=59)
         ),
@@ -340,13 +347,13 @@ _POLICY: Final = (
     Variant(
         "X-22.within-skew",
         ("X-22",),
-        "Made 60 s ahead of the verifier's clock.",
+        "Made 60 s ahead of the verifier's clock, within the clock skew.",
         edit=made_at(timedelta(seconds=60)),
     ),
     Variant(
         "X-23.just-in-time",
         ("X-23",),
-        "As old as the limit allows.",
+        "Exactly as old as the maximum age.",
         verify={"max_age": timedelta(minutes=5)},
         at_shift=timedelta(minutes=5),
         warnings=_FRESH,
@@ -354,7 +361,7 @@ _POLICY: Final = (
     Variant(
         "M-2.debug-allowed",
         ("M-2",),
-        "Debug mode, which the caller allows.",
+        "Debug mode, allowed by the caller.",
         document={"debug": True},
         verify={"allow_debug": True},
         warnings=_DEBUG,
@@ -407,3 +414,4 @@ _POLICY: Final = (
 VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType(
     {variant.id: variant for table in (_ENVELOPE, _PAYLOAD, _CHAIN, _POLICY) for variant in table}
 )
+"""Unusual documents that must be accepted, by id. Each variant has the warnings of its result."""

@@ -1,13 +1,14 @@
-"""A document and its certificates must agree on time, kind and names (X-21, X-22, X-24, T-3).
+"""Agreement of a document with its certificates: time, kind and names (X-21, X-22, X-24, T-3).
 
-Judged after the signature only: before it, both sides are just bytes that somebody sent.
+Checked only after the signature: before that, both are just bytes that somebody sent.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from nitro_attest._internal.times import from_milliseconds
 from nitro_attest.errors import PolicyFailure
@@ -21,14 +22,15 @@ _AUTHORITY_SUFFIX: Final = ".aws.nitro-enclaves"
 _KIND_MARKS: Final[dict[Kind, str]] = {"enclave": "-enc", "nitrotpm": "-tpm"}
 
 
-class Names(NamedTuple):
-    """What the names in a document and in its certificates say together.
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The result of comparing the names in a document with those in its certificates.
 
     Attributes:
-        instance_id: The EC2 instance id in the module_id: all before its last hyphen.
-        region: The AWS region that the signing certificate names; None if it has another form.
-        failures: Where they disagree (X-24): one enclave, one instance, one region.
-        kind_failures: Where they do not show the kind that the document's key says (T-3).
+        instance_id: The EC2 instance id in the module_id: everything before its last hyphen.
+        region: The AWS region in the signing certificate's name; None if that has another form.
+        failures: Disagreements about enclave, instance or region (X-24).
+        kind_failures: Names that do not show the document's kind (T-3).
     """
 
     instance_id: str
@@ -37,13 +39,13 @@ class Names(NamedTuple):
     kind_failures: tuple[PolicyFailure, ...]
 
 
-@lru_cache(maxsize=256)  # they are the same in every document of an enclave, and cost 5 us
-def names(kind: Kind, module_id: str, path_names: tuple[str, ...]) -> Names:
-    """Compares the kind and the module_id of a document with the common names of its path.
+@lru_cache(maxsize=256)  # equal for all documents of an enclave, and 5 us each
+def compare_names(kind: Kind, module_id: str, path_names: tuple[str, ...]) -> Names:
+    """Compares the kind and the module_id of a document with the common names in its path.
 
     Args:
-        kind: The document's.
-        module_id: The document's.
+        kind: The kind of the document.
+        module_id: The module_id of the document.
         path_names: ``CertificatePath.names``: below the root, the signing certificate last.
     """
     *authorities, signer = path_names
@@ -60,8 +62,8 @@ def names(kind: Kind, module_id: str, path_names: tuple[str, ...]) -> Names:
     found = ", ".join(path_names)
     failure = PolicyFailure(
         "consistency.module_id",
-        f"module_id {module_id!r} does not agree with the names in its certificates; expected "
-        f"{expected!r}, found {', '.join(map(repr, path_names))}",
+        f"names in the certificates of {module_id!r}: expected {expected!r}, found "
+        f"{', '.join(map(repr, path_names))}",
         expected=expected,
         found=found,
     )
@@ -83,8 +85,8 @@ def _kind_failures(kind: Kind, module_id: str, signer: str) -> tuple[PolicyFailu
     return (
         PolicyFailure(
             "consistency.kind",
-            f"the document is of kind {kind}, so {mark!r} was expected in its module_id "
-            f"and its certificate's name; they are {module_id!r} and {signer!r}",
+            f"kind {kind}: expected {mark!r} in the module_id and in the name of the signing "
+            f"certificate, found {module_id!r} and {signer!r}",
             expected=mark,
             found=f"{module_id}, {signer}",
         ),
@@ -94,7 +96,7 @@ def _kind_failures(kind: Kind, module_id: str, signer: str) -> tuple[PolicyFailu
 def time_failures(
     document: UnverifiedDocument, path: CertificatePath, at_ms: int, skew_ms: int
 ) -> list[PolicyFailure]:
-    """The document's time against the verification time (X-22) and its certificate's (X-21)."""
+    """Compares the document's time with the verification time (X-22) and its certificate (X-21)."""
     made = document.timestamp_ms
     failures = []
     if made > at_ms + skew_ms:
@@ -102,7 +104,7 @@ def time_failures(
             PolicyFailure(
                 "freshness.future",
                 f"the document was made at {document.timestamp}, after the verification time "
-                f"{from_milliseconds(at_ms)}; is this machine's clock slow?",
+                f"{from_milliseconds(at_ms)}; check this machine's clock",
                 expected=f"at most {from_milliseconds(at_ms + skew_ms).isoformat()}",
                 found=document.timestamp.isoformat(),
             )

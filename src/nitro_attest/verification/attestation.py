@@ -1,57 +1,70 @@
-"""The result of a verification: evidence that every check was made, and what it covers."""
+"""The results of a verification: they exist only after every check has passed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import InitVar, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import Any, Final, Generic, Literal, NoReturn, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from nitro_attest._internal.frozen import Frozen
 from nitro_attest._internal.times import from_milliseconds
 from nitro_attest.errors import AttestationWarning
-from nitro_attest.verification.document import AttestationDocument, NitroTpmDocument
-from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
+from nitro_attest.verification.document import AttestationDocument, BaseDocument, NitroTpmDocument
+from nitro_attest.verification.policy import AnyEnclave, AnyInstance, VerificationPolicy
 from nitro_attest.verification.roots import Root
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
+__all__ = ["Attestation", "NitroTpmAttestation", "TimeSource"]
 
 TimeSource = Literal["now", "document", "given"]
+"""Source of the verification time: the clock, the document itself, or the caller."""
+
+VERIFIED: Final = object()
+"""Passed to the constructor by the verifier alone: code that makes a result by mistake fails."""
+
+_DocumentT = TypeVar("_DocumentT", bound=BaseDocument)
 
 
-class _Evidence(Frozen):
-    """What both kinds of result have. Private: a result of one kind must not pass for the other."""
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+class BaseAttestation(Generic[_DocumentT]):
+    """The content of both kinds of result. Private: one kind must not pass for the other (T-1)."""
 
-    document: AttestationDocument | NitroTpmDocument
+    document: _DocumentT
     chain: tuple[x509.Certificate, ...]
     root: Root
     verified_at_ms: int
     time_source: TimeSource
     attestation_id: bytes
-    policy: Policy | AnyEnclave | NitroTpmPolicy | AnyInstance
+    policy: VerificationPolicy[_DocumentT]
     matched: str | None
     region: str | None
     instance_id: str
     warnings: tuple[AttestationWarning, ...]
+    made_by: InitVar[object] = None
 
-    def __init__(self) -> None:
-        raise TypeError(f"{type(self).__name__} is only made by a verification")
+    def __post_init__(self, made_by: object) -> None:
+        if made_by is not VERIFIED:
+            raise TypeError(f"{type(self).__name__} can only be made by a verification")
 
-    @classmethod
-    def _of_verified(cls, values: Mapping[str, Any]) -> Self:
-        self = object.__new__(cls)
-        self.__dict__.update(values)
-        return self
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, BaseAttestation)
+            and type(other) is type(self)
+            and other.attestation_id == self.attestation_id
+            and other.policy == self.policy
+            and other.verified_at_ms == self.verified_at_ms
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.attestation_id, self.verified_at_ms))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} cannot be pickled: what came out would be bytes from "
-            "somewhere, not a verification; keep the document and verify it again, or keep "
-            "to_dict()"
+            f"{type(self).__name__} cannot be pickled or copied: the copy would be bytes from "
+            "somewhere, not the result of a verification; keep the document and verify it again, "
+            "or keep to_dict()"
         )
 
     def __repr__(self) -> str:
@@ -59,36 +72,36 @@ class _Evidence(Frozen):
 
     @property
     def module_id(self) -> str:
-        """The name of what attests: one run of an enclave, or an instance; not of the image."""
+        """Name of the attester: one run of an enclave, or an instance; not of the image."""
         return self.document.module_id
 
     @property
     def timestamp(self) -> datetime:
-        """When the document was made, in UTC."""
+        """Time of creation of the document, in UTC."""
         return self.document.timestamp
 
     @property
     def verified_at(self) -> datetime:
-        """The time that validity and freshness were judged at, in UTC."""
+        """Verification time, for which validity and freshness were checked, in UTC."""
         return from_milliseconds(self.verified_at_ms)
 
     @property
     def public_key(self) -> bytes | None:
-        """The key that the attested code put into the document, in any form it chose."""
+        """The document's public_key, in the encoding that the attested code chose."""
         return self.document.public_key
 
     @property
     def user_data(self) -> bytes | None:
-        """The data that the attested code put into the document."""
+        """The document's user_data, chosen by the attested code."""
         return self.document.user_data
 
     @property
     def nonce(self) -> bytes | None:
-        """The nonce that the attested code put into the document."""
+        """The document's nonce, passed by the attested code."""
         return self.document.nonce
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values: bytes as lower-case hex, times as RFC 3339, absent fields as None."""
+        """Returns JSON-ready values: bytes as lower-case hex, times as RFC 3339, else None."""
         return {
             "document": self.document.to_dict(),
             "chain": [_certificate_to_dict(certificate) for certificate in self.chain],
@@ -98,33 +111,34 @@ class _Evidence(Frozen):
             "attestation_id": self.attestation_id.hex(),
             "instance_id": self.instance_id,
             "region": self.region,
-            "measurements_required": isinstance(self.policy, (Policy, NitroTpmPolicy)),
+            "measurements_required": not isinstance(self.policy, (AnyEnclave, AnyInstance)),
             "matched": self.matched,
-            "warnings": [{"code": n.code, "message": n.message} for n in self.warnings],
+            "warnings": [{"code": each.code, "message": each.message} for each in self.warnings],
         }
 
 
-class Attestation(_Evidence):
-    """Proof in hand: an enclave's document that passed every check. Only a verification makes one.
+class Attestation(BaseAttestation[AttestationDocument]):
+    """An enclave's document that passed every check. Only a verification makes one.
+
+    Two are equal if attestation id, policy and verification time are. Refuses pickle and copy.
 
     Attributes:
-        document: What the document says.
-        chain: The certificates as used: signing certificate first, our copy of the root last.
-        root: The trust anchor: its name (``aws``, ``aws-us-gov``, ``custom:<16 hex>``) and SHA-256.
-        verified_at_ms: The time that validity and freshness were judged at, in milliseconds since
-            1970; ``verified_at`` is the same as a datetime.
-        time_source: Where that time came from: the clock, the document itself, or the caller.
-        attestation_id: SHA-384 of the Sig_structure, 48 bytes. The only safe key to recognise a
-            replay by: the same attestation has several encodings, and all have this id.
-        policy: What was required.
-        matched: Name of the measurement set that matched; None where it has none.
-        region: The AWS region, as the signing certificate names it; None if that has another form.
+        document: The content of the document.
+        chain: The certificates used: signing certificate first, our copy of the root last.
+        root: The trusted root: its name (``aws``, ``aws-us-gov``, ``custom:<16 hex>``) and SHA-256.
+        verified_at_ms: The verification time, for which validity and freshness were checked, in
+            milliseconds since 1970; ``verified_at`` is the same as a datetime.
+        time_source: Source of that time: the clock, the document itself, or the caller.
+        attestation_id: SHA-384 of the Sig_structure, 48 bytes. The only safe identifier to detect a
+            replay by: one attestation has several encodings, and all have this id.
+        policy: The policy that the document met.
+        matched: Name of the measurement set that matched; None if it has none.
+        region: The AWS region in the signing certificate's name; None if that has another form.
         instance_id: The parent EC2 instance.
-        warnings: What this result leaves open.
+        warnings: Things that this result leaves open.
     """
 
-    document: AttestationDocument
-    policy: Policy | AnyEnclave
+    __slots__ = ()
 
     @property
     def pcrs(self) -> Mapping[int, bytes]:
@@ -132,14 +146,13 @@ class Attestation(_Evidence):
         return self.document.pcrs
 
 
-class NitroTpmAttestation(_Evidence):
-    """The same for the document of a whole EC2 instance: evidence of another kind (T-1).
+class NitroTpmAttestation(BaseAttestation[NitroTpmDocument]):
+    """An EC2 instance's document that passed every check: evidence of another kind (T-1).
 
     Attributes: as in Attestation; ``instance_id`` is the instance itself.
     """
 
-    document: NitroTpmDocument
-    policy: NitroTpmPolicy | AnyInstance
+    __slots__ = ()
 
     @property
     def nitrotpm_pcrs(self) -> Mapping[int, bytes]:

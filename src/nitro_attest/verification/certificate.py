@@ -1,10 +1,11 @@
-"""The rules that one certificate must meet by itself (X-1, X-2, X-9, X-12 to X-15, X-17)."""
+"""Checks of a single certificate (X-1, X-2, X-9, X-12 to X-15, X-17)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,13 +21,13 @@ _ECDSA_WITH_SHA384: Final = bytes.fromhex("300a06082a8648ce3d040303")
 
 _P384_KEY_INFO: Final = bytes.fromhex("3076301006072a8648ce3d020106052b8104002203620004")
 """A SubjectPublicKeyInfo up to the coordinates: id-ecPublicKey, the named curve secp384r1, an
-uncompressed point (RFC 5480 section 2.1.1, 2.2). Its lengths leave room for 96 bytes, no other."""
+uncompressed point (RFC 5480 sections 2.1.1, 2.2). Its lengths allow exactly 96 more bytes."""
 
 _P384_KEY_INFO_BYTES: Final = len(_P384_KEY_INFO) + 96
 
 _BEFORE_KEY_INFO: Final = (True, True, False, False, False, False, False, False)
-"""Which elements to enter on the way to it: the Certificate and its signed part; then it is past
-version, serialNumber, signature, issuer, validity and subject (RFC 5280 section 4.1)."""
+"""The elements before it, True for those to enter: Certificate and TBSCertificate; then version,
+serialNumber, signature, issuer, validity and subject are skipped (RFC 5280 section 4.1)."""
 
 _BIT_STRING: Final = 0x03
 
@@ -35,17 +36,18 @@ _UNDERSTOOD: Final = frozenset({x509.BasicConstraints, x509.KeyUsage})
 _ExtensionT = TypeVar("_ExtensionT", bound=x509.ExtensionType)
 
 
-class Certificate(NamedTuple):
-    """A certificate that was read and meets the rules common to CAs and the signing certificate.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Certificate:
+    """A certificate that meets the rules common to CAs and the signing certificate.
 
     Attributes:
-        label: What sentences call it, such as ``certificate 2 (intermediate CA)``.
-        parsed: The library's object.
-        common_name: The subject's one common name; "" where there is none or there are several.
+        label: Its name in messages, such as ``certificate 2 (intermediate CA)``.
+        parsed: The object of the cryptography package.
+        common_name: The subject's one common name; "" if there is none or more than one.
         not_before_ms: Start of validity in milliseconds since 1970.
         not_after_ms: End of validity, inclusive, in milliseconds since 1970.
         key_info: The SubjectPublicKeyInfo, byte for byte.
-        extensions: By the library's class for them, which is quicker to hash than their OID.
+        extensions: By their class in the cryptography package, which hashes faster than an OID.
     """
 
     label: str
@@ -60,19 +62,23 @@ class Certificate(NamedTuple):
         return f"<Certificate: {self.label}>"
 
     def extension(self, kind: type[_ExtensionT]) -> x509.Extension[_ExtensionT] | None:
-        """The extension of this kind, or None."""
+        """Returns the extension of this kind, or None."""
         return self.extensions.get(kind)
 
 
 def read_certificate(der: bytes, label: str) -> Certificate:
-    """Reads a certificate and checks X-1, X-2, X-9, X-12 and X-13.
+    """Loads a certificate and checks X-1, X-2, X-9, X-12 and X-13.
 
     Args:
         der: The certificate, exactly.
-        label: What to call it in sentences.
+        label: Its name in messages.
+
+    Returns:
+        The certificate.
 
     Raises:
-        ChainError: A rule is broken; the code says which.
+        ChainError: ``cert.malformed``, ``cert.serial``, ``cert.algorithm`` or
+            ``cert.critical_extension``.
     """
     certificate, extensions, serial, (not_before, not_after) = load_certificate(der, label)
     _check_serial(serial, label)
@@ -84,8 +90,8 @@ def read_certificate(der: bytes, label: str) -> Certificate:
         if extension.critical and kind not in _UNDERSTOOD:
             raise ChainError(
                 "cert.critical_extension",
-                f"{label} has unknown critical extension {extension.oid.dotted_string}; only "
-                "basicConstraints and keyUsage are understood",
+                f"{label} has the unknown critical extension {extension.oid.dotted_string}; "
+                "expected none but basicConstraints and keyUsage",
             )
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return Certificate(
@@ -109,22 +115,20 @@ def check_authority(certificate: Certificate) -> None:
     if constraints is None or not constraints.critical or not constraints.value.ca:
         raise ChainError(
             "cert.not_ca",
-            f"{certificate.label} is not a CA: a critical basicConstraints with cA true was "
-            "expected",
+            f"{certificate.label} is not a CA: expected a critical basicConstraints with cA true",
         )
     usage = certificate.extension(x509.KeyUsage)
     if usage is None or not usage.value.key_cert_sign:
         raise ChainError(
             "cert.key_usage",
-            f"{certificate.label} may not sign certificates: keyUsage with keyCertSign was "
-            "expected",
+            f"{certificate.label} may not sign certificates: expected keyUsage with keyCertSign",
         )
 
 
 def check_signer(certificate: Certificate) -> None:
-    """Checks that a certificate may sign documents and nothing more (X-17).
+    """Checks that a certificate may sign documents and is not a CA (X-17).
 
-    That a certificate which is no CA has no path length, the library checks when it reads it.
+    The cryptography package has checked that a certificate which is not a CA has no path length.
 
     Raises:
         ChainError: ``cert.leaf_usage``.
@@ -132,9 +136,9 @@ def check_signer(certificate: Certificate) -> None:
     constraints = certificate.extension(x509.BasicConstraints)
     usage = certificate.extension(x509.KeyUsage)
     if constraints is None or not constraints.critical or constraints.value.ca:
-        fault = "a critical basicConstraints with cA false was expected"
+        fault = "expected a critical basicConstraints with cA false"
     elif usage is None or not usage.value.digital_signature:
-        fault = "it lacks keyUsage digitalSignature"
+        fault = "expected keyUsage with digitalSignature"
     else:
         return
     raise ChainError("cert.leaf_usage", f"{certificate.label} may not sign documents: {fault}")
@@ -147,14 +151,14 @@ def load_certificate(
 
     Args:
         der: The certificate, exactly.
-        label: What to call it in sentences.
+        label: Its name in messages.
 
     Returns:
         The certificate, its extensions, its serial number, and both ends of its validity.
 
     Raises:
-        ChainError: ``cert.malformed``. The library raises many classes on hostile input; none of
-            them leaves this function.
+        ChainError: ``cert.malformed``. The cryptography package raises many classes on hostile
+            input; none of them leaves this function.
     """
     try:
         loaded = quietly(_decode, der)
@@ -162,19 +166,19 @@ def load_certificate(
     except Exception as error:
         raise ChainError("cert.malformed", f"{label} cannot be read: {error}") from error
     if version is not x509.Version.v3:
-        raise ChainError("cert.malformed", f"{label} is X.509 {version.name}; v3 was expected")
+        raise ChainError("cert.malformed", f"{label}: expected X.509 v3, found {version.name}")
     return loaded
 
 
 def _decode(der: bytes) -> tuple[x509.Certificate, x509.Extensions, int, tuple[datetime, datetime]]:
     certificate = x509.load_der_x509_certificate(der)
-    _ = certificate.subject  # decoded on access; what comes later relies on its being sound
+    _ = certificate.subject  # decoded at first access; later code relies on its being valid
     validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return certificate, certificate.extensions, certificate.serial_number, validity
 
 
 def _check_serial(serial: int, label: str) -> None:
-    """X-2. Genuine serials reach 21 content octets: 160 bits and a sign octet."""
+    """Checks X-2. Genuine serials reach 21 content octets: 160 bits and a sign octet."""
     octets = serial.bit_length() // 8 + 1
     if serial <= 0:
         found = "not positive"
@@ -184,16 +188,17 @@ def _check_serial(serial: int, label: str) -> None:
         return
     raise ChainError(
         "cert.serial",
-        f"the serial number of {label} is {found}; 1 to {MAX_SERIAL_OCTETS} octets and positive "
-        "were expected",
+        f"serial number of {label}: expected a positive one of 1 to {MAX_SERIAL_OCTETS} octets, "
+        f"found one that is {found}",
     )
 
 
-class SigningKey(NamedTuple):
-    """A P-384 key that the library has loaded, and so checked, and the form that it came in.
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A P-384 key that the cryptography package has loaded, and so checked, and its encoding.
 
     Attributes:
-        loaded: The library's object.
+        loaded: The object of the cryptography package.
         info: The SubjectPublicKeyInfo, 120 bytes: its last 96 are the coordinates x and y.
     """
 
@@ -202,7 +207,13 @@ class SigningKey(NamedTuple):
 
 
 def load_key(certificate: Certificate) -> SigningKey:
-    """The key of a certificate; loading it checks that the point lies on the curve (X-9).
+    """Loads the key of a certificate, which checks that its point is on the curve (X-9).
+
+    Args:
+        certificate: The certificate.
+
+    Returns:
+        The key.
 
     Raises:
         ChainError: ``cert.algorithm``.
@@ -210,39 +221,39 @@ def load_key(certificate: Certificate) -> SigningKey:
     try:
         key = certificate.parsed.public_key()
     except Exception as error:
-        raise _algorithm_error(certificate.label, f"has an invalid key ({error})") from error
+        raise _algorithm_error(certificate.label, f"an invalid key ({error})") from error
     return SigningKey(cast("ec.EllipticCurvePublicKey", key), certificate.key_info)
 
 
 def _checked_key_info(certificate: x509.Certificate, der: bytes, label: str) -> bytes:
-    """X-9 by the bytes, which say more than the library's view of them; gives those of the key.
+    """Checks X-9 on the bytes, which hold more than the parsed view, and returns the key's.
 
-    That the algorithm inside the signed part is the same is the library's check when it verifies
-    the link; that the point lies on the curve, when it loads the key to do so.
+    The cryptography package checks the rest when it verifies the link: that the algorithm inside
+    the TBSCertificate is the same, and that the point is on the curve.
     """
     signature = certificate.signature
     tail = _ECDSA_WITH_SHA384 + bytes((_BIT_STRING, len(signature) + 1 & 0x7F, 0)) + signature
     if not der.endswith(tail):
         oid = certificate.signature_algorithm_oid.dotted_string
-        raise _algorithm_error(label, f"is signed with {oid} or with parameters")
+        raise _algorithm_error(label, f"a signature with {oid} or with parameters")
     position = _key_info_position(der)
     if not der.startswith(_P384_KEY_INFO, position):
         oid = certificate.public_key_algorithm_oid.dotted_string
-        raise _algorithm_error(label, f"has a key of another kind or form ({oid})")
+        raise _algorithm_error(label, f"a key of another kind or encoding ({oid})")
     return der[position : position + _P384_KEY_INFO_BYTES]
 
 
 def _key_info_position(der: bytes) -> int:
-    """Where it starts in a certificate that the library has read, and so checked every length of.
+    """Returns the offset of the key info in a certificate whose lengths are all known to be valid.
 
-    The library gives the key, but not the form that it came in; to encode it anew and search for
-    the result took 27 us a certificate, and a copy elsewhere in it would satisfy the search.
+    The cryptography package offers the key, but not its original encoding. Encoding it again and
+    searching for the result took 27 us, and a copy elsewhere would satisfy the search.
     """
     position = 0
     for entered in _BEFORE_KEY_INFO:
         length = der[position + 1]
         position += 2
-        if length & 0x80:  # the long form: the length itself is in as many octets
+        if length & 0x80:  # long form: the length itself is in so many octets
             octets = length & 0x7F
             if not entered:
                 position += int.from_bytes(der[position : position + octets], "big")
@@ -255,5 +266,5 @@ def _key_info_position(der: bytes) -> int:
 def _algorithm_error(label: str, found: str) -> ChainError:
     return ChainError(
         "cert.algorithm",
-        f"{label} {found}; ECDSA with SHA-384 and an uncompressed, named P-384 key were expected",
+        f"{label}: expected ECDSA with SHA-384 and an uncompressed, named P-384 key, found {found}",
     )

@@ -1,7 +1,7 @@
-"""The one way into the C core: bytes in, the content of every field or a FormatError out.
+"""Binding to the C core: takes bytes, returns the content of every field or raises FormatError.
 
-Nothing else in the package decodes a document. The C core accepts or rejects, and the fields are
-cut out where it found them, so no second parser can disagree with it.
+Nothing else in the package decodes a document. The C core accepts or rejects it and reports where
+each field lies; Python only slices there, so no second parser can disagree with the first.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from dataclasses import astuple, dataclass, fields
+from typing import Any, Final, Literal
 
-from nitro_attest._internal.frozen import Value
 from nitro_attest.errors import FormatError, InputError
 from nitro_attest.limits import (
     DEFAULT_OPTIONAL_BYTES,
@@ -27,13 +27,21 @@ from nitro_attest.limits import (
 )
 from nitro_attest.verification._native import ffi, lib
 
+__all__ = ["Kind", "Limits"]
+
 Kind = Literal["enclave", "nitrotpm"]
+"""The kind of a document: of an enclave, or of a whole EC2 instance (T-1)."""
 
 
-class Limits(Value):
+@dataclass(frozen=True, slots=True)
+class Limits:
     """Caps on the three optional fields, in bytes (rules P-22 to P-24).
 
-    No other limit can be changed.
+    No other limit can be changed. Can be pickled; the copy is checked again.
+
+    Example:
+        >>> Limits(user_data=4096)
+        Limits(public_key=1024, user_data=4096, nonce=1024)
 
     Attributes:
         public_key: 0 to 4096.
@@ -44,40 +52,38 @@ class Limits(Value):
         InputError: ``input.limits`` for anything but an integer from 0 to 4096.
     """
 
-    public_key: int
-    user_data: int
-    nonce: int
+    public_key: int = DEFAULT_OPTIONAL_BYTES
+    user_data: int = DEFAULT_OPTIONAL_BYTES
+    nonce: int = DEFAULT_OPTIONAL_BYTES
 
-    def __init__(
-        self,
-        public_key: int = DEFAULT_OPTIONAL_BYTES,
-        user_data: int = DEFAULT_OPTIONAL_BYTES,
-        nonce: int = DEFAULT_OPTIONAL_BYTES,
-    ) -> None:
-        self.__dict__.update(public_key=public_key, user_data=user_data, nonce=nonce)
-        for name, value in self.__dict__.items():
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
             if type(value) is not int or not 0 <= value <= MAX_OPTIONAL_BYTES:
                 raise InputError(
                     "input.limits",
-                    f"the limit of {name} is {value!r}; "
-                    f"an integer from 0 to {MAX_OPTIONAL_BYTES} was expected",
+                    f"limit of {field.name}: expected an integer from 0 to {MAX_OPTIONAL_BYTES}, "
+                    f"found {value!r}",
                 )
+
+    def __reduce__(self) -> tuple[type[Limits], tuple[int, ...]]:
+        return type(self), astuple(self)
 
 
 DEFAULT_LIMITS: Final = Limits()
 
 
-class Registers(Mapping[int, bytes]):
-    """PCR values by index, each cut out of the payload where it is asked for.
+class PcrValues(Mapping[int, bytes]):
+    """PCR values by index, each sliced out of the payload at its first use.
 
-    To cut them all out took 3 us of every verification; what judges one looks at a few.
+    Slicing all of them would cost 3 us per verification, and a policy reads only a few.
     """
 
     __slots__ = ("_offsets", "_payload")
 
     def __init__(self, payload: bytes, offsets: tuple[int, ...]) -> None:
         self._payload = payload
-        self._offsets = offsets  # by index; 0 where the register is absent
+        self._offsets = offsets  # by index; 0 where the PCR is absent
 
     def __getitem__(self, index: int) -> bytes:
         known = isinstance(index, int) and 0 <= index < MAX_PCRS
@@ -92,12 +98,16 @@ class Registers(Mapping[int, bytes]):
     def __len__(self) -> int:
         return MAX_PCRS - self._offsets.count(0)
 
+    def __hash__(self) -> int:
+        return hash(tuple(self.items()))
+
     def __repr__(self) -> str:
         return repr(dict(self))
 
 
-class Content(NamedTuple):
-    """What each field of an accepted payload holds, cut out where the C core found it."""
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The content of each field of an accepted payload."""
 
     module_id: str
     digest: str
@@ -110,8 +120,9 @@ class Content(NamedTuple):
     pcrs: Mapping[int, bytes]
 
 
-class Parts(NamedTuple):
-    """An accepted document: what is signed, by whom it claims to be, and what it says."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """An accepted document: its kind, the parts that the signature covers, and its content."""
 
     kind: Kind
     protected: bytes
@@ -121,7 +132,7 @@ class Parts(NamedTuple):
 
 
 # The C structs as packed numbers: read in one go, because cffi charges for each attribute read
-# (0.25 us; a payload has 95 numbers). tests/unit/test_core.py holds these against the C sizes.
+# (0.25 us; a payload has 95 numbers). test_core.py compares these with the sizes in C.
 _ERROR: Final = struct.Struct("=Q5I4x")
 _SIGN1: Final = struct.Struct("=32x6I")
 _PAYLOAD: Final = struct.Struct(f"=32xQ12I{MAX_PCRS * 'I4x'}18I")  # a PCR's length is known
@@ -149,10 +160,10 @@ def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Parts:
         limits: Caps on the optional fields.
 
     Returns:
-        The parts of the envelope, and what each field of the payload holds.
+        The parts of the envelope, and the content of each field of the payload.
 
     Raises:
-        FormatError: The document does not have the accepted form; ``offset`` is the place.
+        FormatError: The document does not have the accepted form; ``offset`` is where.
     """
     envelope = ffi.new("nitro_sign1 *")
     status = lib.nitro_sign1_parse(document, len(document), envelope)
@@ -178,12 +189,12 @@ def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Parts:
 
 def _caps(limits: Limits) -> Any:
     if limits is DEFAULT_LIMITS:
-        return ffi.NULL  # which means the same to the C core
+        return ffi.NULL  # the C core's defaults are the same
     return ffi.new("nitro_limits *", (limits.public_key, limits.user_data, limits.nonce))
 
 
 def _content(payload: bytes, numbers: tuple[int, ...]) -> Content:
-    """Offset 0 means that a field is absent: nitro_span in the header."""
+    """Slices the fields; offset 0 means that a field is absent (nitro_span in the header)."""
     timestamp, m_at, m_size, d_at, d_size, c_at, c_size = numbers[:7]
     k_at, k_size, u_at, u_size, n_at, n_size = numbers[7:_FIRST_PCR]
     certificates = iter(numbers[_FIRST_CERTIFICATE : _FIRST_CERTIFICATE + 2 * numbers[-2]])
@@ -196,64 +207,66 @@ def _content(payload: bytes, numbers: tuple[int, ...]) -> Content:
         payload[k_at : k_at + k_size] if k_at else None,
         payload[u_at : u_at + u_size] if u_at else None,
         payload[n_at : n_at + n_size] if n_at else None,
-        Registers(payload, numbers[_FIRST_PCR:_FIRST_CERTIFICATE]),
+        PcrValues(payload, numbers[_FIRST_PCR:_FIRST_CERTIFICATE]),
     )
 
 
-# What was found and what was expected, by code. {found}, {field}, {index} and {text} come from the
-# C core's nitro_error.
+# Messages by code. {found}, {field}, {index} and {text} come from the C core's nitro_error.
 _SENTENCES: Final = {
     "document.empty": "the document is empty",
-    "document.too_large": f"the document is {{found}} bytes; the limit is {MAX_DOCUMENT_BYTES}",
+    "document.too_large": "document too large: expected at most "
+    f"{MAX_DOCUMENT_BYTES} bytes, found {{found}}",
     "cbor.truncated": "the document ends inside {field}",
-    "cbor.not_minimal": "a length or number in {field} is not in its shortest form",
+    "cbor.not_minimal": "a length or number in {field} is not in its shortest encoding",
     "cbor.indefinite": "{field} uses indefinite length; only the payload map may",
-    "cbor.reserved": "{field} has a CBOR head of a reserved form (additional information {found})",
-    "cbor.break": "{field} holds a break (FF) where an item was expected",
-    "cbor.trailing": "{found} bytes follow the end of {field}",
+    "cbor.reserved": "{field} has a reserved CBOR head (additional information {found})",
+    "cbor.break": "{field}: expected an item, found a break (FF)",
+    "cbor.trailing": "{field} has extra bytes after its end: {found}",
     "cbor.utf8": "invalid UTF-8 in {field}",
-    "cose.array": "the outer item is not a 4-element COSE_Sign1 array (its head is {found:#04x}; "
-    "0x84 was expected)",
-    "cose.unprotected": "the unprotected header must be the empty map; its head is {found:#04x}, "
-    "0xa0 was expected",
-    "cose.payload": "the payload is detached, empty, too long or not a byte string; "
-    f"a byte string of 1 to {MAX_PAYLOAD_BYTES} bytes was expected",
-    "cose.signature_length": f"the signature is not a byte string of {SIGNATURE_BYTES} bytes, "
-    "which ES384 needs (found {found})",
+    "cose.array": "not a COSE_Sign1: expected an array of 4 items (head 0x84), found head "
+    "{found:#04x}",
+    "cose.unprotected": "unprotected header: expected the empty map (head 0xa0), found head "
+    "{found:#04x}",
+    "cose.payload": f"payload: expected a byte string of 1 to {MAX_PAYLOAD_BYTES} bytes; it is "
+    "detached, empty, too long or of another type",
+    "cose.signature_length": f"signature: expected a byte string of {SIGNATURE_BYTES} bytes "
+    "(ES384), found {found}",
     "payload.not_map": "the payload is not a map",
     "payload.key_type": "a key of the payload map is not text",
     "payload.duplicate": "{field} appears twice",
-    "payload.unknown_key": "unknown field {text}; this document is newer than this library",
+    "payload.unknown_key": "unknown field {text}; the document may be newer than this version of "
+    "nitro-attest",
     "payload.missing": "{field} is missing",
-    "payload.kind": "the payload has both pcrs and nitrotpm_pcrs",
+    "payload.kind": "the payload has both pcrs and nitrotpm_pcrs; expected one of them",
     "payload.null": "{field} is null or undefined",
-    "payload.module_id": "module_id must be 1 to "
-    f"{MAX_MODULE_ID_BYTES} visible ASCII characters; found {{found}} bytes {{text}}",
-    "payload.digest": "digest {text} is not 'SHA384'",
-    "payload.timestamp": "timestamp {found} is not a time in milliseconds from 1970 to 9999",
-    "payload.pcrs_count": f"{{field}} has {{found}} entries; 1 to {MAX_PCRS} were expected",
-    "payload.pcr_index": "a PCR index is not an unsigned integer from 0 to 31 (found {found})",
-    "payload.pcr_length": f"PCR{{index}} is {{found}} bytes; {PCR_BYTES} were expected",
-    "payload.pcrs_missing": "PCR{index} is not in the document; without PCR0, PCR1 and PCR2 debug "
-    "mode cannot be told",
-    "payload.certificate": "certificate is {found} bytes; "
-    f"1 to {MAX_CERTIFICATE_BYTES} were expected",
-    "payload.cabundle": "cabundle has {found} certificates; "
-    f"1 to {MAX_CABUNDLE_CERTIFICATES} were expected",
-    "payload.cabundle_entry": "certificate {index} in cabundle is {found} bytes; "
-    f"1 to {MAX_CERTIFICATE_BYTES} were expected",
-    "payload.public_key": "public_key is {found} bytes; the limit is {limit}",
-    "payload.user_data": "user_data is {found} bytes; the limit is {limit}",
-    "payload.nonce": "nonce is {found} bytes; the limit is {limit}",
+    "payload.module_id": f"module_id: expected 1 to {MAX_MODULE_ID_BYTES} visible ASCII "
+    "characters, found {found} bytes {text}",
+    "payload.digest": "digest: expected 'SHA384', found {text}",
+    "payload.timestamp": "timestamp: expected milliseconds from 1970 to 9999, found {found}",
+    "payload.pcrs_count": f"{{field}}: expected 1 to {MAX_PCRS} entries, found {{found}}",
+    "payload.pcr_index": "PCR index: expected an unsigned integer from 0 to 31, found {found}",
+    "payload.pcr_length": f"PCR{{index}}: expected {PCR_BYTES} bytes, found {{found}}",
+    "payload.pcrs_missing": "PCR{index} is missing; debug mode can only be detected from PCR0, "
+    "PCR1 and PCR2",
+    "payload.certificate": f"certificate: expected 1 to {MAX_CERTIFICATE_BYTES} bytes, found "
+    "{found}",
+    "payload.cabundle": f"cabundle: expected 1 to {MAX_CABUNDLE_CERTIFICATES} certificates, found "
+    "{found}",
+    "payload.cabundle_entry": "certificate {index} in cabundle: expected "
+    f"1 to {MAX_CERTIFICATE_BYTES} bytes, found {{found}}",
+    "payload.public_key": "public_key: expected at most {limit} bytes, found {found}",
+    "payload.user_data": "user_data: expected at most {limit} bytes, found {found}",
+    "payload.nonce": "nonce: expected at most {limit} bytes, found {found}",
     "payload.type": "{field} has the wrong CBOR type (major type {found})",
 }
 
-# C-6, C-17: protected headers that people meet, so that the sentence can name what they have.
+# C-6, C-17: known protected headers of other algorithms, so that the message can name them.
 _KNOWN_PROTECTED: Final = {
     "43a10126": "ES256 (-7)",
     "44a1013823": "ES512 (-36)",
     "44a1013832": "ESP384 (-51)",
 }
+_COSE_SIGN1_TAG: Final = 18
 _EMULATOR_PROTECTED: Final = bytes.fromhex("43a10120")
 
 
@@ -267,15 +280,14 @@ def _format_error(status: int, out: Any, document: bytes, base: int, limits: Lim
         sentence = _protected_sentence(document, offset)
     elif code == "cose.tag":
         sentence = (
-            "tag 18 is doubled or not the single byte D2"
+            "tag 18: expected the single byte D2, once; found it twice or in a longer encoding"
             if found == _COSE_SIGN1_TAG
-            else f"CBOR tag {found} where a COSE_Sign1 (18) or no tag was expected"
+            else f"tag: expected none or 18 (COSE_Sign1), found {found}"
         )
     elif code == "cose.array" and _looks_like_text(document):
         code = "document.encoding"
         sentence = (
-            "this is text, not the bytes of a document; if it is base64 or hex, decode it first "
-            "or use --format"
+            "expected the bytes of a document, found text; decode it first if it is base64 or hex"
         )
     else:
         sentence = _SENTENCES[code].format(
@@ -288,19 +300,16 @@ def _format_error(status: int, out: Any, document: bytes, base: int, limits: Lim
     return FormatError(code, sentence, offset)
 
 
-_COSE_SIGN1_TAG: Final = 18
-
-
 def _protected_sentence(document: bytes, offset: int) -> str:
     if document.startswith(_EMULATOR_PROTECTED, offset):
         return (
-            "this is an unsigned document made by the QEMU emulator (its protected header is "
+            "this is an unsigned document of the QEMU emulator (its protected header is "
             "{alg: -1}); only documents signed by AWS hardware can be verified"
         )
     for header, name in _KNOWN_PROTECTED.items():
         if document.startswith(bytes.fromhex(header), offset):
-            return f"the protected header says {name}; {{alg: ES384 (-35)}} was expected"
-    return "the protected header is not exactly {alg: ES384 (-35)}, A1 01 38 22"
+            return f"protected header: expected {{alg: ES384 (-35)}}, found {name}"
+    return "protected header: expected exactly {alg: ES384 (-35)}, the bytes A1 01 38 22"
 
 
 def _looks_like_text(document: bytes) -> bool:

@@ -1,29 +1,30 @@
-"""What a document says, as typed and frozen values, cut out where the C core found them."""
+"""Typed, frozen documents, made from the content that the C core found."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
-from nitro_attest._internal.frozen import Value
 from nitro_attest._internal.times import from_milliseconds
 from nitro_attest.errors import FormatError, InputError
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
 from nitro_attest.verification.core import DEFAULT_LIMITS, Content, Kind, Limits, Parts, parse
 
+__all__ = ["AttestationDocument", "NitroTpmDocument", "UnverifiedDocument", "parse_unverified"]
 
-class _Document(Value):
-    """The fields that every kind of document has; sizes are those of rules P-12 to P-24."""
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BaseDocument:
+    """The fields of every kind of document; sizes are those of rules P-12 to P-24."""
 
     _content: Content
-
-    def __init__(self, content: Content) -> None:
-        self.__dict__["_content"] = content
+    _pcrs_name: ClassVar[str] = "pcrs"
 
     @property
     def module_id(self) -> str:
-        """The name of what attests: ``i-<instance>-enc<number>``, or ``-tpm`` for an instance."""
+        """Name of the attester: ``i-<instance>-enc<number>``, or ``-tpm`` for an instance."""
         return self._content.module_id
 
     @property
@@ -33,12 +34,12 @@ class _Document(Value):
 
     @property
     def timestamp_ms(self) -> int:
-        """When the document was made, as it says itself, in milliseconds since 1970-01-01 UTC."""
+        """Time of creation according to the document, in milliseconds since 1970-01-01 UTC."""
         return self._content.timestamp_ms
 
     @property
     def timestamp(self) -> datetime:
-        """When the document was made, as it says itself, in UTC."""
+        """Time of creation according to the document, in UTC."""
         return from_milliseconds(self.timestamp_ms)
 
     @property
@@ -53,30 +54,30 @@ class _Document(Value):
 
     @property
     def public_key(self) -> bytes | None:
-        """0 to 1024 bytes (or the caller's ``Limits``) of the attested code's choice, or None."""
+        """Bytes chosen by the attested code, 0 to 1024 (or the caller's ``Limits``), or None."""
         return self._content.public_key
 
     @property
     def user_data(self) -> bytes | None:
-        """As ``public_key``."""
+        """Bytes chosen by the attested code, sized as ``public_key``, or None."""
         return self._content.user_data
 
     @property
     def nonce(self) -> bytes | None:
-        """As ``public_key``."""
+        """Bytes chosen by the attested code, sized as ``public_key``, or None."""
         return self._content.nonce
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.module_id} at {self.timestamp.isoformat()}>"
 
-    def _fields_to_dict(self, pcrs_name: str) -> dict[str, Any]:
-        pcrs = self._content.pcrs
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON-ready values: bytes as lower-case hex, absent fields as None."""
         return {
             "module_id": self.module_id,
             "digest": self.digest,
             "timestamp_ms": self.timestamp_ms,
             "timestamp": self.timestamp.isoformat(timespec="milliseconds"),
-            pcrs_name: {str(index): value.hex() for index, value in pcrs.items()},
+            self._pcrs_name: {str(i): value.hex() for i, value in self._content.pcrs.items()},
             "certificate": self.certificate.hex(),
             "cabundle": [certificate.hex() for certificate in self.cabundle],
             "public_key": _hex(self.public_key),
@@ -89,43 +90,42 @@ def _hex(value: bytes | None) -> str | None:
     return None if value is None else value.hex()
 
 
-class AttestationDocument(_Document):
-    """What an authentic document of an enclave says."""
+class AttestationDocument(BaseDocument):
+    """The content of an authentic document of an enclave."""
+
+    __slots__ = ()
 
     @property
     def pcrs(self) -> Mapping[int, bytes]:
-        """48 bytes each, by index; 0, 1 and 2 are always there."""
+        """PCRs by index, 48 bytes each; 0, 1 and 2 are always present."""
         return self._content.pcrs
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values: bytes as lower-case hex, absent fields as None."""
-        return self._fields_to_dict("pcrs")
 
+class NitroTpmDocument(BaseDocument):
+    """The content of an authentic document of a whole EC2 instance.
 
-class NitroTpmDocument(_Document):
-    """What an authentic document of a whole EC2 instance says.
-
-    Its registers are another thing than an enclave's: the instance's own operating system can
-    extend some of them to any value. So they have another name, and this is another type.
+    The PCRs of an instance are not those of an enclave: the instance's own operating system can
+    extend some of them to any value (T-2). So both the field and the type have their own names.
     """
+
+    _pcrs_name = "nitrotpm_pcrs"
+
+    __slots__ = ()
 
     @property
     def nitrotpm_pcrs(self) -> Mapping[int, bytes]:
-        """48 bytes each, by index."""
+        """PCRs of the instance by index, 48 bytes each."""
         return self._content.pcrs
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values: bytes as lower-case hex, absent fields as None."""
-        return self._fields_to_dict("nitrotpm_pcrs")
+
+_DocumentT = TypeVar("_DocumentT", bound=BaseDocument)
 
 
-class UnverifiedDocument(_Document):
-    """What a document says of itself. Nobody has checked who made it."""
+@dataclass(frozen=True, slots=True, repr=False)
+class UnverifiedDocument(BaseDocument):
+    """The content of a document that nobody has verified: it may come from anyone."""
 
     _parts: Parts
-
-    def __init__(self, parts: Parts) -> None:
-        self.__dict__.update(_content=parts.content, _parts=parts)
 
     @property
     def kind(self) -> Kind:
@@ -149,42 +149,52 @@ class UnverifiedDocument(_Document):
 
     @property
     def pcrs(self) -> Mapping[int, bytes]:
-        """48 bytes each, by index, of that kind."""
+        """PCRs by index, 48 bytes each; their meaning depends on ``kind``."""
         return self._content.pcrs
 
-    def authenticated(self) -> AttestationDocument | NitroTpmDocument:
-        """The same content in the type of its kind: for the verifier, once the signature holds."""
-        if self.kind == "enclave":
-            return AttestationDocument(self._content)
-        return NitroTpmDocument(self._content)
+    def authenticated(self, kind: type[_DocumentT]) -> _DocumentT:
+        """Converts the content, once the signature is verified; for the verifier alone.
+
+        Args:
+            kind: The class for the document's kind.
+
+        Returns:
+            The same content in that class.
+        """
+        return kind(self._content)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values: bytes as lower-case hex, absent fields as None."""
-        pcrs_name = "pcrs" if self.kind == "enclave" else "nitrotpm_pcrs"
-        return {"kind": self.kind} | self._fields_to_dict(pcrs_name)
+        """Returns JSON-ready values: bytes as lower-case hex, absent fields as None."""
+        kind = AttestationDocument if self.kind == "enclave" else NitroTpmDocument
+        return {"kind": self.kind} | kind(self._content).to_dict()
 
 
 def parse_unverified(
     document: bytes | bytearray | memoryview, limits: Limits = DEFAULT_LIMITS
 ) -> UnverifiedDocument:
-    """Parses a document and checks nothing else: not who made it, not when, not for whom.
+    """Parses a document and verifies nothing: not who made it, when, or for whom.
+
+    Example:
+        >>> parse_unverified(document).kind
+        'enclave'
 
     Args:
         document: The raw document, 1 to 16384 bytes (C-1, C-2).
         limits: Caps on the optional fields.
 
     Returns:
-        What the document says, in a type that no function accepts where a verified one is due.
+        The content, in a type that no function accepts in place of a verified document.
 
     Raises:
         FormatError: The bytes are not a document of the accepted form (C-1 to C-13, P-*).
         InputError: ``input.document``: the argument is not bytes.
     """
-    return UnverifiedDocument(parse(_own_copy(document), limits))
+    parts = parse(_own_copy(document), limits)
+    return UnverifiedDocument(parts.content, parts)
 
 
 def _own_copy(document: bytes | bytearray | memoryview) -> bytes:
-    """One copy, after the size check: a buffer of the caller's may change while we work (C-2)."""
+    """Copies the document once, after checking its size: the caller's buffer may change (C-2)."""
     if type(document) is bytes:
         size = len(document)
     else:
@@ -193,22 +203,21 @@ def _own_copy(document: bytes | bytearray | memoryview) -> bytes:
     if size > MAX_DOCUMENT_BYTES:
         raise FormatError(
             "document.too_large",
-            f"the document is {size} bytes; the limit is {MAX_DOCUMENT_BYTES}",
+            f"document too large: expected at most {MAX_DOCUMENT_BYTES} bytes, found {size}",
         )
     return document if type(document) is bytes else bytes(view)
 
 
 def _view_of(document: bytes | bytearray | memoryview) -> memoryview:
-    # Whoever calls without a type checker may give anything.
     if isinstance(document, str):
         raise FormatError(
             "document.encoding",
-            "the document is text; decode it (base64 or hex) to bytes first",
+            "expected bytes, found text; decode it from base64 or hex first",
         )
     try:
         return memoryview(document)
     except (TypeError, ValueError):  # ValueError: a released memoryview
         raise InputError(
             "input.document",
-            f"the document is {type(document).__name__} that cannot be read; bytes were expected",
+            f"document: expected bytes, found {type(document).__name__}; read the file first",
         ) from None

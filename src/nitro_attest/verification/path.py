@@ -1,24 +1,22 @@
-"""The certificate path: an ordered walk from a root that we hold down to the signing certificate.
+"""Certificate paths: an ordered walk from a root of our own down to the signing certificate.
 
-The bundle is used in the order in which it came (X-3). Nothing is searched, so nothing can be made
-slow: at most one signature check for each certificate of the bundle, whatever the input. No
-certificate that came in a document ever becomes an anchor.
+The cabundle is used in the order of the document (X-3). There is no search, so no input can make it
+slow: at most one signature check per certificate. No certificate out of a document is ever trusted
+as a root.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
-from typing import NoReturn
-from weakref import WeakValueDictionary
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from nitro_attest._internal.frozen import Frozen
+from nitro_attest._internal.lru import LruCache
 from nitro_attest._internal.quiet import quietly
 from nitro_attest._internal.times import from_milliseconds
 from nitro_attest.errors import ChainError
@@ -33,102 +31,95 @@ from nitro_attest.verification.certificate import (
 from nitro_attest.verification.roots import PINNED, Root, TrustedRoots
 
 
-class CertificatePath(Frozen):
-    """A verified path, times aside.
+@dataclass(frozen=True, slots=True, eq=False)
+class CertificatePath:
+    """A verified certificate path; its times are checked separately, by ``check_windows``.
 
     Attributes:
-        root: The trust anchor.
+        root: The trusted root.
         certificates: Our copy of the root first, the signing certificate last.
         key: The signing certificate's key.
-        chain: The library's view of the same, the signing certificate first.
-        names: The common names of all below the root, "" where there is not exactly one.
-        not_before_ms: When the last of them becomes valid, in milliseconds since 1970.
-        not_after_ms: When the first of them expires, inclusive.
     """
 
     root: Root
     certificates: tuple[Certificate, ...]
     key: SigningKey
-    chain: tuple[x509.Certificate, ...]
-    names: tuple[str, ...]
-    not_before_ms: int
-    not_after_ms: int
-
-    def __init__(self, root: Root, certificates: tuple[Certificate, ...]) -> None:
-        self.__dict__.update(
-            root=root,
-            certificates=certificates,
-            key=load_key(certificates[-1]),
-            chain=tuple([certificate.parsed for certificate in reversed(certificates)]),
-            names=tuple([certificate.common_name for certificate in certificates[1:]]),
-            not_before_ms=max([certificate.not_before_ms for certificate in certificates]),
-            not_after_ms=min([certificate.not_after_ms for certificate in certificates]),
-        )
 
     @property
     def leaf(self) -> Certificate:
         """The signing certificate."""
         return self.certificates[-1]
 
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        """The certificates as ``x509.Certificate``, the signing certificate first."""
+        return tuple([certificate.parsed for certificate in reversed(self.certificates)])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The common names below the root, "" where there is not exactly one."""
+        return tuple([certificate.common_name for certificate in self.certificates[1:]])
+
 
 class PathVerifier:
-    """Walks paths, and remembers those that held.
+    """Verifies certificate paths and remembers those that it accepted. Thread-safe.
 
-    A path is remembered by the exact bytes of all its certificates, compared as values; so are its
-    issuers, for a new signing certificate under them. Only what verified is kept: a failure raises,
-    and the cache does not keep what raises. Times are not part of it: check_windows() judges them
-    anew for every document. Safe to share by threads.
+    A path is remembered by the exact bytes of all its certificates; so are its issuers, for a new
+    signing certificate under them. A failure raises, and nothing that raises is remembered. Times
+    are not part of a path: ``check_windows`` checks them anew for every document.
 
     Args:
-        roots: The trust anchors.
-        cache_size: How many paths, and how many rows of issuers, to remember; 0 for none.
-        look_ahead: Whether known() will be asked; a path costs 5 us more then.
+        roots: The trusted roots.
+        cache_size: The number of paths, and of lists of issuers, to remember; 0 for none.
     """
 
-    def __init__(self, roots: TrustedRoots, cache_size: int, *, look_ahead: bool = False) -> None:
+    def __init__(self, roots: TrustedRoots, cache_size: int) -> None:
         self._roots = roots
-        self._look_ahead = look_ahead
-        self._known: WeakValueDictionary[tuple[tuple[bytes, ...], bytes], CertificatePath] = (
-            WeakValueDictionary()
+        self.paths: LruCache[tuple[tuple[bytes, ...], bytes], CertificatePath] = LruCache(
+            cache_size
         )
-        self.issuers = lru_cache(cache_size)(self._walk_issuers)
-        self.walk = lru_cache(cache_size)(self._walk)
+        self.issuers: LruCache[tuple[bytes, ...], tuple[Root, tuple[Certificate, ...]]] = LruCache(
+            cache_size
+        )
 
-    def _walk(self, cabundle: tuple[bytes, ...], certificate: bytes) -> CertificatePath:
+    def verify(self, cabundle: tuple[bytes, ...], certificate: bytes) -> CertificatePath:
         """Verifies the path from a trusted root to the signing certificate.
 
         Args:
             cabundle: DER of the issuers as in the document: root first.
             certificate: DER of the signing certificate.
 
+        Returns:
+            The path.
+
         Raises:
-            ChainError: A rule of X-1 to X-9 or X-12 to X-19 is broken; the code says which.
+            ChainError: A rule of X-1 to X-9 or X-12 to X-19 is violated; the code names it.
         """
-        if certificate in cabundle:
-            raise ChainError("chain.order", "the signing certificate stands in the cabundle itself")
-        if len(set(cabundle)) != len(cabundle):
-            raise ChainError("chain.loop", "a certificate stands twice in the cabundle")
-        leaf = read_certificate(certificate, "the signing certificate")
-        check_signer(leaf)
-        root, issuers = self.issuers(cabundle)
-        path = (*issuers, leaf)
-        _check_link(issuers[-1], leaf, path, further_authorities=0)
-        verified = CertificatePath(root, path)
-        if self._look_ahead:
-            self._known[cabundle, certificate] = verified
-        return verified
+        return self.paths.get((cabundle, certificate), lambda: self._walk(cabundle, certificate))
 
     def known(self, cabundle: tuple[bytes, ...], certificate: bytes) -> CertificatePath | None:
-        """The path of these certificates where it is remembered; verifies nothing."""
-        return self._known.get((cabundle, certificate))
+        """Returns the path of these certificates if it is remembered; verifies nothing."""
+        return self.paths.known((cabundle, certificate))
+
+    def _walk(self, cabundle: tuple[bytes, ...], certificate: bytes) -> CertificatePath:
+        if certificate in cabundle:
+            raise ChainError("chain.order", "the signing certificate is also in the cabundle")
+        if len(set(cabundle)) != len(cabundle):
+            raise ChainError("chain.loop", "a certificate is in the cabundle twice")
+        leaf = read_certificate(certificate, "the signing certificate")
+        check_signer(leaf)
+        root, issuers = self.issuers.get(cabundle, lambda: self._walk_issuers(cabundle))
+        path = (*issuers, leaf)
+        _check_link(issuers[-1], leaf, path, further_authorities=0)
+        return CertificatePath(root, path, load_key(leaf))
 
     def _walk_issuers(self, cabundle: tuple[bytes, ...]) -> tuple[Root, tuple[Certificate, ...]]:
-        """The same for the issuers alone, down to the one that signs documents' certificates."""
+        """Verifies the issuers alone, down to the one that issues signing certificates."""
         root = self._roots.find(cabundle[0])
         first = 0 if root is None else 1
         read = [_read_issuer(cabundle[at], at) for at in range(first, len(cabundle))]
         if root is None:
-            _refuse_root(cabundle, self._roots)
+            raise _untrusted_root(cabundle, self._roots)
         path = (root.certificate, *read)
         for position, (parent, child) in enumerate(pairwise(path)):
             _check_link(parent, child, path, further_authorities=len(path) - 1 - position)
@@ -141,32 +132,29 @@ def check_windows(path: CertificatePath, at_ms: int, skew_ms: int) -> None:
     Args:
         path: The path.
         at_ms: The time in milliseconds since 1970. Fractions of a second count.
-        skew_ms: How far this machine's clock may be behind; expiry has no such allowance.
+        skew_ms: Milliseconds that this machine's clock may be slow; expiry has no such allowance.
 
     Raises:
         ChainError: ``cert.expired`` or ``cert.not_yet_valid``.
     """
-    if path.not_before_ms - skew_ms <= at_ms <= path.not_after_ms:
-        return
-    outside = next(
-        certificate
-        for certificate in reversed(path.certificates)  # the leaf first: it is the first to expire
-        if not certificate.not_before_ms - skew_ms <= at_ms <= certificate.not_after_ms
-    )
-    if at_ms > outside.not_after_ms:
-        ago = timedelta(seconds=(at_ms - outside.not_after_ms) // 1000)
-        raise ChainError(
-            "cert.expired",
-            f"{outside.label} expired at {from_milliseconds(outside.not_after_ms)} "
-            f"({ago} before the verification time); attestation certificates live 3 hours, so "
-            "ask the enclave for a new document, or judge an old one at its own time",
-        )
-    early = timedelta(seconds=(outside.not_before_ms - at_ms) // 1000)
-    raise ChainError(
-        "cert.not_yet_valid",
-        f"{outside.label} is valid from {from_milliseconds(outside.not_before_ms)}; is this "
-        f"machine's clock slow by {early}?",
-    )
+    for certificate in reversed(path.certificates):  # the signing certificate expires first
+        if at_ms > certificate.not_after_ms:
+            ago = timedelta(seconds=(at_ms - certificate.not_after_ms) // 1000)
+            raise ChainError(
+                "cert.expired",
+                f"{certificate.label} expired at {from_milliseconds(certificate.not_after_ms)}, "
+                f"{ago} before the verification time; request a new document (signing "
+                "certificates are valid for 3 hours), or verify an archived one as of its own "
+                "timestamp",
+            )
+        if at_ms < certificate.not_before_ms - skew_ms:
+            early = timedelta(seconds=(certificate.not_before_ms - at_ms) // 1000)
+            raise ChainError(
+                "cert.not_yet_valid",
+                f"{certificate.label} is valid from "
+                f"{from_milliseconds(certificate.not_before_ms)}, {early} after the verification "
+                "time; check this machine's clock",
+            )
 
 
 def _read_issuer(der: bytes, position: int) -> Certificate:
@@ -176,37 +164,30 @@ def _read_issuer(der: bytes, position: int) -> Certificate:
     return certificate
 
 
-def _refuse_root(cabundle: Sequence[bytes], roots: TrustedRoots) -> NoReturn:
+def _untrusted_root(cabundle: Sequence[bytes], roots: TrustedRoots) -> ChainError:
     if any(roots.find(der) for der in cabundle):
-        raise ChainError(
-            "chain.order",
-            "the trusted root is not the first of the cabundle (expected order: root first)",
-        )
+        return ChainError("chain.order", "the trusted root is not first: expected the root first")
     fingerprint = sha256(cabundle[0]).hexdigest()
     partition = next((name for name, pin in PINNED.items() if pin == fingerprint), None)
-    known = (
-        f"; it is the root of AWS partition {partition}: trust that partition if you mean to"
-        if partition
-        else ""
-    )
-    raise ChainError(
+    known = f"; it is the root of AWS partition {partition}" if partition else ""
+    return ChainError(
         "chain.untrusted_root",
-        f"the path starts at a certificate with SHA-256 {fingerprint}, which is not a trusted "
-        f"root{known}; trusted are {', '.join(root.name for root in roots)}",
+        f"the chain starts at an untrusted root (SHA-256 {fingerprint}){known}; trusted roots: "
+        f"{', '.join(root.name for root in roots)}",
     )
 
 
 def _check_link(
     parent: Certificate, child: Certificate, path: Sequence[Certificate], further_authorities: int
 ) -> None:
-    """One link (X-3, X-7, X-8, X-16, X-19), the cheap rules first.
+    """Checks one link (X-3, X-7, X-8, X-16, X-19), the cheap rules first.
 
-    That the names are the same bytes (X-7) is the library's first check when it verifies the link.
-    They are decoded here, for 25 us a name, only to explain a link that does not hold: where the
-    certificates stand in a wrong order, that explains every other fault.
+    The cryptography package compares the names as bytes (X-7) before it verifies the signature.
+    They are decoded here, at 25 us a name, only to explain a failure: certificates in a wrong order
+    explain every other fault.
     """
     if not parent.parsed.subject.rdns:
-        raise ChainError("chain.name", f"{parent.label} has no name, so it can be no issuer")
+        raise ChainError("chain.name", f"{parent.label} has no name, so it cannot be an issuer")
     fault = _path_length_fault(parent, further_authorities) or _key_identifier_fault(parent, child)
     if fault is not None:
         _check_names(parent, child, path)
@@ -221,7 +202,8 @@ def _path_length_fault(parent: Certificate, further_authorities: int) -> ChainEr
         return None
     return ChainError(
         "cert.path_length",
-        f"{parent.label} allows {allowed} CA below it; there are {further_authorities}",
+        f"{parent.label}: expected at most {allowed} CA certificates below it, found "
+        f"{further_authorities}",
     )
 
 
@@ -234,13 +216,13 @@ def _key_identifier_fault(parent: Certificate, child: Certificate) -> ChainError
         return None
     return ChainError(
         "chain.key_id",
-        f"{child.label} names issuer key {claimed.value.key_identifier.hex()}; {parent.label} "
-        f"has {actual.value.digest.hex()}",
+        f"{child.label}: expected the issuer key {actual.value.digest.hex()} of {parent.label}, "
+        f"found {claimed.value.key_identifier.hex()}",
     )
 
 
 def _check_signature(parent: Certificate, child: Certificate, path: Sequence[Certificate]) -> None:
-    """X-8. The one call that costs a curve operation."""
+    """Checks X-8. The only call that costs a curve operation."""
     try:
         child.parsed.verify_directly_issued_by(parent.parsed)
     except InvalidSignature as error:
@@ -249,15 +231,15 @@ def _check_signature(parent: Certificate, child: Certificate, path: Sequence[Cer
         ) from error
     except Exception as error:
         _check_names(parent, child, path)
-        # An algorithm inside the signed part that differs from the one outside, or a point that
-        # does not lie on the curve.
+        # The algorithm inside the TBSCertificate differs from the one outside, or the point is
+        # not on the curve.
         raise ChainError(
             "cert.algorithm", f"{child.label} under {parent.label}: {error}"
         ) from error
 
 
 def _check_names(parent: Certificate, child: Certificate, path: Sequence[Certificate]) -> None:
-    """X-7, and X-3 where the issuer is there but stands elsewhere. Compared as DER."""
+    """Checks X-7, and X-3 if the issuer is elsewhere in the path. Names are compared as DER."""
     try:
         issuer = quietly(lambda parsed: parsed.issuer, child.parsed)
         wanted = issuer.public_bytes()
@@ -272,10 +254,10 @@ def _check_names(parent: Certificate, child: Certificate, path: Sequence[Certifi
         raise ChainError(
             "chain.order",
             f"{child.label} was not issued by {parent.label} but by another certificate of the "
-            "path (expected order: root first)",
+            "path: expected the root first and each issuer before its subject",
         )
     raise ChainError(
         "chain.name",
-        f"{child.label} names {issuer.rfc4514_string()!r} as its issuer; the one "
-        f"before it is {parent.parsed.subject.rfc4514_string()!r}",
+        f"issuer of {child.label}: expected {parent.parsed.subject.rfc4514_string()!r}, found "
+        f"{issuer.rfc4514_string()!r}",
     )

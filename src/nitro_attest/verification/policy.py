@@ -1,31 +1,45 @@
-"""What an enclave must be: what a user writes down once and every verification is held against."""
+"""Policies: requirements that every verified document must meet.
+
+A policy answers one question, ``evaluate``: authentic content and a few facts in, an Evaluation
+out. The four policies here, and any that a user writes, have that same shape.
+"""
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar
 
 from nitro_attest._internal.checks import check_keys
-from nitro_attest._internal.frozen import Value, replace
 from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest._internal.times import check_max_age
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
-from nitro_attest.verification.document import AttestationDocument, NitroTpmDocument
-from nitro_attest.verification.measurement_set import (
-    MeasurementSet,
-    NitroTpmMeasurementSet,
-)
+from nitro_attest.verification.core import Kind
+from nitro_attest.verification.document import AttestationDocument, BaseDocument, NitroTpmDocument
+from nitro_attest.verification.measurement_set import MeasurementSet, NitroTpmMeasurementSet
+
+__all__ = [
+    "ANY_ENCLAVE",
+    "ANY_INSTANCE",
+    "AnyEnclave",
+    "AnyInstance",
+    "DocumentFacts",
+    "Evaluation",
+    "NitroTpmPolicy",
+    "Policy",
+    "VerificationPolicy",
+]
 
 POLICY_SCHEMA: Final = "nitro-attest-policy/1"
-"""Marks the JSON form of a Policy."""
+"""Identifies the JSON form of a Policy."""
 
 _CAVEATS: Final = {
-    "policy.source_unattested": "the expected PCRs were read from a running enclave's parent or "
-    "from a document, not from a build: nobody but the parent says that they are right",
-    "policy.debug_flag": "the enclave that the expected PCRs were read from runs in debug mode: "
-    "its documents say zero for PCR0, PCR1 and PCR2 and will not match",
+    "policy.source_unattested": "the expected PCRs come from a document or from the parent of a "
+    "running enclave, not from a build: only the parent vouches for them",
+    "policy.debug_flag": "the expected PCRs come from an enclave in debug mode: its documents have "
+    "zeros for PCR0, PCR1 and PCR2, and will not match",
 }
 _JSON_KEYS: Final = frozenset(
     {
@@ -43,97 +57,164 @@ _JSON_KEYS: Final = frozenset(
 _JSON_SET_KEYS: Final = frozenset({"name", "pcrs"})
 
 _SetT = TypeVar("_SetT", MeasurementSet, NitroTpmMeasurementSet)
+_DocumentT = TypeVar("_DocumentT", bound=BaseDocument, contravariant=True)
 
 
-def _flag(name: str, value: object) -> bool:
+@dataclass(frozen=True, slots=True)
+class DocumentFacts:
+    """Facts about an authentic document that are not among its own fields.
+
+    Attributes:
+        instance_id: The EC2 instance: the parent of the enclave, or the instance itself.
+        region: The AWS region in the name of the signing certificate; None if it names none.
+        age: Age of the document at the verification time.
+    """
+
+    instance_id: str
+    region: str | None
+    age: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The answer of a policy about one document.
+
+    Attributes:
+        matched: Name of the measurement set that matched; None if it has none.
+        failures: Every requirement that the document does not meet; empty if it is accepted.
+        warnings: Things that an accepted document leaves open.
+    """
+
+    matched: str | None = None
+    failures: tuple[PolicyFailure, ...] = ()
+    warnings: tuple[AttestationWarning, ...] = ()
+
+
+class VerificationPolicy(Protocol[_DocumentT]):
+    """The interface of policies; users may write their own.
+
+    Example:
+        >>> class OnlyInTwoRegions:
+        ...     kind = "enclave"
+        ...     max_age = None
+        ...     require_nonce = False
+        ...
+        ...     def evaluate(self, document, facts):
+        ...         if facts.region in ("eu-central-1", "us-east-1"):
+        ...             return Evaluation()
+        ...         return Evaluation(failures=(PolicyFailure("policy.region", "other region"),))
+        >>> Verifier(root_pem, policy=OnlyInTwoRegions()).verify(document).matched
+    """
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of document that the policy is for."""
+
+    @property
+    def max_age(self) -> timedelta | None:
+        """The maximum age of a document; None for no limit."""
+
+    @property
+    def require_nonce(self) -> bool:
+        """True if every call must pass the nonce that it expects."""
+
+    def evaluate(self, document: _DocumentT, facts: DocumentFacts) -> Evaluation:
+        """Evaluates an authentic document.
+
+        Args:
+            document: The document, whose signature has been verified.
+            facts: Facts about it.
+
+        Returns:
+            The failures, none of which means that the document is accepted.
+        """
+
+
+def _flag(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise InputError(
-            "policyfile.format", f"{name} is {reprlib.repr(value)}; true or false was expected"
+            "policyfile.format", f"{name}: expected true or false, found {reprlib.repr(value)}"
         )
-    return value
 
 
-class AnyEnclave(Value):
-    """The policy that asks for no measurements: any enclave of any AWS customer will do.
+@dataclass(frozen=True, slots=True)
+class AnyEnclave:
+    """The policy without measurements: accepts any enclave of any AWS customer.
 
     Attributes:
         allow_debug: Accept debug mode, whose memory and console the parent can read (M-2).
-        max_age: The greatest age of a document; None for no limit.
-        spelled_out: False where the caller named no policy at all; results then warn
+        max_age: The maximum age of a document; None for no limit.
+        explicit: False if the caller passed no policy at all; results then carry the warning
             ``policy.none``.
+
+    Raises:
+        InputError: ``policyfile.format`` or ``input.time`` for an attribute of another type.
     """
 
-    allow_debug: bool
-    max_age: timedelta | None
-    spelled_out: bool
+    allow_debug: bool = False
+    max_age: timedelta | None = None
+    explicit: bool = True
+    kind: ClassVar[Literal["enclave"]] = "enclave"
     require_nonce: ClassVar[bool] = False
 
-    def __init__(
-        self, allow_debug: bool = False, max_age: timedelta | None = None, spelled_out: bool = True
-    ) -> None:
-        check_max_age(max_age)
-        self.__dict__.update(
-            allow_debug=_flag("allow_debug", allow_debug),
-            max_age=max_age,
-            spelled_out=_flag("spelled_out", spelled_out),
-        )
+    def __post_init__(self) -> None:
+        check_max_age(self.max_age)
+        _flag("allow_debug", self.allow_debug)
+        _flag("explicit", self.explicit)
 
-    def judge(
-        self, document: AttestationDocument, instance_id: str, region: str | None
-    ) -> tuple[None, list[PolicyFailure]]:
-        """As ``Policy.judge``; there is no set that could match."""
-        return None, []
+    def without_debug(self) -> AnyEnclave:
+        """Returns this policy with debug mode rejected."""
+        return replace(self, allow_debug=False)
 
-    def mode_failures(self, document: AttestationDocument) -> list[PolicyFailure]:
-        """Debug mode, unless it is allowed (M-2)."""
-        return _debug_failures(document, self.allow_debug)
+    def evaluate(self, document: AttestationDocument, facts: DocumentFacts) -> Evaluation:
+        """Rejects debug mode unless it is allowed (M-2), and nothing else.
 
-    def notices(self, document: AttestationDocument) -> list[AttestationWarning]:
-        """That nothing was required, unless the caller said so; and debug mode."""
-        return _unspoken("enclave", self.spelled_out) + _debug_notices(document, self.allow_debug)
+        Arguments and result are those of ``VerificationPolicy.evaluate``.
+        """
+        failures, warnings = _debug_mode(document, self.allow_debug)
+        return Evaluation(None, failures, (*_no_policy_warnings(self, "enclave"), *warnings))
 
 
 ANY_ENCLAVE: Final = AnyEnclave()
-"""Spelled out where no measurements are required."""
+"""The policy to pass if no measurements are required of an enclave."""
 
 
-class AnyInstance(Value):
-    """The policy for NitroTPM documents that asks for no measurements: any EC2 instance will do.
+@dataclass(frozen=True, slots=True)
+class AnyInstance:
+    """The policy without measurements for NitroTPM documents: accepts any EC2 instance.
 
     Attributes:
-        max_age: The greatest age of a document; None for no limit.
-        spelled_out: As in AnyEnclave.
+        max_age: The maximum age of a document; None for no limit.
+        explicit: As in AnyEnclave.
+
+    Raises:
+        InputError: ``policyfile.format`` or ``input.time`` for an attribute of another type.
     """
 
-    max_age: timedelta | None
-    spelled_out: bool
+    max_age: timedelta | None = None
+    explicit: bool = True
+    kind: ClassVar[Literal["nitrotpm"]] = "nitrotpm"
     require_nonce: ClassVar[bool] = False
 
-    def __init__(self, max_age: timedelta | None = None, spelled_out: bool = True) -> None:
-        check_max_age(max_age)
-        self.__dict__.update(max_age=max_age, spelled_out=_flag("spelled_out", spelled_out))
+    def __post_init__(self) -> None:
+        check_max_age(self.max_age)
+        _flag("explicit", self.explicit)
 
-    def judge(
-        self, document: NitroTpmDocument, instance_id: str, region: str | None
-    ) -> tuple[None, list[PolicyFailure]]:
-        """As ``NitroTpmPolicy.judge``; there is no set that could match."""
-        return None, []
+    def evaluate(self, document: NitroTpmDocument, facts: DocumentFacts) -> Evaluation:
+        """Accepts every document.
 
-    def mode_failures(self, document: NitroTpmDocument) -> list[PolicyFailure]:
-        """Nothing: an instance has no debug mode."""
-        return []
-
-    def notices(self, document: NitroTpmDocument) -> list[AttestationWarning]:
-        """That nothing was required, unless the caller said so."""
-        return _unspoken("instance", self.spelled_out)
+        Arguments and result are those of ``VerificationPolicy.evaluate``.
+        """
+        return Evaluation(warnings=_no_policy_warnings(self, "instance"))
 
 
 ANY_INSTANCE: Final = AnyInstance()
-"""Spelled out where no measurements of an EC2 instance are required."""
+"""The policy to pass if no measurements are required of an EC2 instance."""
 
 
-class _Conditions(Value):
-    """What both kinds of policy can say. Private: they share no public base (T-1)."""
+@dataclass(frozen=True, slots=True, init=False)
+class _Conditions:
+    """Conditions common to both kinds of policy. Private: they share no public base (T-1)."""
 
     max_age: timedelta | None
     require_nonce: bool
@@ -150,9 +231,11 @@ class _Conditions(Value):
         regions: Collection[str] | None,
     ) -> None:
         check_max_age(max_age)
-        self.__dict__.update(
+        _flag("require_nonce", require_nonce)
+        _set(
+            self,
             max_age=max_age,
-            require_nonce=_flag("require_nonce", require_nonce),
+            require_nonce=require_nonce,
             module_ids=_allowed("module_ids", module_ids),
             instance_ids=_allowed("instance_ids", instance_ids),
             regions=_allowed("regions", regions),
@@ -161,7 +244,7 @@ class _Conditions(Value):
     def _place_failures(
         self, module_id: str, instance_id: str, region: str | None
     ) -> list[PolicyFailure]:
-        """What is wrong with where the document was made."""
+        """Returns a failure for each name or place that is not allowed."""
         places = (
             ("module_id", module_id, self.module_ids),
             ("instance id", instance_id, self.instance_ids),
@@ -170,7 +253,7 @@ class _Conditions(Value):
         return [
             PolicyFailure(
                 "policy.module_id",
-                f"the {what} is {found!r}; allowed are {', '.join(allowed)}",
+                f"{what} mismatch: expected {' or '.join(allowed)}, found {found}",
                 expected=", ".join(allowed),
                 found=found,
             )
@@ -179,24 +262,32 @@ class _Conditions(Value):
         ]
 
 
+@dataclass(frozen=True, slots=True, init=False)
 class Policy(_Conditions):
-    """What an enclave must be: one of several measurement sets, where it may run, how fresh.
+    """Requirements of an enclave: one of several measurement sets, where it runs, how fresh.
+
+    Can be pickled and hashed.
+
+    Example:
+        >>> policy = Policy([{0: "ab" * 48}, {0: "cd" * 48}], max_age=timedelta(minutes=5))
+        >>> [item.name for item in policy.measurements]
+        ['#1', '#2']
 
     Attributes:
-        measurements: The allowed sets; a document must match one of them wholly (L-8). Of several,
-            those without a name are called ``#1``, ``#2`` by their place, so that a result can say
-            which one matched.
-        max_age: The greatest age of a document; None for no limit (X-23).
-        allow_debug: Accept debug mode (M-2). Such a document says zero for PCR0 to PCR2, so a set
-            that pins one of them still refuses it.
-        require_nonce: Every call must bring the nonce that it expects. A call that does not is
-            ``input.nonce``, not a refused document: it is the caller who forgot, and a document
-            judged without the challenge that it should answer would prove nothing fresh.
+        measurements: The allowed sets; a document must match one of them in full (L-8). If there
+            are several, those without a name are called ``#1``, ``#2`` by position, so that a
+            result can name the one that matched.
+        max_age: The maximum age of a document; None for no limit (X-23).
+        allow_debug: Accept debug mode (M-2). Such a document has zeros for PCR0 to PCR2, so a set
+            that pins one of them still rejects it.
+        require_nonce: Every call must pass the nonce that it expects. A call that does not raises
+            ``input.nonce``: it is the caller who forgot, and a document verified without its
+            challenge proves no freshness.
         module_ids: The enclaves allowed, by their exact name (one run of one enclave each); None
             for any.
         instance_ids: The parent EC2 instances allowed; None for any.
         regions: The AWS regions allowed; None for any.
-        caveats: What is known against the source of the measurements: ``policy.source_unattested``,
+        caveats: Known weaknesses of the source of the measurements: ``policy.source_unattested``,
             ``policy.debug_flag``. Each is a warning on every result.
 
     Raises:
@@ -208,10 +299,11 @@ class Policy(_Conditions):
     measurements: tuple[MeasurementSet, ...]
     allow_debug: bool
     caveats: tuple[str, ...]
+    kind: ClassVar[Literal["enclave"]] = "enclave"
 
     def __init__(
         self,
-        measurements: Sequence[MeasurementSet | Mapping[int, bytes | str]],
+        measurements: Sequence[MeasurementSet | Mapping[Any, Any]],
         max_age: timedelta | None = None,
         allow_debug: bool = False,
         *,
@@ -221,42 +313,53 @@ class Policy(_Conditions):
         regions: Collection[str] | None = None,
         caveats: Collection[str] = (),
     ) -> None:
-        known_against = _texts("caveats", caveats)
-        check_keys(known_against, _CAVEATS.keys(), "the list of caveats")
+        known_caveats = _texts("caveats", caveats)
+        check_keys(known_caveats, _CAVEATS.keys(), "the list of caveats")
+        _flag("allow_debug", allow_debug)
         self._restrict(max_age, require_nonce, module_ids, instance_ids, regions)
-        self.__dict__.update(
+        _set(
+            self,
             measurements=_measurement_sets(measurements, MeasurementSet),
-            allow_debug=_flag("allow_debug", allow_debug),
-            caveats=known_against,
+            allow_debug=allow_debug,
+            caveats=known_caveats,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), _arguments(self))
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Policy:
-        """The policy that a JSON object describes; the form is in ``docs/reference/policy.md``.
+        """Makes the policy from its JSON form, which ``docs/reference/policy.md`` describes.
 
-        There is no key for archive mode, for the clock or for trusted roots: a file says what an
-        enclave must be, not how to judge it (X-20).
+        There is no key for archive mode, clock skew or trusted roots: a file says what an enclave
+        must be, not how to verify it (X-20).
+
+        Args:
+            value: The JSON object.
+
+        Returns:
+            The policy.
 
         Raises:
             InputError: ``policyfile.format``, ``policyfile.unknown_key``, or as the class itself.
         """
         if not isinstance(value, Mapping) or value.get("schema") != POLICY_SCHEMA:
             raise InputError(
-                "policyfile.format", f'a policy is an object with "schema": "{POLICY_SCHEMA}"'
+                "policyfile.format", f'policy: expected an object with "schema": "{POLICY_SCHEMA}"'
             )
         check_keys(value, _JSON_KEYS, "the policy")
-        _refuse_null(value)
+        _reject_null(value)
         options = dict(value)
         del options["schema"]
         sets = options.pop("measurements", [])
         if not isinstance(sets, list):
-            raise InputError("policyfile.format", "measurements is not a list")
+            raise InputError("policyfile.format", "measurements: expected a list")
         seconds = options.pop("max_age_seconds", None)
         max_age = None if seconds is None else _max_age_of(seconds)
         return cls([_set_from_dict(item) for item in sets], max_age, **options)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form, which ``from_dict`` reads back: what is not restricted is left out."""
+        """Returns the JSON form, which ``from_dict`` reads; conditions not set are left out."""
         form: dict[str, Any] = {
             "schema": POLICY_SCHEMA,
             "measurements": [
@@ -277,54 +380,58 @@ class Policy(_Conditions):
         return form
 
     def with_pins(self, pins: Mapping[int, bytes | str]) -> Policy:
-        """This policy with more expected PCRs in every one of its sets.
+        """Returns this policy with more expected PCRs in every one of its sets.
 
-        Where two places name measurements, a document must satisfy both.
+        Args:
+            pins: The additional PCRs.
+
+        Returns:
+            A new policy.
 
         Raises:
             InputError: ``policyfile.duplicate``: a pin contradicts one of the sets. The set is not
-                dropped for it: two places that disagree are a mistake that somebody must settle.
-                Otherwise as MeasurementSet.
+                dropped: somebody must settle which of the two values is right. Otherwise as
+                MeasurementSet.
         """
         sets = tuple([item.with_pins(pins) for item in self.measurements])
         return replace(self, measurements=sets)
 
-    def judge(
-        self, document: AttestationDocument, instance_id: str, region: str | None
-    ) -> tuple[MeasurementSet | None, list[PolicyFailure]]:
-        """The first set that an authentic document meets, and everything that it fails.
+    def without_debug(self) -> Policy:
+        """Returns this policy with debug mode rejected."""
+        return replace(self, allow_debug=False)
 
-        Args:
-            document: The document.
-            instance_id: The parent instance, as the document's names give it.
-            region: The AWS region that its signing certificate names; None if it names none.
+    def evaluate(self, document: AttestationDocument, facts: DocumentFacts) -> Evaluation:
+        """Checks debug mode (M-2), the measurement sets (L-8), and where the enclave runs.
+
+        Arguments and result are those of ``VerificationPolicy.evaluate``.
         """
+        debug_failures, debug_warnings = _debug_mode(document, self.allow_debug)
         matched, mismatches = _first_match([(s, s.failures(document)) for s in self.measurements])
-        return matched, mismatches + self._place_failures(document.module_id, instance_id, region)
-
-    def mode_failures(self, document: AttestationDocument) -> list[PolicyFailure]:
-        """Debug mode, unless it is allowed (M-2)."""
-        return _debug_failures(document, self.allow_debug)
-
-    def notices(self, document: AttestationDocument) -> list[AttestationWarning]:
-        """Debug mode, and what the policy itself leaves open."""
-        return _debug_notices(document, self.allow_debug) + self.weaknesses()
+        places = self._place_failures(document.module_id, facts.instance_id, facts.region)
+        return Evaluation(
+            matched.name if matched else None,
+            (*debug_failures, *mismatches, *places),
+            (*debug_warnings, *self.weaknesses()),
+        )
 
     def weaknesses(self) -> list[AttestationWarning]:
-        """What the measurement sets and their source leave open, whatever the document."""
+        """Returns warnings about the measurement sets and their source, whatever the document."""
         return [AttestationWarning(code, _CAVEATS[code]) for code in self.caveats] + [
-            notice for candidate in self.measurements for notice in candidate.weaknesses()
+            warning for candidate in self.measurements for warning in candidate.weaknesses()
         ]
 
 
+@dataclass(frozen=True, slots=True, init=False)
 class NitroTpmPolicy(_Conditions):
-    """What an EC2 instance must be. Not a Policy: an instance's registers are another thing (T-2).
+    """Requirements of an EC2 instance. Not a Policy: the PCRs of an instance differ (T-2).
+
+    Can be pickled and hashed.
 
     Attributes:
         measurements: The allowed sets, as in Policy.
-        max_age: The greatest age of a document; None for no limit (X-23).
-        require_nonce: Every call must bring the nonce that it expects.
-        module_ids: The documents' names allowed, ``i-...-tpm...``; None for any.
+        max_age: The maximum age of a document; None for no limit (X-23).
+        require_nonce: Every call must pass the nonce that it expects.
+        module_ids: The names allowed, ``i-...-tpm...``; None for any.
         instance_ids: The EC2 instances allowed; None for any.
         regions: The AWS regions allowed; None for any.
 
@@ -333,6 +440,7 @@ class NitroTpmPolicy(_Conditions):
     """
 
     measurements: tuple[NitroTpmMeasurementSet, ...]
+    kind: ClassVar[Literal["nitrotpm"]] = "nitrotpm"
 
     def __init__(
         self,
@@ -345,92 +453,156 @@ class NitroTpmPolicy(_Conditions):
         regions: Collection[str] | None = None,
     ) -> None:
         self._restrict(max_age, require_nonce, module_ids, instance_ids, regions)
-        self.__dict__["measurements"] = _measurement_sets(measurements, NitroTpmMeasurementSet)
+        _set(self, measurements=_measurement_sets(measurements, NitroTpmMeasurementSet))
 
-    def judge(
-        self, document: NitroTpmDocument, instance_id: str, region: str | None
-    ) -> tuple[NitroTpmMeasurementSet | None, list[PolicyFailure]]:
-        """The first set that an authentic document meets, and everything that it fails."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), _arguments(self))
+
+    def evaluate(self, document: NitroTpmDocument, facts: DocumentFacts) -> Evaluation:
+        """Checks the measurement sets (L-8), and which instance it is.
+
+        Arguments and result are those of ``VerificationPolicy.evaluate``.
+        """
         matched, mismatches = _first_match([(s, s.failures(document)) for s in self.measurements])
-        return matched, mismatches + self._place_failures(document.module_id, instance_id, region)
-
-    def mode_failures(self, document: NitroTpmDocument) -> list[PolicyFailure]:
-        """Nothing: an instance has no debug mode."""
-        return []
-
-    def notices(self, document: NitroTpmDocument) -> list[AttestationWarning]:
-        """What the measurement sets leave open."""
-        return self.weaknesses()
+        places = self._place_failures(document.module_id, facts.instance_id, facts.region)
+        return Evaluation(
+            matched.name if matched else None, (*mismatches, *places), tuple(self.weaknesses())
+        )
 
     def weaknesses(self) -> list[AttestationWarning]:
-        """What the measurement sets leave open, whatever the document."""
-        return [notice for candidate in self.measurements for notice in candidate.weaknesses()]
+        """Returns warnings about the measurement sets, whatever the document."""
+        return [warning for candidate in self.measurements for warning in candidate.weaknesses()]
 
     def with_pins(self, pins: Mapping[int, bytes | str]) -> NitroTpmPolicy:
-        """This policy with more expected PCRs in every one of its sets; errors as Policy's."""
-        return replace(self, measurements=tuple([s.with_pins(pins) for s in self.measurements]))
+        """Returns this policy with more expected PCRs in every set.
+
+        Arguments, result and errors are those of ``Policy.with_pins``.
+        """
+        sets = tuple([item.with_pins(pins) for item in self.measurements])
+        return replace(self, measurements=sets)
+
+
+EnclavePolicy = VerificationPolicy[AttestationDocument]
+"""Any policy for documents of enclaves."""
+
+InstancePolicy = VerificationPolicy[NitroTpmDocument]
+"""Any policy for documents of EC2 instances."""
+
+
+def as_enclave_policy(policy: object, *, allow_debug: bool = False) -> EnclavePolicy:
+    """Returns a policy for enclaves from what a caller may pass.
+
+    Args:
+        policy: A policy, or a mapping of PCRs: ``{0: "ab..."}``, ``{"PCR0": "ab..."}``, or what
+            nitro-cli build-enclave prints, ``{"Measurements": {"PCR0": "ab..."}}``.
+        allow_debug: For a policy made from a mapping.
+
+    Returns:
+        The policy.
+
+    Raises:
+        InputError: ``input.expected``: the argument is neither, or is for instances (T-1);
+            ``policyfile.*``: the mapping is malformed.
+    """
+    if isinstance(policy, Mapping):
+        return Policy([policy], allow_debug=allow_debug)
+    _check_policy(policy, "enclave")
+    return policy  # type: ignore[return-value]  # checked by its attributes
+
+
+def as_instance_policy(policy: object) -> InstancePolicy:
+    """Returns a policy for instances; a bare mapping does not say which PCRs it means (T-1).
+
+    Raises:
+        InputError: ``input.expected``: the argument is not a policy for instances.
+    """
+    _check_policy(policy, "nitrotpm")
+    return policy  # type: ignore[return-value]  # checked by its attributes
+
+
+def _check_policy(policy: object, kind: Kind) -> None:
+    accepted = {
+        "enclave": "a Policy, ANY_ENCLAVE or a mapping of PCRs",
+        "nitrotpm": "a NitroTpmPolicy or ANY_INSTANCE",
+    }[kind]
+    complete = all(
+        hasattr(policy, name) for name in ("kind", "max_age", "require_nonce", "evaluate")
+    )
+    if not complete or getattr(policy, "kind", None) != kind:
+        raise InputError(
+            "input.expected", f"policy: expected {accepted}, found {reprlib.repr(policy)}"
+        )
 
 
 def is_debug(document: AttestationDocument) -> bool:
-    """M-2: any of PCR0, PCR1 and PCR2 is zero. There is no flag, and other PCRs stay non-zero."""
+    """Returns True if any of PCR0, PCR1 and PCR2 is zero: there is no other sign (M-2)."""
     pcrs = document.pcrs
     return ZERO_PCR in (pcrs[0], pcrs[1], pcrs[2])
 
 
-def _debug_failures(document: AttestationDocument, allowed: bool) -> list[PolicyFailure]:
-    if allowed or not is_debug(document):
-        return []
-    return [
-        PolicyFailure(
-            "policy.debug",
-            "the enclave runs in debug mode: its memory and console are open to the parent; "
-            "measurements are zero",
-            expected="PCR0, PCR1 and PCR2 not zero",
-            found="zero",
-        )
-    ]
+def _debug_mode(
+    document: AttestationDocument, allowed: bool
+) -> tuple[tuple[PolicyFailure, ...], tuple[AttestationWarning, ...]]:
+    if not is_debug(document):
+        return (), ()
+    if allowed:
+        message = "the enclave runs in debug mode: the parent can read it"
+        return (), (AttestationWarning("policy.debug", message),)
+    failure = PolicyFailure(
+        "policy.debug",
+        "the enclave runs in debug mode: its memory and console are open to the parent, and its "
+        "measurements are zero",
+        expected="PCR0, PCR1 and PCR2 not zero",
+        found="zero",
+    )
+    return (failure,), ()
 
 
-def _debug_notices(document: AttestationDocument, allowed: bool) -> list[AttestationWarning]:
-    """Of a document that was accepted: only where debug mode is allowed can it be in it."""
-    if not (allowed and is_debug(document)):
-        return []
-    return [
-        AttestationWarning("policy.debug", "the enclave runs in debug mode: the parent can read it")
-    ]
-
-
-def _unspoken(kind: str, spelled_out: bool) -> list[AttestationWarning]:
-    if spelled_out:
-        return []
-    return [
-        AttestationWarning(
-            "policy.none",
-            f"no measurements were required: this may be any {kind} of any AWS customer",
-        )
-    ]
+def _no_policy_warnings(
+    policy: AnyEnclave | AnyInstance, what: str
+) -> tuple[AttestationWarning, ...]:
+    if policy.explicit:
+        return ()
+    message = f"no measurements were required: this may be any {what} of any AWS customer"
+    return (AttestationWarning("policy.none", message),)
 
 
 def _first_match(
-    judged: Sequence[tuple[_SetT, list[PolicyFailure]]],
+    results: Sequence[tuple[_SetT, list[PolicyFailure]]],
 ) -> tuple[_SetT | None, list[PolicyFailure]]:
-    """The first set without a failure, or all failures of all sets."""
-    for candidate, failures in judged:
+    """Returns the first set without a failure, or all failures of all sets."""
+    for candidate, failures in results:
         if not failures:
             return candidate, []
-    return None, [failure for _, failures in judged for failure in failures]
+    return None, [failure for _, failures in results for failure in failures]
+
+
+def _set(policy: _Conditions, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(policy, name, value)
+
+
+def _arguments(policy: _Conditions) -> dict[str, Any]:
+    return {each.name: getattr(policy, each.name) for each in fields(policy)}
+
+
+def _rebuild(kind: type[_Conditions], arguments: dict[str, Any]) -> _Conditions:
+    """Makes a pickled policy again from its arguments, which checks them again."""
+    return kind(**arguments)
 
 
 def _measurement_sets(items: object, kind: type[_SetT]) -> tuple[_SetT, ...]:
-    """L-7, L-8: at least one, all of one kind, and no two of one name."""
+    """Checks L-7 and L-8: at least one set, all of one kind, and no two of one name."""
+    if isinstance(items, (Mapping, MeasurementSet, NitroTpmMeasurementSet)):
+        raise InputError("policyfile.empty", "measurements: expected a list of sets, found one set")
     given = tuple(items) if isinstance(items, Sequence) and not isinstance(items, str) else ()
     if not given:  # our own copy: the caller's list may change
         raise InputError(
             "policyfile.empty",
-            "a policy needs a list of at least one measurement set; to accept anything, say "
-            "ANY_ENCLAVE or ANY_INSTANCE",
+            "measurements: expected a list of at least one measurement set; to require none, pass "
+            "ANY_ENCLAVE or ANY_INSTANCE as the policy",
         )
-    sets = [item if isinstance(item, kind) else kind(item) for item in given]
+    sets = [item if isinstance(item, kind) else _set_from_mapping(item, kind) for item in given]
     if len(sets) > 1:
         sets = [
             kind(item.pcrs, f"#{place}") if item.name is None else item
@@ -440,24 +612,37 @@ def _measurement_sets(items: object, kind: type[_SetT]) -> tuple[_SetT, ...]:
     for item in sets:
         if item.name in names:
             raise InputError(
-                "policyfile.duplicate", f"two measurement sets are called {item.name!r}; rename one"
+                "policyfile.duplicate",
+                f"two measurement sets are named {item.name!r}; rename one",
             )
         names.add(item.name)
     return tuple(sets)
 
 
+def _set_from_mapping(item: Any, kind: type[_SetT]) -> _SetT:
+    """Makes a set from PCRs by index or, for an enclave, as nitro-cli prints them (L-1)."""
+    if kind is NitroTpmMeasurementSet or not isinstance(item, Mapping):
+        return kind(item)
+    if item.keys() == {"Measurements"} and isinstance(item["Measurements"], Mapping):
+        item = item["Measurements"]
+    if any(isinstance(key, str) for key in item):
+        return kind.from_named(item)
+    return kind(item)
+
+
 def _set_from_dict(item: object) -> MeasurementSet:
     if not isinstance(item, Mapping) or not isinstance(item.get("pcrs"), Mapping):
         raise InputError(
-            "policyfile.format", 'a measurement set is an object with "pcrs": {"PCR0": ..., ...}'
+            "policyfile.format",
+            'measurement set: expected an object with "pcrs": {"PCR0": ..., ...}',
         )
     check_keys(item, _JSON_SET_KEYS, "a measurement set")
-    _refuse_null(item)
+    _reject_null(item)
     return MeasurementSet.from_named(item["pcrs"], item.get("name"))
 
 
-def _refuse_null(value: Mapping[str, Any]) -> None:
-    """A null may come of a template that was not filled in; it must not mean 'any'."""
+def _reject_null(value: Mapping[str, Any]) -> None:
+    """Rejects null: it may come from a template that was not filled in, and must not mean any."""
     for name, member in value.items():
         if member is None:
             raise InputError("policyfile.format", f"{name} is null; leave it out instead")
@@ -472,30 +657,30 @@ def _max_age_of(seconds: object) -> timedelta:
     except (TypeError, ValueError, OverflowError, InputError):
         raise InputError(
             "policyfile.format",
-            f"max_age_seconds is {reprlib.repr(seconds)}; a positive number was expected",
+            f"max_age_seconds: expected a positive number, found {reprlib.repr(seconds)}",
         ) from None
     return max_age
 
 
 def _allowed(name: str, values: object) -> tuple[str, ...] | None:
-    """Any, or one of these. An empty list is an error: it may have been meant as either."""
+    """Returns the allowed values, None for any. An empty list is an error: it could mean either."""
     if values is None:
         return None
     texts = _texts(name, values)
     if not texts:
-        raise InputError(
-            "policyfile.empty", f"{name} is an empty list; leave it out to allow any, or name some"
-        )
+        raise InputError("policyfile.empty", f"{name} is an empty list; leave it out to allow any")
     return texts
 
 
 def _texts(name: str, values: object) -> tuple[str, ...]:
     if isinstance(values, (str, Mapping)) or not isinstance(values, Collection):
-        raise InputError("policyfile.format", f"{name} is {reprlib.repr(values)}, not a list")
+        raise InputError(
+            "policyfile.format", f"{name}: expected a list, found {reprlib.repr(values)}"
+        )
     for value in values:
         if not isinstance(value, str) or not value or not value.isprintable():
             raise InputError(
                 "policyfile.format",
-                f"{name} holds {reprlib.repr(value)}; printable text was expected",
+                f"{name}: expected printable text, found {reprlib.repr(value)}",
             )
     return tuple(sorted(set(values)))

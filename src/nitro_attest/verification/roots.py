@@ -1,4 +1,4 @@
-"""Trust anchors: the roots that ship with the package, and the caller's own."""
+"""Trusted roots: those that ship with the package, and the caller's own."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import functools
 import hashlib
 import pkgutil
 from binascii import a2b_base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from nitro_attest._internal.frozen import Frozen
 from nitro_attest._internal.quiet import quietly
 from nitro_attest.errors import ChainError, InputError
 from nitro_attest.verification.certificate import (
@@ -31,38 +31,38 @@ PINNED: Final = {
 certificate that the AWS GovCloud (US) user guide prints.
 """
 
+__all__ = ["PINNED", "Root", "TrustedRoots"]
+
 _ZIP_SHA256: Final = "8cf60e2b2efca96c6a9e71e851d00c1b6991cc09eadbe64a6a1d1b1eb9faff7c"
 
 
-class Root(Frozen):
-    """One trust anchor: our own copy, never one that came in a document.
+@dataclass(frozen=True, slots=True, repr=False)
+class Root:
+    """One trusted root: our own copy, never one that came in a document.
 
     Attributes:
-        name: The AWS partition for a pinned root, else ``custom:`` and 16 hex digits of ``sha256``.
+        name: The AWS partition of a pinned root, else ``custom:`` and 16 hex digits of ``sha256``.
         sha256: Fingerprint of the DER, lower-case hex.
         der: The certificate.
-        certificate: The same, read and checked.
+        certificate: The same, loaded and checked.
     """
 
     name: str
     sha256: str
     der: bytes
-    certificate: Certificate
-
-    def __init__(self, name: str, sha256: str, der: bytes, certificate: Certificate) -> None:
-        self.__dict__.update(name=name, sha256=sha256, der=der, certificate=certificate)
+    certificate: Certificate = field(compare=False)
 
     def __repr__(self) -> str:
         return f"<Root {self.name}>"
 
     @property
     def pinned(self) -> bool:
-        """Whether it is one of the AWS roots that ship with the package."""
+        """True for the AWS roots that ship with the package."""
         return self.name in PINNED
 
 
 class _Shipped:
-    """A pinned root as an attribute of TrustedRoots, read at its first use."""
+    """A pinned root as an attribute of TrustedRoots, loaded at its first use."""
 
     def __init__(self, partition: str) -> None:
         self._partition = partition
@@ -71,59 +71,95 @@ class _Shipped:
         return TrustedRoots.from_partition(self._partition)
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TrustedRoots:
-    """An immutable set of trust anchors.
+    """An immutable set of trusted roots.
 
-    Made by ``from_pem``, ``from_partition``, ``from_sha256``, or as ``TrustedRoots.AWS`` (the
-    commercial partition) and ``TrustedRoots.AWS_US_GOV``; two sets are joined by ``|``.
+    Made by ``from_pem``, ``from_partition`` or ``from_sha256``, or as ``TrustedRoots.AWS`` (the
+    commercial partition) and ``TrustedRoots.AWS_US_GOV``; ``|`` joins two sets. Can be pickled; the
+    copy is checked again.
+
+    Example:
+        >>> TrustedRoots.AWS | TrustedRoots.from_pem(root_pem)
+        <TrustedRoots aws, custom:...>
     """
 
-    AWS: Final = _Shipped("aws")
-    AWS_US_GOV: Final = _Shipped("aws-us-gov")
+    AWS = _Shipped("aws")
+    AWS_US_GOV = _Shipped("aws-us-gov")
 
-    __slots__ = ("_roots",)
+    _roots: tuple[Root, ...]
 
-    def __init__(self, *roots: Root) -> None:
-        self._roots = {root.der: root for root in roots}
+    @classmethod
+    def from_ders(cls, *ders: bytes) -> TrustedRoots:
+        """Trusts several roots given as DER, each checked as by ``from_pem``.
+
+        Args:
+            *ders: The certificates.
+
+        Returns:
+            The set.
+
+        Raises:
+            InputError: ``input.root``.
+        """
+        return cls(tuple([_root(der) for der in ders]))
 
     @classmethod
     def from_pem(cls, pem: bytes | str) -> TrustedRoots:
-        """The caller's own root.
+        """Trusts the caller's own root.
+
+        Example:
+            >>> TrustedRoots.from_pem(root_pem)
+            <TrustedRoots custom:...>
 
         Args:
             pem: Exactly one PEM certificate: a self-signed CA under rules X-8, X-9, X-14, X-15.
 
+        Returns:
+            The set of that one root.
+
         Raises:
-            InputError: ``input.root``: not that.
+            InputError: ``input.root``: the argument is not such a certificate.
         """
         if isinstance(pem, str):
-            pem = pem.encode(errors="replace")  # what is not ASCII is no PEM
+            pem = pem.encode(errors="replace")  # text that is not ASCII is not PEM
         if not isinstance(pem, bytes):
-            raise InputError("input.root", f"the root is {type(pem).__name__}; PEM was expected")
-        return cls(_root_from_pem(pem))
+            raise InputError(
+                "input.root", f"trusted root: expected PEM, found {type(pem).__name__}"
+            )
+        return cls((_root_from_pem(pem),))
 
     @classmethod
     def from_partition(cls, partition: str) -> TrustedRoots:
-        """The root of an AWS partition, ``aws`` or ``aws-us-gov``, as it ships with the package.
+        """Trusts the root of an AWS partition as it ships with the package.
+
+        Args:
+            partition: ``aws`` or ``aws-us-gov``.
+
+        Returns:
+            The set of that one root.
 
         Raises:
-            InputError: ``input.root``: no root of that partition ships; AWS publishes others to
-                their users, who pass them to ``from_pem``.
+            InputError: ``input.root``: no root of that partition ships; AWS gives others to the
+                users of the partition, who pass them to ``from_pem``.
         """
         if partition not in PINNED:
             raise InputError(
                 "input.root",
-                f"no root ships for partition {partition!r}; known are {', '.join(PINNED)}. "
-                "Pass the partition's root certificate as PEM instead",
+                f"partition: expected {' or '.join(PINNED)}, found {partition!r}; pass the root "
+                "certificate of another partition as PEM",
             )
-        return cls(_shipped_root(partition))
+        return cls((_shipped_root(partition),))
 
     @classmethod
     def from_sha256(cls, fingerprint: str) -> TrustedRoots:
-        """The shipped root that has this fingerprint.
+        """Trusts the shipped root that has this fingerprint.
 
         Args:
             fingerprint: SHA-256 of the root's DER: 64 hex digits, colons allowed.
+
+        Returns:
+            The set of that one root.
 
         Raises:
             InputError: ``input.root``: no shipped root has it, or it is the fingerprint of the ZIP
@@ -134,31 +170,62 @@ class TrustedRoots:
             if wanted == sha256:
                 return cls.from_partition(partition)
         hint = (
-            "this is the SHA-256 of the ZIP file in which AWS publishes the root, not of the root "
-            f"certificate; that is {PINNED['aws']}"
+            "this is the SHA-256 of the ZIP file in which AWS publishes the root; that of the root "
+            f"certificate is {PINNED['aws']}"
             if wanted == _ZIP_SHA256
-            else "no root with this fingerprint ships; pass the certificate itself as PEM"
+            else "no shipped root has this fingerprint; pass the certificate itself as PEM"
         )
         raise InputError("input.root", hint)
 
     def find(self, der: bytes) -> Root | None:
-        """The trusted root that is byte for byte this certificate."""
-        return self._roots.get(der)
+        """Looks up a certificate.
+
+        Args:
+            der: The certificate as DER.
+
+        Returns:
+            The trusted root with exactly these bytes, or None.
+        """
+        return next((root for root in self._roots if root.der == der), None)
 
     def __or__(self, other: TrustedRoots) -> TrustedRoots:
-        return TrustedRoots(*self, *other)
+        return TrustedRoots(tuple(dict.fromkeys((*self, *other))))
 
     def __iter__(self) -> Iterator[Root]:
-        return iter(self._roots.values())
+        return iter(self._roots)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TrustedRoots) and frozenset(self) == frozenset(other)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self))
+
+    def __reduce__(self) -> tuple[Callable[..., TrustedRoots], tuple[bytes, ...]]:
+        return TrustedRoots.from_ders, tuple([root.der for root in self])
 
     def __repr__(self) -> str:
         return f"<TrustedRoots {', '.join(root.name for root in self)}>"
 
 
+def as_trusted_roots(roots: bytes | str | TrustedRoots | None) -> TrustedRoots:
+    """Returns trusted roots from what a caller may pass: PEM, a set, or None for the AWS root.
+
+    Raises:
+        InputError: ``input.root``.
+    """
+    if roots is None:
+        return TrustedRoots.AWS
+    if not isinstance(roots, TrustedRoots):
+        return TrustedRoots.from_pem(roots)
+    if not tuple(roots):
+        raise InputError("input.root", "trusted roots: expected at least one root, found none")
+    return roots
+
+
 @functools.cache
 def _shipped_root(partition: str) -> Root:
-    # importlib.resources took 5 ms to import, and what the library needs to give DER for PEM, 8 ms.
-    # The file is ours, and held against its fingerprint.
+    # importlib.resources takes 5 ms to import, and the cryptography package's PEM reader 8 ms. The
+    # file is ours, and compared with its fingerprint.
     try:
         pem = pkgutil.get_data(__package__, f"aws_roots/{partition}.pem") or b""
         der = a2b_base64(b"".join(pem.splitlines()[1:-1]))
@@ -168,30 +235,30 @@ def _shipped_root(partition: str) -> Root:
         raise InputError(
             "input.root",
             f"the installed root of partition {partition} is not the certificate with SHA-256 "
-            f"{PINNED[partition]}; this installation has been altered",
+            f"{PINNED[partition]}; the installation has been altered: reinstall nitro-attest",
         )
     return _root(der)
 
 
 @functools.lru_cache(maxsize=16)
 def _root_from_pem(pem: bytes) -> Root:
-    """Checked once for each PEM: verify() is often called with the same root again."""
-    if not isinstance(pem, bytes) or b"-----BEGIN CERTIFICATE-----" not in pem:
+    """Loads a PEM root, once for each PEM: verify() is often called with the same root again."""
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
         raise InputError(
             "input.root",
-            "the root is not a PEM certificate, which begins with -----BEGIN CERTIFICATE-----; "
-            "give that of a trusted root (in Python the content of the file, not its path)",
+            "trusted root: expected a PEM certificate, which begins with -----BEGIN "
+            "CERTIFICATE-----; pass the content of the file, not its path",
         )
     from cryptography.hazmat.primitives.serialization import Encoding
 
     try:
         certificates = quietly(x509.load_pem_x509_certificates, pem)
     except Exception as error:
-        raise InputError("input.root", f"the root cannot be read: {error}") from error
+        raise InputError("input.root", f"the trusted root cannot be read: {error}") from error
     if len(certificates) != 1:
         raise InputError(
             "input.root",
-            f"{len(certificates)} certificates were given as root; exactly one was expected",
+            f"trusted root: expected exactly one certificate, found {len(certificates)}",
         )
     return _root(certificates[0].public_bytes(Encoding.DER))
 
@@ -203,13 +270,13 @@ def _root(der: bytes) -> Root:
 
 
 def _read_self_signed(der: bytes) -> Certificate:
-    """X-8 for the root itself, checked once here and never again for a document."""
+    """Checks X-8 for the root itself, once; it is not checked again for a document."""
     try:
         certificate = read_certificate(der, "certificate 0 (root)")
         check_authority(certificate)
         certificate.parsed.verify_directly_issued_by(certificate.parsed)
     except ChainError as error:
-        raise InputError("input.root", f"not usable as a root: {error.message}") from error
+        raise InputError("input.root", f"unusable as a trusted root: {error.message}") from error
     except (ValueError, InvalidSignature) as error:
-        raise InputError("input.root", "not usable as a root: it is not self-signed") from error
+        raise InputError("input.root", "unusable as a trusted root: not self-signed") from error
     return certificate

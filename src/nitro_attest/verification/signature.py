@@ -1,10 +1,11 @@
-"""The COSE signature: ECDSA P-384 with SHA-384 over the bytes as received (C-14, C-16)."""
+"""The COSE signature: ECDSA P-384 with SHA-384 over the received bytes (C-14, C-16)."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -29,7 +30,7 @@ _ALGORITHM: Final = ec.ECDSA(Prehashed(SHA384()))
 
 
 def sig_structure(protected: bytes, payload: bytes) -> bytes:
-    """What the signature is made over (RFC 9052 section 4.4).
+    """Builds the bytes that are signed (RFC 9052 section 4.4).
 
     Args:
         protected: The protected header as received: less than 24 bytes.
@@ -58,8 +59,9 @@ def _byte_string_head(size: int) -> bytes:
     return b"\x59" + size.to_bytes(2, "big")
 
 
-class SignatureClaim(NamedTuple):
-    """That a key signed a digest: all that an ECDSA verification is about.
+@dataclass(frozen=True, slots=True)
+class SignatureClaim:
+    """The claim that a key signed a digest: the input of an ECDSA verification.
 
     Attributes:
         key: The key.
@@ -73,18 +75,18 @@ class SignatureClaim(NamedTuple):
 
 
 SignatureCheck = Callable[[SignatureClaim], bool]
-"""Whether a claim holds."""
+"""Verifies a claim: True if it holds."""
 
 
 def der_signature(signature: bytes) -> bytes:
-    """The form of r and s, 48 bytes each, that most libraries take."""
+    """Encodes r and s, 48 bytes each, as the DER that most libraries expect."""
     return encode_dss_signature(
         int.from_bytes(signature[:_HALF], "big"), int.from_bytes(signature[_HALF:], "big")
     )
 
 
 def check_with_cryptography(claim: SignatureClaim) -> bool:
-    """The check that decides, whatever any other one says no to."""
+    """Verifies a claim. The authoritative check; accelerators can only confirm."""
     try:
         claim.key.loaded.verify(der_signature(claim.signature), claim.digest, _ALGORITHM)
     except InvalidSignature:
@@ -93,7 +95,7 @@ def check_with_cryptography(claim: SignatureClaim) -> bool:
 
 
 def claim_of(document: UnverifiedDocument, key: SigningKey) -> SignatureClaim:
-    """What a document says of its signing certificate's key."""
+    """Returns the claim of a document: that the key of its signing certificate signed it."""
     signed = sig_structure(document.protected, document.payload)
     return SignatureClaim(key, document.signature, hashlib.sha384(signed).digest())
 
@@ -101,35 +103,35 @@ def claim_of(document: UnverifiedDocument, key: SigningKey) -> SignatureClaim:
 def check_signature(
     document: UnverifiedDocument, key: SigningKey, check: SignatureCheck = check_with_cryptography
 ) -> bytes:
-    """Checks the signature of a document under the key of its verified certificate.
+    """Verifies the signature of a document under the key of its verified certificate.
 
-    Both of s and n - s are accepted: half of all genuine signatures have the greater one (C-15).
+    Both s and n - s are accepted: half of all genuine signatures have the greater one (C-15).
 
     Args:
         document: The document as parsed.
         key: The signing certificate's key.
-        check: How the curve is asked.
+        check: Verifies the ECDSA signature.
 
     Returns:
-        SHA-384 of the Sig_structure, 48 bytes: the same for every encoding of this attestation, so
-        the only safe key to recognise a replay by.
+        SHA-384 of the Sig_structure, 48 bytes: the same for every encoding of one attestation, and
+        so the only safe identifier to detect a replay by.
 
     Raises:
         SignatureError: ``signature.range`` (C-14) or ``signature.invalid`` (C-16).
     """
     signature = document.signature
     r, s = signature[:_HALF], signature[_HALF:]
-    if not (_ZERO < r < _ORDER and _ZERO < s < _ORDER):  # of one length, so as numbers
+    if not (_ZERO < r < _ORDER and _ZERO < s < _ORDER):  # equal lengths, so compared as numbers
         name = "s" if _ZERO < r < _ORDER else "r"
         raise SignatureError(
             "signature.range",
-            f"signature value {name} is out of range; 1 to the order of P-384 less 1 was expected",
+            f"signature value {name} is out of range: expected 1 to the order of P-384 minus 1",
         )
     claim = claim_of(document, key)
     if not check(claim):
         raise SignatureError(
             "signature.invalid",
-            "the document's signature does not match its certificate: the document was altered, or "
-            "signed with another key",
+            "the signature does not match the document and its signing certificate: the document "
+            "was altered, or signed with another key",
         )
     return claim.digest

@@ -1,26 +1,24 @@
-"""The hall: every step from bytes to evidence, in order.
+"""Verification, step by step: from raw bytes to an Attestation.
 
-    1  syntax     every byte has the one accepted form           FormatError     C-*, P-*
-    2  chain      certificates lead from a root that we hold     ChainError      X-1 to X-19
-    3  windows    every certificate is valid at the given time   ChainError      X-10
-    4  signature  the document was signed by that certificate    SignatureError  C-14, C-16
-    5  agreement  its time, kind and names fit its certificates  PolicyError     X-21 to X-24, T-3
-    6  policy     it is what the caller asked for                PolicyError     M-2, X-23, M-9
+    1  syntax        every byte has the one accepted form          FormatError     C-*, P-*
+    2  path          certificates lead from one of our own roots   ChainError      X-1 to X-19
+    3  validity      every certificate is valid at the given time  ChainError      X-10
+    4  signature     the signing certificate's key made it         SignatureError  C-14, C-16
+    5  agreement     time, kind and names fit the certificates     PolicyError     X-21 to X-24, T-3
+    6  requirements  it meets the policy and the call's own ones   PolicyError     M-2, X-23, M-9
 
-A PolicyError therefore always means: authentic, but not wanted.
+A PolicyError therefore always means: authentic, but rejected by the requirements.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from copy import copy
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeVar
+from functools import partial
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
-from nitro_attest._internal.frozen import replace
-from nitro_attest._internal.times import to_milliseconds
+from nitro_attest._internal.times import check_max_age, to_milliseconds
 from nitro_attest.errors import (
     AttestationWarning,
     FormatError,
@@ -35,99 +33,158 @@ from nitro_attest.limits import (
     MAX_CLOCK_SKEW_SECONDS,
 )
 from nitro_attest.verification import accelerators, agreement
-from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation, TimeSource
-from nitro_attest.verification.batch import At, Item, Outcome, document_of, verify_all
+from nitro_attest.verification.attestation import (
+    VERIFIED,
+    Attestation,
+    BaseAttestation,
+    NitroTpmAttestation,
+    TimeSource,
+)
+from nitro_attest.verification.batch import (
+    At,
+    Item,
+    Outcome,
+    Rejected,
+    Request,
+    Verified,
+    in_threads,
+)
 from nitro_attest.verification.core import DEFAULT_LIMITS, Kind, Limits
-from nitro_attest.verification.document import parse_unverified
+from nitro_attest.verification.document import (
+    AttestationDocument,
+    BaseDocument,
+    NitroTpmDocument,
+    UnverifiedDocument,
+    parse_unverified,
+)
 from nitro_attest.verification.path import CertificatePath, PathVerifier, check_windows
-from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
+from nitro_attest.verification.policy import (
+    AnyEnclave,
+    AnyInstance,
+    DocumentFacts,
+    EnclavePolicy,
+    InstancePolicy,
+    Policy,
+    VerificationPolicy,
+    as_enclave_policy,
+    as_instance_policy,
+)
 from nitro_attest.verification.requirements import UNCHECKED, Requirements
-from nitro_attest.verification.roots import TrustedRoots
+from nitro_attest.verification.roots import TrustedRoots, as_trusted_roots
 from nitro_attest.verification.signature import (
     SignatureCheck,
-    SignatureClaim,
     check_signature,
     check_with_cryptography,
     claim_of,
 )
 
-_Evidence = TypeVar("_Evidence", Attestation, NitroTpmAttestation)
+__all__ = ["NitroTpmVerifier", "Verifier", "verify", "verify_nitrotpm"]
 
-_KINDS: Final[dict[Kind, str]] = {
-    "enclave": "an enclave's",
-    "nitrotpm": "a NitroTPM (EC2 instance)",
+_DEFAULT_CLOCK_SKEW: Final = timedelta(seconds=DEFAULT_CLOCK_SKEW_SECONDS)
+_MAX_CLOCK_SKEW: Final = timedelta(seconds=MAX_CLOCK_SKEW_SECONDS)
+
+_KIND_NAMES: Final[dict[Kind, str]] = {
+    "enclave": "a document of an enclave",
+    "nitrotpm": "a NitroTPM document (of an EC2 instance)",
 }
 
+_DocumentT = TypeVar("_DocumentT", bound=BaseDocument)
+_AttestationT = TypeVar("_AttestationT", bound=BaseAttestation[Any])
 
-class Verifier:
-    """Holds what is long-lived: roots, policy and options. Immutable and safe to share by threads.
 
-    Args:
-        roots: The trust anchors; by default the root of the AWS commercial partition.
-        policy: What an enclave must be; or what an instance must be, for ``verify_nitrotpm``. There
-            is no default: ANY_ENCLAVE or ANY_INSTANCE must be spelled out.
-        clock_skew: How far this machine's clock may be behind, 0 to 300 s. It widens no expiry.
-        consistency: ``warn`` turns ``agreement.module_id`` (X-24) into a warning.
-        limits: Caps on public_key, user_data and nonce.
-        cache_size: How many verified certificate paths to remember, 0 to 65536. A further document
-            of a known enclave then costs one signature check instead of five. Nothing else is
-            remembered, and validity times are judged anew for every document.
-        accelerator: A faster way to check the signatures of documents whose path is known, for
-            machines that have it: ``libcrypto_mb`` (eight at once, in ``verify_many``) or
-            ``aws-lc``. What it does not confirm, ``cryptography`` decides.
+class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
+    """The steps, for either kind of document. Private: the kinds share no public base (T-1)."""
 
-    Raises:
-        InputError: An argument is not what it should be.
-    """
+    _kind: ClassVar[Kind]
+    _document_type: type[_DocumentT]
+    _attestation_type: type[_AttestationT]
+
+    __slots__ = (
+        *("_accelerator", "_arguments", "_check", "_limits", "_paths", "_policy", "_skew_ms"),
+        "_warn_on_names",
+    )
 
     def __init__(
         self,
-        roots: TrustedRoots | None = None,
-        *,
-        policy: Policy | AnyEnclave | NitroTpmPolicy | AnyInstance | Mapping[int, bytes | str],
-        clock_skew: timedelta = timedelta(seconds=DEFAULT_CLOCK_SKEW_SECONDS),
-        consistency: Literal["refuse", "warn"] = "refuse",
-        limits: Limits = DEFAULT_LIMITS,
-        cache_size: int = DEFAULT_CACHE_SIZE,
-        accelerator: str | None = None,
+        roots: bytes | str | TrustedRoots | None,
+        policy: VerificationPolicy[_DocumentT],
+        clock_skew: timedelta,
+        consistency: Literal["refuse", "warn"],
+        limits: Limits,
+        cache_size: int,
+        accelerator: str | None,
     ) -> None:
+        trusted = as_trusted_roots(roots)
         self._accelerator = None if accelerator is None else accelerators.load(accelerator)
-        self._paths = PathVerifier(
-            _trusted(roots), _cache_size(cache_size), look_ahead=self._accelerator is not None
-        )
-        self._policy = _as_policy(policy)
-        self._skew_ms = _skew_in_milliseconds(clock_skew)
-        if consistency not in ("refuse", "warn"):
-            raise InputError(
-                "input.expected", f"consistency is {consistency!r}; 'refuse' or 'warn' was expected"
-            )
-        self._warn_on_names = consistency == "warn"
-        if not isinstance(limits, Limits):
-            raise InputError("input.limits", f"limits is {limits!r}; Limits(...) was expected")
-        self._limits = limits
         self._check: SignatureCheck = check_with_cryptography
         if self._accelerator is not None:
             self._check = self._accelerator.check
+        self._paths = PathVerifier(trusted, _cache_size(cache_size))
+        self._policy = policy
+        self._skew_ms = _skew_in_milliseconds(clock_skew)
+        if consistency not in ("refuse", "warn"):
+            raise InputError(
+                "input.expected", f"consistency: expected 'refuse' or 'warn', found {consistency!r}"
+            )
+        self._warn_on_names = consistency == "warn"
+        if not isinstance(limits, Limits):
+            raise InputError("input.limits", f"limits: expected Limits(...), found {limits!r}")
+        self._limits = limits
+        self._arguments = (
+            trusted,
+            policy,
+            clock_skew,
+            consistency,
+            limits,
+            cache_size,
+            accelerator,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _BaseVerifier)
+            and type(other) is type(self)
+            and other._arguments == self._arguments
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._arguments))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        roots, policy, skew, consistency, limits, cache_size, accelerator = self._arguments
+        rebuild = partial(
+            type(self),
+            policy=policy,
+            clock_skew=skew,
+            consistency=consistency,
+            limits=limits,
+            cache_size=cache_size,
+            accelerator=accelerator,
+        )
+        return rebuild, (roots,)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._arguments[0]!r}, {self._policy!r}>"
 
     def cache_info(self) -> dict[str, int]:
-        """How the cache of verified paths has served: hits, misses and entries of both levels.
+        """Returns hits, misses and entries of both levels of the cache of verified paths.
 
-        ``paths``: whole paths. ``issuers``: rows of issuers, asked only where the path was unknown.
+        ``paths`` are whole paths; ``issuers`` are looked up only if the path is unknown.
         """
-        paths, issuers = self._paths.walk.cache_info(), self._paths.issuers.cache_info()
+        paths, issuers = self._paths.paths, self._paths.issuers
         return {
             "path_hits": paths.hits,
             "path_misses": paths.misses,
-            "paths": paths.currsize,
+            "paths": len(paths),
             "issuer_hits": issuers.hits,
             "issuer_misses": issuers.misses,
-            "issuers": issuers.currsize,
+            "issuers": len(issuers),
         }
 
     def cache_clear(self) -> None:
         """Forgets all verified paths."""
-        self._paths.walk.cache_clear()
-        self._paths.issuers.cache_clear()
+        self._paths.paths.clear()
+        self._paths.issuers.clear()
 
     def verify(
         self,
@@ -138,53 +195,40 @@ class Verifier:
         public_key: bytes = UNCHECKED,
         at: At = "now",
         max_age: timedelta | None = None,
-    ) -> Attestation:
-        """Verifies one document of an enclave.
+    ) -> _AttestationT:
+        """Verifies one document.
+
+        This is a plain call without input or output: 0.4 ms for a known path, 2 ms for a new one.
+
+        Example:
+            >>> verifier = Verifier(root_pem, policy={0: pcrs[0], 1: pcrs[1], 2: pcrs[2]})
+            >>> verifier.verify(document, nonce=nonce).pcrs[0] == pcrs[0]
+            True
 
         Args:
             document: The raw document, 1 to 16384 bytes.
-            nonce: What the document's nonce must be. Compared in constant time, like the next two.
-            user_data: What its user_data must be.
-            public_key: What its public_key must be.
-            at: The time to judge at: the clock's, an aware datetime, or ``"document"`` for the
-                document's own signed time (archive mode: who holds an expired key of the path can
-                back-date documents, so the result carries the warning ``time.document``).
-            max_age: The greatest age of the document; the stricter of this and the policy's holds.
+            nonce: The expected nonce. Compared in constant time, like the next two.
+            user_data: The expected user_data.
+            public_key: The expected public_key.
+            at: The verification time: the clock's, an aware datetime, or ``"document"`` for the
+                document's own signed time (archive mode: whoever holds an expired key of the path
+                can back-date documents, so the result carries the warning ``time.document``).
+            max_age: The maximum age of the document; the stricter of this and the policy's applies.
 
         Returns:
-            The evidence.
+            The attestation.
 
         Raises:
             InputError: An argument other than the document's content is wrong.
-            FormatError: The bytes are not a document of an enclave.
+            FormatError: The bytes are not a document of the verifier's kind.
             ChainError: Its certificates do not lead from a trusted root, or not at that time.
-            SignatureError: Its signature does not belong to it.
-            PolicyError: It is authentic, but not what was asked for.
+            SignatureError: Its signature does not match it.
+            PolicyError: It is authentic, but does not meet the requirements.
         """
-        if not isinstance(self._policy, (Policy, AnyEnclave)):
-            raise _wrong_policy("enclaves", self._policy)
-        demands = Requirements(self._policy, max_age, nonce, user_data, public_key)
-        return Attestation._of_verified(self._steps(document, "enclave", demands, at))
-
-    def verify_nitrotpm(
-        self,
-        document: bytes | bytearray | memoryview,
-        *,
-        nonce: bytes = UNCHECKED,
-        user_data: bytes = UNCHECKED,
-        public_key: bytes = UNCHECKED,
-        at: At = "now",
-        max_age: timedelta | None = None,
-    ) -> NitroTpmAttestation:
-        """Verifies one document of a whole EC2 instance (NitroTPM).
-
-        Arguments and exceptions are those of ``verify``; the Verifier must have been made with a
-        NitroTpmPolicy or ANY_INSTANCE, and a document of an enclave is refused (T-1).
-        """
-        if not isinstance(self._policy, (NitroTpmPolicy, AnyInstance)):
-            raise _wrong_policy("instances", self._policy)
-        demands = Requirements(self._policy, max_age, nonce, user_data, public_key)
-        return NitroTpmAttestation._of_verified(self._steps(document, "nitrotpm", demands, at))
+        requirements = Requirements.combine(self._policy, max_age, nonce, user_data, public_key)
+        moment = _moment(at, requirements.max_age)
+        parsed = parse_unverified(document, self._limits)
+        return self._verify_parsed(parsed, requirements, moment, self._check)
 
     def verify_many(
         self,
@@ -193,133 +237,264 @@ class Verifier:
         workers: int | None = None,
         at: At = "now",
         max_age: timedelta | None = None,
-    ) -> Generator[Outcome[Attestation], None, None]:
-        """Verifies many documents of enclaves on a pool of threads.
+    ) -> Generator[Outcome[_AttestationT], None, None]:
+        """Verifies many documents on a pool of threads.
 
-        Items are taken in the caller's thread, at most 16 a worker ahead of what was yielded. With
-        ``at="now"`` the clock is read when each verification begins. An accelerator that checks
-        several signatures at once is given as many documents.
+        Items are taken in the caller's thread, at most 16 per worker ahead of the last outcome.
+        With ``at="now"`` the clock is read when each verification begins. An accelerator that
+        checks several signatures at once gets as many documents.
+
+        Example:
+            >>> verifier = Verifier(root_pem, policy=ANY_ENCLAVE)
+            >>> [outcome.error for outcome in verifier.verify_many([document, document])]
+            [None, None]
 
         Args:
-            items: Documents as bytes; or Requests, which say more of each; or a NitroAttestError
-                in the place of a document that could not be read, which becomes its outcome.
-            workers: How many threads, 1 to 64; by default one for each processor. With 1 all is
-                done in the caller's thread, and nothing is taken ahead without an accelerator.
-            at: The time to judge at, for every item that does not name its own.
-            max_age: The greatest age of each; the strictest of this, the item's and the policy's.
+            items: Documents as bytes; or Requests, which have expectations of their own; or a
+                NitroAttestError in place of a document that could not be read, which becomes its
+                outcome.
+            workers: The number of threads, 1 to 64; by default one per processor. With 1, all work
+                is done in the caller's thread, and no item is taken ahead without an accelerator.
+            at: The verification time for every item that does not name its own.
+            max_age: The maximum age; the strictest of this, the item's and the policy's applies.
 
         Returns:
             A generator of one Outcome for each item, in order. Closing it ends the threads.
 
         Raises:
-            InputError: An argument is wrong. What is wrong with an item becomes its outcome.
+            InputError: An argument is wrong. An error in an item becomes the item's outcome.
         """
-        if not isinstance(self._policy, (Policy, AnyEnclave)):
-            raise _wrong_policy("enclaves", self._policy)
+        check_max_age(max_age)
         _moment(at, max_age)
-        return self._many(lambda verifier: verifier.verify, items, workers, at, max_age)
+        lanes = 1 if self._accelerator is None else self._accelerator.lanes
+        return in_threads(items, partial(self._verify_batch, at, max_age), workers, lanes)
 
-    def verify_many_nitrotpm(
-        self,
-        items: Iterable[Item],
-        *,
-        workers: int | None = None,
-        at: At = "now",
-        max_age: timedelta | None = None,
-    ) -> Generator[Outcome[NitroTpmAttestation], None, None]:
-        """Verifies many documents of whole EC2 instances (NitroTPM); else as ``verify_many``."""
-        if not isinstance(self._policy, (NitroTpmPolicy, AnyInstance)):
-            raise _wrong_policy("instances", self._policy)
-        _moment(at, max_age)
-        return self._many(lambda verifier: verifier.verify_nitrotpm, items, workers, at, max_age)
+    def _verify_batch(
+        self, at: At, max_age: timedelta | None, items: Sequence[Item]
+    ) -> list[Outcome[_AttestationT]]:
+        parsed = [self._parse_item(item) for item in items]
+        check = self._precheck(parsed)
+        return [
+            self._outcome(item, one, at, max_age, check)
+            for item, one in zip(items, parsed, strict=True)
+        ]
 
-    def _many(
+    def _parse_item(self, item: Item) -> UnverifiedDocument | NitroAttestError:
+        """Parses an item; its error is raised once the item's other arguments are checked."""
+        if isinstance(item, NitroAttestError):
+            return item
+        try:
+            document = item.document if isinstance(item, Request) else item
+            return parse_unverified(document, self._limits)
+        except NitroAttestError as error:
+            return error
+
+    def _precheck(self, parsed: Sequence[UnverifiedDocument | NitroAttestError]) -> SignatureCheck:
+        """Verifies the signatures of a batch together, if there is an accelerator.
+
+        Only documents with a known path are worth it: the key of any other is not known yet.
+        """
+        if self._accelerator is None:
+            return self._check
+        known = [
+            (one, self._paths.known(one.cabundle, one.certificate))
+            for one in parsed
+            if isinstance(one, UnverifiedDocument)
+        ]
+        return self._accelerator.precheck(claim_of(one, path.key) for one, path in known if path)
+
+    def _outcome(
         self,
-        method: Callable[[Verifier], Callable[..., _Evidence]],
-        items: Iterable[Item],
-        workers: int | None,
+        item: Item,
+        parsed: UnverifiedDocument | NitroAttestError,
         at: At,
         max_age: timedelta | None,
-    ) -> Generator[Outcome[_Evidence], None, None]:
-        lanes = 1 if self._accelerator is None else self._accelerator.lanes
-        return verify_all(
-            lambda batch: method(self._ahead(batch)), items, workers, lanes, at, max_age
-        )
+        check: SignatureCheck,
+    ) -> Outcome[_AttestationT]:
+        request = item if isinstance(item, Request) else Request(b"")
+        try:
+            check_max_age(request.max_age)
+            strictest = min(filter(None, (request.max_age, max_age)), default=None)
+            requirements = Requirements.combine(
+                self._policy, strictest, request.nonce, request.user_data, request.public_key
+            )
+            moment = _moment(at if request.at is None else request.at, requirements.max_age)
+            if isinstance(parsed, NitroAttestError):
+                return Rejected(parsed)
+            return Verified(self._verify_parsed(parsed, requirements, moment, check))
+        except NitroAttestError as error:
+            return Rejected(error)
 
-    def _ahead(self, batch: Sequence[Item]) -> Verifier:
-        """This verifier, knowing which signatures of a batch its accelerator confirms."""
-        if self._accelerator is None:
-            return self
-        informed = copy(self)
-        informed._check = self._accelerator.precheck(self._claims(batch))
-        return informed
-
-    def _claims(self, batch: Sequence[Item]) -> Iterator[SignatureClaim]:
-        """Of the documents whose path is known: no other signature is worth a look ahead."""
-        for item in batch:
-            with suppress(NitroAttestError):  # it will be raised when the item is verified
-                parsed = parse_unverified(document_of(item), self._limits)
-                path = self._paths.known(parsed.cabundle, parsed.certificate)
-                if path is not None:
-                    yield claim_of(parsed, path.key)
-
-    def _steps(
+    def _verify_parsed(
         self,
-        document: bytes | bytearray | memoryview,
-        kind: Kind,
-        demands: Requirements[Any],
-        at: At,
-    ) -> dict[str, Any]:
-        """All steps for either kind of document; returns what the result will hold."""
-        source, at_ms = _moment(at, demands.max_age)
-        # 1. Syntax.
-        parsed = parse_unverified(document, self._limits)
-        if parsed.kind != kind:
+        parsed: UnverifiedDocument,
+        requirements: Requirements[_DocumentT],
+        moment: tuple[TimeSource, int | None],
+        check: SignatureCheck,
+    ) -> _AttestationT:
+        """Takes a document through all steps; the result exists only at the end."""
+        source, at_ms = moment
+        # 1. Syntax. The C core has accepted every byte; the kind remains (T-1).
+        if parsed.kind != self._kind:
             raise FormatError(
                 "payload.kind",
-                f"this is {_KINDS[parsed.kind]} document; {_KINDS[kind]} document was expected",
+                f"expected {_KIND_NAMES[self._kind]}, found {_KIND_NAMES[parsed.kind]}",
             )
-        # 2. Chain. 3. Windows; an archived document's own time is not known to be true before 4.
-        path = self._paths.walk(parsed.cabundle, parsed.certificate)
+        # 2. Path.
+        path = self._paths.verify(parsed.cabundle, parsed.certificate)
+        # 3. Validity. The time of an archived document is unknown until its signature is verified.
         if at_ms is not None:
             check_windows(path, at_ms, self._skew_ms)
-        # 4. Signature.
-        attestation_id = check_signature(parsed, path.key, self._check)
+        # 4. Signature. The document is authentic from here on.
+        attestation_id = check_signature(parsed, path.key, check)
         if at_ms is None:
             at_ms = parsed.timestamp_ms
             check_windows(path, at_ms, self._skew_ms)
-        # 5. Agreement. 6. Policy. All failures are reported, not the first.
-        names = agreement.names(kind, parsed.module_id, path.names)
+        document = parsed.authenticated(self._document_type)
+        # 5. Agreement. 6. Requirements. All failures are reported, not only the first.
+        names = agreement.compare_names(parsed.kind, parsed.module_id, path.names)
         failures = agreement.time_failures(parsed, path, at_ms, self._skew_ms)
         failures += names.kind_failures
         failures += [] if self._warn_on_names else names.failures
-        content = parsed.authenticated()
-        age_ms = at_ms - parsed.timestamp_ms
-        matched, policy_failures = demands.judge(content, age_ms, names.instance_id, names.region)
-        failures += policy_failures
+        age = timedelta(milliseconds=at_ms - parsed.timestamp_ms)
+        facts = DocumentFacts(names.instance_id, names.region, age)
+        evaluation = requirements.evaluate(document, facts)
+        failures += evaluation.failures
         if failures:
             raise PolicyError(failures)
-        notices = demands.notices(content) + _circumstances(path, source, names)
-        return {
-            "document": content,
-            "chain": path.chain,
-            "root": path.root,
-            "verified_at_ms": at_ms,
-            "time_source": source,
-            "attestation_id": attestation_id,
-            "policy": demands.policy,
-            "matched": matched,
-            "region": names.region,
-            "instance_id": names.instance_id,
-            "warnings": tuple(notices),
-        }
+        return self._attestation_type(
+            document=document,
+            chain=path.chain,
+            root=path.root,
+            verified_at_ms=at_ms,
+            time_source=source,
+            attestation_id=attestation_id,
+            policy=self._policy,
+            matched=evaluation.matched,
+            region=names.region,
+            instance_id=names.instance_id,
+            warnings=(*evaluation.warnings, *_context_warnings(path, source, names)),
+            made_by=VERIFIED,
+        )
+
+
+class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
+    """Verifies documents of enclaves against fixed trusted roots, a policy and options.
+
+    Immutable and thread-safe. Can be pickled; the copy checks its arguments again and begins with
+    an empty cache.
+
+    Example:
+        >>> verifier = Verifier(root_pem, policy={0: pcrs[0]}, clock_skew=timedelta(seconds=30))
+        >>> verifier.verify(document).matched is None
+        True
+
+    Args:
+        roots: The trusted roots: PEM or TrustedRoots; by default the root of the AWS commercial
+            partition.
+        policy: The policy, or a mapping of PCRs: by index, ``{0: "ab..."}``; by name,
+            ``{"PCR0": "ab..."}``; or as nitro-cli prints it, ``{"Measurements": {...}}``. There is
+            no default: pass ANY_ENCLAVE to require no measurements.
+        clock_skew: The time that this machine's clock may be slow, 0 to 300 s. It extends no
+            expiry.
+        consistency: ``warn`` turns ``consistency.module_id`` (X-24) into a warning.
+        limits: Caps on public_key, user_data and nonce.
+        cache_size: The number of verified certificate paths to remember, 0 to 65536. A further
+            document of a known enclave then costs one signature check instead of five. Nothing else
+            is remembered, and validity times are checked anew for every document.
+        accelerator: A faster check of the signatures of documents whose path is known, for machines
+            that have it: ``libcrypto_mb`` (eight at once, in ``verify_many``) or ``aws-lc``.
+            ``cryptography`` decides about every signature that it does not confirm.
+
+    Raises:
+        InputError: An argument is wrong.
+    """
+
+    _kind = "enclave"
+    _document_type = AttestationDocument
+    _attestation_type = Attestation
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        roots: bytes | str | TrustedRoots | None = None,
+        *,
+        policy: EnclavePolicy | Mapping[Any, Any],
+        clock_skew: timedelta = _DEFAULT_CLOCK_SKEW,
+        consistency: Literal["refuse", "warn"] = "refuse",
+        limits: Limits = DEFAULT_LIMITS,
+        cache_size: int = DEFAULT_CACHE_SIZE,
+        accelerator: str | None = None,
+    ) -> None:
+        super().__init__(
+            roots,
+            as_enclave_policy(policy),
+            clock_skew,
+            consistency,
+            limits,
+            cache_size,
+            accelerator,
+        )
+
+
+class NitroTpmVerifier(_BaseVerifier[NitroTpmDocument, NitroTpmAttestation]):
+    """Verifies NitroTPM documents (of EC2 instances) against fixed trusted roots and a policy.
+
+    Rejects documents of enclaves (T-1). Otherwise like ``Verifier``.
+
+    Example:
+        >>> NitroTpmVerifier(root_pem, policy=ANY_INSTANCE).verify(instance).instance_id
+        'i-0123456789abcdef0'
+
+    Args:
+        roots: The trusted roots: PEM or TrustedRoots; by default the root of the AWS commercial
+            partition.
+        policy: A NitroTpmPolicy, or ANY_INSTANCE to require no measurements. A bare mapping of PCRs
+            does not say which kind of PCR it means, so none is accepted (T-1).
+        clock_skew: As for Verifier.
+        consistency: As for Verifier.
+        limits: As for Verifier.
+        cache_size: As for Verifier.
+        accelerator: As for Verifier.
+
+    Raises:
+        InputError: An argument is wrong.
+    """
+
+    _kind = "nitrotpm"
+    _document_type = NitroTpmDocument
+    _attestation_type = NitroTpmAttestation
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        roots: bytes | str | TrustedRoots | None = None,
+        *,
+        policy: InstancePolicy,
+        clock_skew: timedelta = _DEFAULT_CLOCK_SKEW,
+        consistency: Literal["refuse", "warn"] = "refuse",
+        limits: Limits = DEFAULT_LIMITS,
+        cache_size: int = DEFAULT_CACHE_SIZE,
+        accelerator: str | None = None,
+    ) -> None:
+        super().__init__(
+            roots,
+            as_instance_policy(policy),
+            clock_skew,
+            consistency,
+            limits,
+            cache_size,
+            accelerator,
+        )
 
 
 def verify(
     document: bytes | bytearray | memoryview,
-    root_pem: bytes | str | None = None,
+    root_pem: bytes | str | TrustedRoots | None = None,
     *,
-    policy: Policy | AnyEnclave | Mapping[int, bytes | str] | None = None,
+    policy: EnclavePolicy | Mapping[Any, Any] | None = None,
     nonce: bytes = UNCHECKED,
     user_data: bytes = UNCHECKED,
     public_key: bytes = UNCHECKED,
@@ -329,40 +504,44 @@ def verify(
 ) -> Attestation:
     """Verifies one document of an enclave: the short form of Verifier(...).verify(...).
 
+    Example:
+        >>> attestation = verify(document, root_pem, policy={0: pcrs[0]}, nonce=nonce)
+        >>> attestation.pcrs[0] == pcrs[0]
+        True
+
     Args:
         document: The raw document, 1 to 16384 bytes.
-        root_pem: Exactly one PEM certificate, which replaces the root of the AWS commercial
+        root_pem: One PEM certificate, or TrustedRoots; replaces the root of the AWS commercial
             partition that ships with the package.
-        policy: What the enclave must be; a mapping of PCR index to value is one measurement set.
+        policy: The policy, or a mapping of PCRs, which is one measurement set (see Verifier).
             Without it any enclave of any AWS customer is accepted, with the warning
             ``policy.none``.
-        nonce: What the document's nonce must be.
-        user_data: What its user_data must be.
-        public_key: What its public_key must be.
-        at: The time to judge at: the clock's, an aware datetime, or ``"document"``.
-        max_age: The greatest age of the document.
+        nonce: The expected nonce.
+        user_data: The expected user_data.
+        public_key: The expected public_key.
+        at: The verification time: the clock's, an aware datetime, or ``"document"``.
+        max_age: The maximum age of the document.
         allow_debug: Accept an enclave in debug mode (M-2). A Policy must allow it too.
 
     Returns:
-        The evidence.
+        The attestation.
 
     Raises:
         InputError: An argument other than the document's content is wrong.
         FormatError: The bytes are not a document of an enclave.
         ChainError: Its certificates do not lead from a trusted root, or not at that time.
-        SignatureError: Its signature does not belong to it.
-        PolicyError: It is authentic, but not what was asked for.
+        SignatureError: Its signature does not match it.
+        PolicyError: It is authentic, but does not meet the requirements.
     """
     if not isinstance(allow_debug, bool):
-        raise InputError("input.expected", f"allow_debug is {allow_debug!r}; a bool was expected")
+        raise InputError("input.expected", f"allow_debug: expected a bool, found {allow_debug!r}")
     if policy is None:
-        policy = AnyEnclave(allow_debug=allow_debug, spelled_out=False)
-    elif isinstance(policy, Mapping):
-        policy = Policy([policy], allow_debug=allow_debug)
-    elif isinstance(policy, (Policy, AnyEnclave)) and not allow_debug:
-        policy = replace(policy, allow_debug=False)
-    roots = None if root_pem is None else TrustedRoots.from_pem(root_pem)
-    return Verifier(roots, policy=policy).verify(
+        policy = AnyEnclave(allow_debug=allow_debug, explicit=False)
+    else:
+        policy = as_enclave_policy(policy, allow_debug=allow_debug)
+    if isinstance(policy, (Policy, AnyEnclave)) and not allow_debug:
+        policy = policy.without_debug()
+    return Verifier(root_pem, policy=policy).verify(
         document,
         nonce=nonce,
         user_data=user_data,
@@ -374,24 +553,45 @@ def verify(
 
 def verify_nitrotpm(
     document: bytes | bytearray | memoryview,
-    root_pem: bytes | str | None = None,
+    root_pem: bytes | str | TrustedRoots | None = None,
     *,
-    policy: NitroTpmPolicy | AnyInstance | None = None,
+    policy: InstancePolicy | None = None,
     nonce: bytes = UNCHECKED,
     user_data: bytes = UNCHECKED,
     public_key: bytes = UNCHECKED,
     at: At = "now",
     max_age: timedelta | None = None,
 ) -> NitroTpmAttestation:
-    """Verifies one document of a whole EC2 instance (NitroTPM).
+    """Verifies one NitroTPM document: the short form of NitroTpmVerifier(...).verify(...).
 
-    Arguments and exceptions are those of ``verify``, save that the policy is a NitroTpmPolicy: a
-    bare mapping of PCRs does not say which kind of register it means, so none is accepted (T-1).
+    Example:
+        >>> verify_nitrotpm(instance, root_pem).instance_id
+        'i-0123456789abcdef0'
+
+    Args:
+        document: The raw document, 1 to 16384 bytes.
+        root_pem: As for verify.
+        policy: A NitroTpmPolicy. Without it any EC2 instance of any AWS customer is accepted, with
+            the warning ``policy.none``.
+        nonce: The expected nonce.
+        user_data: The expected user_data.
+        public_key: The expected public_key.
+        at: The verification time: the clock's, an aware datetime, or ``"document"``.
+        max_age: The maximum age of the document.
+
+    Returns:
+        The attestation.
+
+    Raises:
+        InputError: An argument other than the document's content is wrong.
+        FormatError: The bytes are not a NitroTPM document.
+        ChainError: Its certificates do not lead from a trusted root, or not at that time.
+        SignatureError: Its signature does not match it.
+        PolicyError: It is authentic, but does not meet the requirements.
     """
     if policy is None:
-        policy = AnyInstance(spelled_out=False)
-    roots = None if root_pem is None else TrustedRoots.from_pem(root_pem)
-    return Verifier(roots, policy=policy).verify_nitrotpm(
+        policy = AnyInstance(explicit=False)
+    return NitroTpmVerifier(root_pem, policy=policy).verify(
         document,
         nonce=nonce,
         user_data=user_data,
@@ -401,91 +601,63 @@ def verify_nitrotpm(
     )
 
 
-def _trusted(roots: TrustedRoots | None) -> TrustedRoots:
-    chosen = TrustedRoots.AWS if roots is None else roots
-    if not isinstance(chosen, TrustedRoots) or not list(chosen):
-        raise InputError("input.root", "no trusted root was given; TrustedRoots was expected")
-    return chosen
-
-
-def _as_policy(policy: object) -> Policy | AnyEnclave | NitroTpmPolicy | AnyInstance:
-    if isinstance(policy, (Policy, AnyEnclave, NitroTpmPolicy, AnyInstance)):
-        return policy
-    if isinstance(policy, Mapping):
-        return Policy([policy])
-    raise InputError(
-        "input.expected",
-        f"policy is {policy!r}; a Policy or NitroTpmPolicy, a mapping of PCRs, ANY_ENCLAVE or "
-        "ANY_INSTANCE was expected",
-    )
-
-
-def _wrong_policy(judged: str, policy: object) -> InputError:
-    wanted = "Policy or ANY_ENCLAVE" if judged == "enclaves" else "NitroTpmPolicy or ANY_INSTANCE"
-    return InputError(
-        "input.expected",
-        f"{type(policy).__name__} cannot judge {judged}; {wanted} was expected",
-    )
-
-
 def _cache_size(size: int) -> int:
     if type(size) is not int or not 0 <= size <= MAX_CACHE_SIZE:
         raise InputError(
             "input.limits",
-            f"cache_size is {size!r}; an integer from 0 to {MAX_CACHE_SIZE} was expected",
+            f"cache_size: expected an integer from 0 to {MAX_CACHE_SIZE}, found {size!r}",
         )
     return size
 
 
 def _skew_in_milliseconds(skew: timedelta) -> int:
-    if not isinstance(skew, timedelta) or not (
-        timedelta(0) <= skew <= timedelta(seconds=MAX_CLOCK_SKEW_SECONDS)
-    ):
+    if not isinstance(skew, timedelta) or not timedelta(0) <= skew <= _MAX_CLOCK_SKEW:
         raise InputError(
             "input.time",
-            f"clock_skew is {skew!r}; a timedelta of 0 to {MAX_CLOCK_SKEW_SECONDS} s was expected",
+            f"clock_skew: expected a timedelta of 0 to {MAX_CLOCK_SKEW_SECONDS} s, found {skew!r}",
         )
     return skew // timedelta(milliseconds=1)
 
 
 def _moment(at: object, max_age: timedelta | None) -> tuple[TimeSource, int | None]:
-    """X-20: the time to judge at, in ms; None for the document's, known once it is verified."""
+    """Returns the verification time in ms (X-20); None for the document's, known once verified."""
     if isinstance(at, datetime):
         if at.utcoffset() is None:
             raise InputError(
-                "input.time", f"at={at!r} has no time zone; pass an aware datetime, best in UTC"
+                "input.time", f"at={at!r} has no time zone; pass an aware datetime, such as UTC"
             )
         return "given", to_milliseconds(at)
     if at == "now":
         return "now", time.time_ns() // 1_000_000
     if at != "document":
         raise InputError(
-            "input.time", f"at={at!r}; 'now', 'document' or an aware datetime was expected"
+            "input.time", f"at: expected 'now', 'document' or an aware datetime, found {at!r}"
         )
     if max_age is not None:
         raise InputError(
             "input.time",
-            "a maximum age cannot be judged at the document's own time; give a time, or no age",
+            "max_age cannot be combined with at='document': a document has no age at its own time; "
+            "pass a time as at=, or no max_age",
         )
     return "document", None
 
 
-def _circumstances(
+def _context_warnings(
     path: CertificatePath, source: TimeSource, names: agreement.Names
 ) -> list[AttestationWarning]:
-    notices = [AttestationWarning(failure.code, failure.message) for failure in names.failures]
+    warnings = [AttestationWarning(failure.code, failure.message) for failure in names.failures]
     if source == "document":
-        notices.append(
+        warnings.append(
             AttestationWarning(
                 "time.document",
-                "judged at the document's own time: whoever holds an expired key of the path can "
-                "back-date documents, and freshness was not checked",
+                "verified as of the document's own timestamp: whoever holds an expired key of the "
+                "path can back-date documents, and freshness was not checked",
             )
         )
     if not path.root.pinned:
-        notices.append(
+        warnings.append(
             AttestationWarning(
-                "root.custom", f"trusted is {path.root.name}, not a root that AWS publishes"
+                "root.custom", f"the trusted root is {path.root.name}, not one published by AWS"
             )
         )
-    return notices
+    return warnings

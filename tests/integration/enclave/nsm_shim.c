@@ -1,8 +1,8 @@
 /*
- * Stands for /dev/nsm in a process that preloads this: opening it connects to the SOCK_SEQPACKET
- * socket named by NSM_SHIM, and the NSM's ioctl sends the request there as one packet and receives
- * the answer as one. It refuses what the driver refuses and, like the driver, drops without a word
- * what does not fit the response buffer (spec N-1).
+ * Replaces /dev/nsm in a process that preloads this library: opening it connects to the
+ * SOCK_SEQPACKET socket named by NSM_SHIM, and the NSM's ioctl sends the request there as one packet
+ * and receives the answer as one. It rejects what the driver rejects and, like the driver, silently
+ * truncates an answer that does not fit into the response buffer (N-1).
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

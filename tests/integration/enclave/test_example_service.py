@@ -1,4 +1,4 @@
-"""examples/enclave/service.py with our own server as the enclave."""
+"""examples/enclave/service.py, with this package's server as the enclave."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def signed(text: str, key: Ed25519PrivateKey = KEY) -> dict[str, str]:
 
 @pytest.fixture
 def client(tmp_path: Path, fake: FakeNitro) -> Iterator[Callable[..., Any]]:
-    """The service before an enclave of the given PCR0 and key."""
+    """The service in front of an enclave with the given PCR0 and key."""
     servers: list[tuple[AttestationServer, threading.Thread]] = []
     path = str(tmp_path / "server.sock")
     service = runpy.run_path(str(SERVICE))
@@ -69,7 +69,7 @@ def client(tmp_path: Path, fake: FakeNitro) -> Iterator[Callable[..., Any]]:
         thread.join(30)
 
 
-def test_what_the_attested_key_signed_is_accepted(client: Callable[..., Any]) -> None:
+def test_a_message_signed_with_the_attested_key_is_accepted(client: Callable[..., Any]) -> None:
     answer = client().post("/messages", json=signed("hello"))
     assert (answer.status_code, answer.json()) == (200, {"accepted": "hello"})
 
@@ -83,20 +83,20 @@ def test_what_the_attested_key_signed_is_accepted(client: Callable[..., Any]) ->
         {"text": "hello", "signature": "zz"},
     ],
 )
-def test_everything_else_is_refused(client: Callable[..., Any], message: dict[str, str]) -> None:
+def test_other_messages_are_rejected(client: Callable[..., Any], message: dict[str, str]) -> None:
     assert client().post("/messages", json=message).status_code == 403
 
 
-def test_another_image_is_refused(client: Callable[..., Any]) -> None:
+def test_a_different_image_is_rejected(client: Callable[..., Any]) -> None:
     answer = client(pcr0=b"\1" * 48).post("/messages", json=signed("hello"))
     assert (answer.status_code, answer.json()["detail"]) == (502, "policy.pcr_mismatch")
 
 
-def test_an_enclave_without_a_key_is_refused(client: Callable[..., Any]) -> None:
+def test_an_enclave_without_a_key_is_rejected(client: Callable[..., Any]) -> None:
     answer = client(public_key=None).post("/messages", json=signed("hello"))
     assert (answer.status_code, answer.json()["detail"]) == (502, "input.expected")
 
 
-def test_an_absent_enclave_is_not_the_callers_fault(client: Callable[..., Any]) -> None:
+def test_an_unreachable_enclave_is_a_server_error(client: Callable[..., Any]) -> None:
     answer = client.absent().post("/messages", json=signed("hello"))
     assert (answer.status_code, answer.json()["detail"]) == (503, "transport.refused")

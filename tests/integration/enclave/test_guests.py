@@ -1,10 +1,10 @@
-"""Real guests: the stock kernel's /dev/nsm, AF_VSOCK inside, a signing NSM beneath.
+"""Real guests: a stock kernel with its own /dev/nsm, AF_VSOCK, and an emulated NSM that signs.
 
     NITRO_ATTEST_GUEST=1 python -m pytest tests/integration/enclave
 
 The first run downloads about 80 MB of distribution packages and keeps them under
 NITRO_ATTEST_GUEST_CACHE (default: ~/.cache/nitro-attest-guest). The host's own AF_VSOCK is never
-opened: it speaks hybrid vsock to the guests, over unix sockets.
+opened: it connects to the guests through hybrid vsock, over Unix sockets.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nitro_attest.enclave.client import attest, fetch
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("NITRO_ATTEST_GUEST") != "1",
-    reason="real guests run only when asked for: NITRO_ATTEST_GUEST=1 (downloads 80 MB once)",
+    reason="NITRO_ATTEST_GUEST is not 1: real guests are not run (they download 80 MB once)",
 )
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -70,7 +70,7 @@ def endpoint(host: Host, port: int = 1300) -> str:
     return f"unix:{host.folder}/vm{ENCLAVE_CID}:{port}"
 
 
-def test_one_guest_asks_the_real_device_and_serves_over_loopback(host: Host) -> None:
+def test_one_guest_uses_the_real_device_and_serves_over_loopback(host: Host) -> None:
     with host.guest("in_loopback.py", ENCLAVE_CID, nsm=True) as guest:
         asked = guest.expect("asked")
         extended = hashlib.sha384(bytes(48) + b"\1\2\3").hexdigest()
@@ -106,7 +106,7 @@ def test_two_guests_challenge_each_other_over_vsock(host: Host, enclave: Guest) 
     }
 
 
-def test_faults_of_clients_and_nsm_are_survived(host: Host, enclave: Guest) -> None:
+def test_the_server_survives_faults_of_clients_and_nsm(host: Host, enclave: Guest) -> None:
     roots = TrustedRoots.from_pem(host.root_pem.read_bytes())
     attest(endpoint(host), policy=ANY_ENCLAVE, roots=roots)
     before = held_by_server(enclave)
@@ -132,27 +132,27 @@ def test_faults_of_clients_and_nsm_are_survived(host: Host, enclave: Guest) -> N
     with pytest.raises(EnclaveError) as caught:
         fetch(endpoint(host))
     assert caught.value.code in ("transport.nsm_stalled", "transport.status")
-    # It serves nobody any more. The kernel ends the process when the last ioctl returns (N-2).
-    enclave.say("SIGTERM")
+    # The server has stopped. The kernel ends the process when the last ioctl returns (N-2).
+    enclave.send("SIGTERM")
     assert enclave.expect("stopped")["seconds"] < 2
 
 
-def test_an_enclave_that_dies_breaks_no_client(host: Host, enclave: Guest) -> None:
+def test_a_client_of_a_killed_enclave_gets_an_error(host: Host, enclave: Guest) -> None:
     assert host.nsm is not None
     host.nsm.send_signal(signal.SIGSTOP)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(fetch, endpoint(host))
-        enclave.say("SIGKILL")
+        enclave.send("SIGKILL")
         with pytest.raises(EnclaveError) as caught:
             answer.result(60)
     assert caught.value.code in ("transport.no_answer", "transport.refused")
 
 
 def held_by_server(enclave: Guest) -> tuple[int, int]:
-    """Its descriptors and threads: the lowest of some counts, for a leak never goes away."""
+    """The server's descriptors and threads: the lowest of 20 counts, because a leak stays."""
     counts = []
     for _ in range(20):
-        enclave.say("count")
+        enclave.send("count")
         counted = enclave.expect("counted")
         counts.append((counted["fd"], counted["task"]))
     return min(counts)

@@ -1,4 +1,4 @@
-"""The ioctl path with the real system calls, a preloaded stand-in for the device beneath them."""
+"""The ioctl path: real system calls, with a preloaded library in place of the device."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def enclave(tmp_path: Path, shim: Path, fake: FakeNitro) -> Iterator[Callable[..., tuple]]:
-    """Runs a command whose /dev/nsm is a fake hypervisor; gives its result and the requests."""
+    """Runs a command with a fake hypervisor as /dev/nsm; returns its result and the requests."""
     path = str(tmp_path / "nsm.sock")
     requests: list[bytes] = []
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

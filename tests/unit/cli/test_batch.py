@@ -31,7 +31,7 @@ def document(fake, when):
 
 @pytest.fixture
 def verify_lines(options, tmp_path, capsys):
-    """Verifies a batch file of these lines: exit code, answers, stderr."""
+    """Verifies a batch file of these lines: exit code, results, stderr."""
 
     def call(lines, *more):
         path = tmp_path / "batch.jsonl"
@@ -51,9 +51,7 @@ def codes(answers):
     return [None if answer["verified"] else answer["error"]["code"] for answer in answers]
 
 
-def test_several_files_are_answered_in_their_order_and_summed_up(
-    options, document, tmp_path, capsys
-):
+def test_several_files_give_results_in_order_and_a_summary(options, document, tmp_path, capsys):
     paths = [tmp_path / f"{number}.bin" for number in range(30)]
     for number, path in enumerate(paths):
         path.write_bytes(document if number % 3 else b"\x84")
@@ -84,13 +82,13 @@ def test_a_line_gives_its_document_as_hex_base64_or_file(verify_lines, document,
         ("public_key", b"p".hex(), "cd"),
     ],
 )
-def test_a_line_says_what_is_expected_of_its_document(verify_lines, document, name, right, wrong):
+def test_a_line_can_require_values_of_its_document(verify_lines, document, name, right, wrong):
     entry = {"document": document.hex()}
     code, answers, _ = verify_lines([entry | {name: right}, entry | {name: wrong}, entry])
     assert (code, codes(answers)) == (6, [None, f"policy.{name}", None])
 
 
-def test_a_line_may_lower_the_maximum_age_and_not_raise_it(verify_lines, fake, when, document):
+def test_a_line_can_lower_the_maximum_age_but_not_raise_it(verify_lines, fake, when, document):
     late = when.replace(minute=2).isoformat()
     entry = {"document": document.hex()}
     lines = [entry | {"max_age": "1m"}, entry | {"max_age": "1h"}]
@@ -99,7 +97,7 @@ def test_a_line_may_lower_the_maximum_age_and_not_raise_it(verify_lines, fake, w
     assert codes(found) == ["freshness.too_old"] * 2
 
 
-def test_a_value_given_by_the_line_and_by_an_option_is_a_conflict(verify_lines, document):
+def test_a_value_given_by_both_line_and_option_is_rejected(verify_lines, document):
     entry = {"document": document.hex()}
     lines = [entry, entry | {"nonce": NONCE.hex()}]
     code, answers, _ = verify_lines(lines, "--nonce", NONCE.hex())
@@ -120,7 +118,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("line", MALFORMED, ids=lambda line: line[:40].decode("latin-1").strip())
-def test_a_malformed_line_is_an_error_of_its_own_and_stops_nothing(verify_lines, document, line):
+def test_a_malformed_line_fails_alone(verify_lines, document, line):
     good = {"document": document.hex()}
     code, answers, _ = verify_lines([good, line, good])
     assert (code, codes(answers)) == (2, [None, "input.batch", None])
@@ -137,11 +135,11 @@ def test_a_malformed_line_is_an_error_of_its_own_and_stops_nothing(verify_lines,
         ({"document": {"file": "a\0b"}}, "input.file"),
     ],
 )
-def test_a_line_with_a_bad_document_is_refused_for_that(verify_lines, document, entry, code):
+def test_a_line_with_a_malformed_document_gets_its_error(verify_lines, document, entry, code):
     assert codes(verify_lines([entry, {"document": document.hex()}])[1]) == [code, None]
 
 
-def test_a_last_line_needs_no_line_feed(verify_lines, document):
+def test_the_last_line_needs_no_line_feed(verify_lines, document):
     line = json.dumps({"document": document.hex()}).encode()
     assert codes(verify_lines([line])[1]) == [None]
 
@@ -153,7 +151,7 @@ def test_a_batch_without_lines_verifies_nothing_and_fails(verify_lines):
 
 
 @pytest.mark.parametrize("arguments", [[], ["doc.bin", "--batch", os.devnull], ["--batch", ""]])
-def test_documents_come_from_one_place(arguments, capsys):
+def test_documents_come_from_either_arguments_or_a_batch_file(arguments, capsys):
     assert run(["verify", *arguments]) == 2
     assert capsys.readouterr().out == ""
 
@@ -170,7 +168,7 @@ def test_a_batch_can_come_from_stdin(options, document):
     assert done.stderr == b"3 of 4 verified, 1 input.batch\n"
 
 
-def test_a_terminal_sees_progress_and_a_file_does_not(options, document, tmp_path):
+def test_progress_is_shown_only_on_a_terminal(options, document, tmp_path):
     path = tmp_path / "batch.jsonl"
     path.write_bytes(write({"document": document.hex()}) * 3)
     terminal, end = pty.openpty()
@@ -189,7 +187,7 @@ def test_a_terminal_sees_progress_and_a_file_does_not(options, document, tmp_pat
     assert b"3 of 3 verified" in text
 
 
-def test_lines_are_read_as_they_are_needed(tmp_path):
+def test_lines_are_read_on_demand(tmp_path):
     path = tmp_path / "batch.jsonl"
     path.write_bytes(b"{}\n" * 5)
     jobs = batch.from_batch(str(path), "auto", {})

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from conftest import FIXTURES
+from nitro_attest.cli.exit_codes import EXIT_CODES, exit_code_of
+from nitro_attest.errors import InputError, NitroAttestError
 
 GENUINE = FIXTURES / "real/20250916_encl_us-east-1_tkhq_b1086cbb.bin"
 DEBUG = FIXTURES / "real/20241114_encl_us-east-1_mystenlabs_7d81da0d.bin"
@@ -24,7 +26,7 @@ TOOL = [sys.executable, "-m", "nitro_attest"]
 
 @pytest.fixture
 def enclave(fake, when, tmp_path):
-    """A fake document and its root as files, and the options to judge it by."""
+    """A fake document and its root as files, and the options to verify it with."""
     document, root = tmp_path / "doc.bin", tmp_path / "root.pem"
     document.write_bytes(fake.document(at=when, nonce=b"\xab" * 16))
     root.write_bytes(fake.root_pem)
@@ -38,7 +40,7 @@ def first(text):
 def test_archive_mode_has_its_own_headline_even_with_measurements(tool):
     code, out, err = tool("verify", GENUINE, "--at", "document", "--pcr", f"0={PCR0}")
     assert (code, err) == (0, "")
-    assert first(out) == "AUTHENTIC WHEN SIGNED (archive mode), freshness not checked"
+    assert first(out) == "AUTHENTIC AT SIGNING TIME (archive mode; freshness not checked)"
     assert f"{PCR0}  as expected" in out
 
 
@@ -53,7 +55,7 @@ def test_a_verified_document_names_the_measurements_that_match(tool, enclave, fa
     assert first(out) == "VERIFIED (measurements match PCR0, PCR1)"
 
 
-def test_without_measurements_the_headline_says_any_enclave(tool, enclave):
+def test_without_measurements_the_headline_is_any_enclave(tool, enclave):
     document, options = enclave
     code, out, _ = tool("verify", document, *options)
     assert (code, first(out)) == (0, "AUTHENTIC, ANY ENCLAVE (no measurements were required)")
@@ -79,13 +81,15 @@ def test_fail_on_warning_exits_6(tool, enclave):
         (["--partition", "aws-us-gov"], 4, "chain.untrusted_root"),
     ],
 )
-def test_a_refusal_says_code_sentence_and_exit_code(tool, enclave, when, options, code, reason):
+def test_a_rejection_shows_its_code_and_exits_with_that_of_its_class(
+    tool, enclave, when, options, code, reason
+):
     document, root = enclave
-    judged = ["--at", (when + timedelta(seconds=2)).isoformat()]
+    base = ["--at", (when + timedelta(seconds=2)).isoformat()]
     trusted = [] if "--partition" in options else root[:2]
-    found, out, err = tool("verify", document, *trusted, *judged, *options)
+    found, out, err = tool("verify", document, *trusted, *base, *options)
     assert (found, out) == (code, "")
-    assert first(err) == f"REFUSED {reason}: {document}"
+    assert first(err) == f"REJECTED {reason}: {document}"
 
 
 def test_expected_values_that_match_are_accepted(tool, enclave, fake, when, tmp_path):
@@ -100,11 +104,11 @@ def test_expected_values_that_match_are_accepted(tool, enclave, fake, when, tmp_
 def test_an_expired_document_gets_a_hint(tool):
     code, _, err = tool("verify", GENUINE)
     assert code == 4
-    assert first(err).startswith("REFUSED cert.expired")
+    assert first(err).startswith("REJECTED cert.expired")
     assert "--at document" in err
 
 
-def test_debug_mode_needs_its_flag(tool):
+def test_debug_mode_requires_allow_debug(tool):
     assert tool("verify", DEBUG, "--at", "document")[0] == 6
     assert tool("verify", DEBUG, "--at", "document", "--allow-debug")[0] == 0
 
@@ -144,7 +148,7 @@ def test_debug_mode_needs_its_flag(tool):
         ["inspect", "no-such-file"],
     ],
 )
-def test_misuse_exits_2_and_answers_nothing(tool, arguments):
+def test_a_usage_error_exits_2_and_prints_no_result(tool, arguments):
     code, out, err = tool(*arguments)
     assert code == 2
     assert out == ""
@@ -174,12 +178,12 @@ def test_c3_text_forms_are_recognised(tool, tmp_path, wrap):
     "data", [b"", b"hello world!", b"\0" * 9, b"{}", b"abc=d", b"\x84" * 70000]
 )
 @pytest.mark.parametrize("form", [[], ["--format", "raw"], ["--format", "hex"]])
-def test_c3_what_is_no_document_is_a_format_error(tool, tmp_path, data, form):
+def test_c3_other_content_is_a_format_error(tool, tmp_path, data, form):
     path = tmp_path / "doc"
     path.write_bytes(data)
     code, out, err = tool("verify", path, *form)
     assert (code, out) == (3, "")
-    assert first(err).startswith(("REFUSED document.", "REFUSED cose.", "REFUSED cbor."))
+    assert first(err).startswith(("REJECTED document.", "REJECTED cose.", "REJECTED cbor."))
 
 
 def test_several_documents_exit_with_the_code_of_the_first_failure(tool, tmp_path):
@@ -187,11 +191,11 @@ def test_several_documents_exit_with_the_code_of_the_first_failure(tool, tmp_pat
     bad.write_bytes(b"\x84")
     code, out, err = tool("verify", GENUINE, bad, DEBUG, "--at", "document")
     assert code == 3
-    assert out.count("AUTHENTIC WHEN SIGNED") == 1
-    assert err.count("REFUSED") == 2
+    assert out.count("AUTHENTIC AT SIGNING TIME") == 1
+    assert err.count("REJECTED") == 2
 
 
-def test_json_is_one_object_for_each_document_also_on_failure(tool, tmp_path):
+def test_json_is_one_object_per_document_accepted_or_rejected(tool, tmp_path):
     bad = tmp_path / "bad"
     bad.write_bytes(b"\x84")
     missing = tmp_path / "missing"
@@ -209,7 +213,7 @@ def test_json_is_one_object_for_each_document_also_on_failure(tool, tmp_path):
     assert unread["error"]["code"] == "input.file"
 
 
-def test_inspect_says_unverified_first(tool, tmp_path):
+def test_inspect_begins_with_unverified(tool, tmp_path):
     code, out, _ = tool("inspect", GENUINE)
     assert code == 0
     assert out.startswith("UNVERIFIED")
@@ -224,7 +228,7 @@ def test_inspect_says_unverified_first(tool, tmp_path):
     assert json.loads(tool("inspect", bad, "--json")[1])["error"]["code"] == "cbor.truncated"
 
 
-def test_what_a_certificate_says_cannot_steer_a_terminal(tool, tmp_path):
+def test_text_in_a_certificate_cannot_control_a_terminal(tool, tmp_path):
     path = tmp_path / "doc"
     path.write_bytes(GENUINE.read_bytes().replace(b".aws.nitro-", b"\x1b[2J.nitro-"))
     code, out, _ = tool("inspect", path)
@@ -242,10 +246,10 @@ def spawn(*arguments, **options):
 def test_a_document_can_come_from_stdin():
     done = spawn("verify", "-", "--at", "document", input=GENUINE.read_bytes())
     assert done.returncode == 0
-    assert done.stdout.startswith(b"AUTHENTIC WHEN SIGNED")
+    assert done.stdout.startswith(b"AUTHENTIC AT SIGNING TIME")
 
 
-def test_a_closed_pipe_exits_74_and_says_nothing():
+def test_a_closed_pipe_exits_74_silently():
     process = subprocess.Popen(
         [*TOOL, "inspect", str(GENUINE)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -256,7 +260,7 @@ def test_a_closed_pipe_exits_74_and_says_nothing():
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_is_no_success():
+def test_a_full_disk_exits_74():
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [*TOOL, "verify", str(GENUINE), "--at", "document"],
@@ -277,7 +281,7 @@ def test_ctrl_c_exits_130_without_a_traceback():
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    # The read of stdin is under way once a part of the input has been taken from the pipe.
+    # The process reads stdin once it has emptied the pipe.
     process.stdin.write(b"\x84" * 65536)
     process.stdin.flush()
     wait_until_reading(process)
@@ -289,7 +293,7 @@ def test_ctrl_c_exits_130_without_a_traceback():
 
 
 def wait_until_reading(process):
-    """Returns once the process took the bytes out of the pipe, so it sits in read()."""
+    """Returns when the process has emptied the pipe and blocks in read()."""
     import fcntl
     import struct
     import termios
@@ -309,3 +313,46 @@ def test_version_and_help(tool):
     assert tool("--version")[:1] == (0,)
     assert "verify" in tool("--help")[1]
     assert "--max-age" in tool("verify", "--help")[1]
+
+
+def test_every_class_of_error_has_an_exit_code():
+    assert set(EXIT_CODES) == set(NitroAttestError.__subclasses__())
+    assert exit_code_of(InputError("input.file", "")) == 2
+    assert exit_code_of(NitroAttestError("none", "")) == 70
+
+
+def test_a_derived_error_has_the_exit_code_of_its_base():
+    class DerivedError(InputError):
+        pass
+
+    assert exit_code_of(DerivedError("input.file", "")) == 2
+
+
+def test_a_hint_names_only_options_of_the_verb(tool, tmp_path):
+    document = tmp_path / "doc"
+    document.write_bytes(b"hello, world!")
+    assert "hint: set the form with --format" in tool("verify", document)[2]
+    code, _, err = tool("kms-policy", "make", "--document", document, "--condition-only")
+    assert code == 3
+    assert first(err).startswith("REJECTED document.encoding")
+    assert "hint: " not in err
+
+
+def test_a_message_names_the_option_for_an_argument(verify_error):
+    assert "pass --nonce, the challenge" in verify_error("pass nonce=, the challenge")
+    assert "pass --pcr-index\n" in verify_error("pass pcr_index=")
+    assert "at='now' and CN=x" in verify_error("at='now' and CN=x")
+
+
+@pytest.fixture
+def verify_error(tool, monkeypatch):
+    """Shows a message of the library as an error of ``verify``."""
+
+    def call(message):
+        def fail(*_):
+            raise InputError("input.expected", message)
+
+        monkeypatch.setattr("nitro_attest.cli.verify.trusted_roots", fail)
+        return tool("verify", GENUINE)[2]
+
+    return call

@@ -1,4 +1,4 @@
-"""``nitro-attest eif``: what is shown of an image, and that none of it steers a terminal."""
+"""``nitro-attest eif``: the output for an image, with its text escaped."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def written(tmp_path):
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
-def test_the_worked_images_are_measured_as_the_specification_says(tool, vector):
+def test_the_worked_images_have_the_published_measurements(tool, vector):
     path = FIXTURES / "vectors" / vector["file"]
     code, out, err = tool("eif", path)
     assert (code, err) == (0, "")
@@ -43,7 +43,7 @@ def test_the_worked_images_are_measured_as_the_specification_says(tool, vector):
     ]
 
 
-def test_metadata_are_shown_as_unattested(tool):
+def test_metadata_is_shown_as_unattested(tool):
     out = tool("eif", IMAGES / "synthetic.eif")[1]
     assert '  unattested   ImageName: "synthetic"\n' in out
     answer = json.loads(tool("eif", IMAGES / "synthetic.eif", "--json")[1])
@@ -54,7 +54,7 @@ def test_metadata_are_shown_as_unattested(tool):
     assert answer["image"]["unattested_metadata"]["ImageVersion"] == "1.0"
 
 
-def test_metadata_cannot_steer_a_terminal_or_flood_it(tool, written):
+def test_metadata_cannot_control_or_flood_a_terminal(tool, written):
     path = written(metadata={"Image\x1b[2J": "\x1b]0;x\x07\n  PCR0 \u202e", "Long": "x" * 9999})
     out = tool("eif", path)[1]
     assert out.replace("\n", "").isprintable()
@@ -63,34 +63,34 @@ def test_metadata_cannot_steer_a_terminal_or_flood_it(tool, written):
     assert max(map(len, out.splitlines())) < 300
 
 
-def test_s2_the_signature_is_shown_with_its_register(tool, written):
+def test_s2_the_signature_is_shown_with_pcr8(tool, written):
     key = ec.derive_private_key(7, ec.SECP384R1())
     path = written(signing_key=key, certificate_pem=self_signed_certificate(key))
     code, out, _ = tool("eif", path)
     assert code == 0
     assert "\n  PCR8  " in out
-    assert "signature    holds, ES384" in out
+    assert "signature    valid, ES384" in out
     assert "CN=EIF signer for tests" in out
     image = json.loads(tool("eif", path, "--json")[1])["image"]
     assert len(image["pcrs"]["8"]) == 96
-    assert image["judged_at"] is not None
+    assert image["validity_checked_at"] is not None
 
 
-def test_an_unsigned_image_says_what_pcr8_will_be(tool, written):
+def test_an_unsigned_image_shows_that_pcr8_will_be_zero(tool, written):
     assert "signature    none: PCR8 will be zero" in tool("eif", written())[1]
 
 
-def test_f4_an_image_without_metadata_is_warned_of(tool, written):
+def test_f4_an_image_without_metadata_has_a_warning(tool, written):
     out = tool("eif", written(metadata=None))[1]
     assert "unattested   no metadata" in out
     assert "warning      eif.no_metadata" in out
 
 
-def test_f5_a_wrong_crc_is_an_error_or_by_request_a_warning(tool, written):
+def test_f5_a_wrong_crc_is_an_error_or_with_ignore_crc_a_warning(tool, written):
     path = written(lambda image: image[:-1] + b"R")
     code, out, err = tool("eif", path)
     assert (code, out) == (8, "")
-    assert err.startswith("REFUSED eif.crc")
+    assert err.startswith("REJECTED eif.crc")
     assert "--ignore-crc" in err
     code, out, _ = tool("eif", path, "--ignore-crc")
     assert code == 0
@@ -106,11 +106,11 @@ def test_f5_a_wrong_crc_is_an_error_or_by_request_a_warning(tool, written):
         (lambda image: with_crc(image + b"x"), "eif.trailing"),
     ],
 )
-def test_a_malformed_image_exits_8_and_says_where(tool, written, change, code):
+def test_a_malformed_image_exits_8_and_shows_the_offset(tool, written, change, code):
     path = written(change, ramdisks=[b"r" * 100])
     found, out, err = tool("eif", path)
     assert (found, out) == (8, "")
-    assert err.startswith(f"REFUSED {code}: ")
+    assert err.startswith(f"REJECTED {code}: ")
     assert "at byte" in err
     found, out, err = tool("eif", path, "--json")
     assert (found, err) == (8, "")
@@ -120,20 +120,20 @@ def test_a_malformed_image_exits_8_and_says_where(tool, written, change, code):
 @pytest.mark.parametrize(
     "arguments", [[], [""], ["no-such-file"], ["."], ["/dev/null"], ["a", "b"]]
 )
-def test_misuse_exits_2_and_answers_nothing(tool, arguments):
+def test_a_usage_error_exits_2_and_prints_no_result(tool, arguments):
     code, out, err = tool("eif", *arguments)
     assert (code, out) == (2, "")
     assert err
 
 
 class Terminal(io.StringIO):
-    """A stderr that a person looks at."""
+    """A stderr that is a terminal."""
 
     def isatty(self):
         return True
 
 
-def test_f7_a_big_image_shows_its_progress_on_a_terminal_only(monkeypatch, tool, written):
+def test_f7_a_big_image_shows_progress_only_on_a_terminal(monkeypatch, tool, written):
     monkeypatch.setattr(image_module, "_SLOW_BYTES", 1 << 21)
     path = written(ramdisks=[b"r", bytes(3 << 20)])
     assert tool("eif", path)[2] == ""
@@ -144,7 +144,7 @@ def test_f7_a_big_image_shows_its_progress_on_a_terminal_only(monkeypatch, tool,
     assert "100%" in terminal.getvalue()
 
 
-def test_a_closed_stderr_is_no_terminal(monkeypatch, tool, written):
+def test_a_closed_stderr_shows_no_progress(monkeypatch, tool, written):
     monkeypatch.setattr("sys.stderr", None)
     assert tool("eif", written())[0] == 0
 

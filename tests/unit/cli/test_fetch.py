@@ -24,7 +24,7 @@ IMAGE = FIXTURES / "vectors/eif/synthetic.eif"
 
 @pytest.fixture
 def served(tmp_path: Path, fake: FakeNitro) -> Iterator[list[str]]:
-    """The options that name our own server and its root."""
+    """The options that name a local server and its root."""
     path, root = str(tmp_path / "server.sock"), tmp_path / "root.pem"
     root.write_bytes(fake.root_pem)
 
@@ -52,7 +52,9 @@ def test_fetch_verifies_and_saves(
     assert saved.stat().st_size > 1000
 
 
-def test_fetch_refuses_another_image_and_saves_nothing(served: list[str], tmp_path: Path) -> None:
+def test_fetch_rejects_a_different_image_and_saves_nothing(
+    served: list[str], tmp_path: Path
+) -> None:
     saved = tmp_path / "document"
     assert run(["fetch", *served, "--pcr", "0=" + "01" * 48, "--save", str(saved)]) == 6
     assert not saved.exists()
@@ -75,11 +77,11 @@ def test_fetch_refuses_another_image_and_saves_nothing(served: list[str], tmp_pa
         ["--cid", "16", "--require-unsigned"],
     ],
 )
-def test_fetch_refuses_wrong_usage(arguments: list[str]) -> None:
+def test_a_usage_error_of_fetch_exits_2(arguments: list[str]) -> None:
     assert run(["fetch", *arguments]) == 2
 
 
-def test_fetch_takes_what_is_expected_as_verify_does(
+def test_fetch_has_the_requirement_options_of_verify(
     served: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = tmp_path / "pcrs.txt"
@@ -130,32 +132,32 @@ def test_the_name_of_an_enclave_is_looked_up(
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    asked: list[str] = []
+    endpoints: list[str] = []
 
     def no_document(endpoint: str, nonce: bytes | None, **_: float) -> Fetched:
-        asked.append(endpoint)
+        endpoints.append(endpoint)
         return Fetched(b"x", bytes(32))
 
     monkeypatch.setattr(fetch_verb, "fetch", no_document)
     code = run(["fetch", "--any-enclave", "--enclave-name", name])
     if expected.startswith("vsock"):
-        assert (code, asked) == (3, [expected])
+        assert (code, endpoints) == (3, [expected])
     else:
-        assert (code, asked) == (7, [])
+        assert (code, endpoints) == (7, [])
         assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [(None, "No such file"), ("#!/bin/sh\nexit 3\n", "non-zero exit status 3")],
     ids=["absent", "failing"],
 )
-def test_why_nitro_cli_failed_is_said(
+def test_the_reason_why_nitro_cli_failed_is_shown(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     content: str | None,
-    said: str,
+    reason: str,
 ) -> None:
     if content is not None:
         program = tmp_path / "nitro-cli"
@@ -165,11 +167,11 @@ def test_why_nitro_cli_failed_is_said(
     assert run(["fetch", "--any-enclave", "--enclave-name", "mine"]) == 7
     message = capsys.readouterr().err
     assert "transport.nitro_cli" in message
-    assert said in message
-    assert "give --cid instead" in message
+    assert reason in message
+    assert "use --cid instead" in message
 
 
-def test_the_enclave_verb_is_the_enclaves_own_program(
+def test_the_enclave_verb_runs_the_program_of_the_enclave(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run(["enclave", "serve", "--listen", "nowhere"]) == 2
@@ -177,4 +179,4 @@ def test_the_enclave_verb_is_the_enclaves_own_program(
     with pytest.raises(SystemExit) as caught:
         run(["enclave", "--help"])
     assert caught.value.code == 0
-    assert "{request,serve}" in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("usage: nitro-attest enclave [-h] {request,serve}")

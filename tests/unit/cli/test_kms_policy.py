@@ -1,4 +1,4 @@
-"""``nitro-attest kms-policy``: statements from every source, and the judgement of a key policy."""
+"""``nitro-attest kms-policy``: statements from every source, and the findings on a key policy."""
 
 import json
 
@@ -29,7 +29,7 @@ def conditions(out):
     return [item["Condition"]["StringEqualsIgnoreCase"] for item in json.loads(out)]
 
 
-def test_an_image_becomes_a_statement_without_holes(tool, written):
+def test_an_image_becomes_a_statement_without_findings(tool, written):
     code, out, err = tool("kms-policy", "make", "--eif", IMAGE, *ROLE)
     assert (code, err) == (0, "")
     [statement] = json.loads(out)
@@ -37,10 +37,10 @@ def test_an_image_becomes_a_statement_without_holes(tool, written):
     assert statement["Action"] == ["kms:Decrypt"]
     assert set(conditions(out)[0]) == {f"{PREFIX}ImageSha384", f"{PREFIX}PCR1", f"{PREFIX}PCR2"}
     code, out, _ = tool("kms-policy", "lint", written(statement))
-    assert (code, out.startswith("NO HOLES FOUND (errors: 0, warnings: 0)")) == (0, True)
+    assert (code, out.startswith("PASSED (0 errors, 0 warnings)")) == (0, True)
 
 
-def test_l8_each_set_becomes_a_statement_and_what_kms_cannot_check_is_said(tool):
+def test_l8_each_set_becomes_a_statement_and_unenforced_requirements_are_listed(tool):
     code, out, err = tool("kms-policy", "make", "--policy", FILES / "policy.json", *ROLE)
     assert code == 0
     assert [item["Sid"] for item in json.loads(out)] == ["NitroEnclave1", "NitroEnclave2"]
@@ -51,7 +51,7 @@ def test_l8_each_set_becomes_a_statement_and_what_kms_cannot_check_is_said(tool)
     assert "mixtures" in err
 
 
-def test_l2_what_is_known_against_the_source_is_said(tool):
+def test_l2_the_weaknesses_of_the_policy_are_shown(tool):
     options = ["--policy", FILES / "describe-enclaves.json", "--enclave-name", "app_1"]
     code, out, err = tool("kms-policy", "make", *options, "--condition-only")
     assert code == 0
@@ -61,10 +61,10 @@ def test_l2_what_is_known_against_the_source_is_said(tool):
     answer = json.loads(out)
     assert (code, err) == (0, "")
     assert set(answer) == {"schema", "condition", "unenforced", "warnings"}
-    assert [notice["code"] for notice in answer["warnings"]] == ["policy.source_unattested"]
+    assert [warning["code"] for warning in answer["warnings"]] == ["policy.source_unattested"]
 
 
-def test_pins_and_actions_are_taken_up(tool):
+def test_pins_and_actions_appear_in_the_statement(tool):
     options = ["--pcr", f"0={ONES}", "--pcr", f"3={ONES}", *ROLE]
     actions = ["--action", "kms:GenerateDataKey", "--action", "kms:Decrypt"]
     [statement] = json.loads(tool("kms-policy", "make", *options, *actions)[1])
@@ -75,7 +75,7 @@ def test_pins_and_actions_are_taken_up(tool):
     }
 
 
-def test_a_document_is_verified_before_it_is_believed(tool, fake, when, tmp_path):
+def test_a_document_is_verified_before_its_pcrs_are_used(tool, fake, when, tmp_path):
     document, root = tmp_path / "doc.bin", tmp_path / "root.pem"
     document.write_bytes(fake.document(at=when, pcrs={0: bytes.fromhex(ONES)}))
     root.write_bytes(fake.root_pem)
@@ -91,7 +91,7 @@ def test_a_document_is_verified_before_it_is_believed(tool, fake, when, tmp_path
     assert tool("kms-policy", "make", *source, "--root", root, *ROLE)[:2] == (3, "")
 
 
-def test_t2_instances_have_condition_keys_of_their_own(tool, written):
+def test_t2_instances_have_separate_condition_keys(tool, written):
     options = ["--kind", "nitrotpm", "--pcr", f"4={ONES}", *ROLE]
     code, out, err = tool("kms-policy", "make", *options)
     assert (code, err) == (0, "")
@@ -125,7 +125,7 @@ def test_t2_instances_have_condition_keys_of_their_own(tool, written):
         ["--kind", "nitrotpm", "--policy", FILES / "policy.json", *ROLE],
     ],
 )
-def test_misuse_of_make_exits_2_and_answers_nothing(tool, options):
+def test_a_usage_error_of_make_exits_2_and_prints_no_result(tool, options):
     code, out, err = tool("kms-policy", "make", *options)
     assert (code, out) == (2, "")
     assert err
@@ -135,10 +135,10 @@ OPEN = {"Effect": "Allow", "Principal": {"AWS": ROLE[1]}, "Action": "kms:Decrypt
 CASE = {"Condition": {"StringEquals": {f"{PREFIX}ImageSha384": ONES}}}
 
 
-def test_k3_holes_are_named_and_exit_9(tool, written):
+def test_k3_errors_are_listed_and_exit_9(tool, written):
     code, out, err = tool("kms-policy", "lint", written(OPEN))
     assert (code, err) == (9, "")
-    assert out.startswith("HOLES FOUND (errors: 1, warnings: 0)")
+    assert out.startswith("FAILED (1 error, 0 warnings)")
     assert "  error keypolicy.unattested at /Statement/0\n" in out
     code, out, _ = tool("kms-policy", "lint", written(OPEN), "--json")
     [finding] = json.loads(out)["findings"]
@@ -148,11 +148,11 @@ def test_k3_holes_are_named_and_exit_9(tool, written):
 def test_k1_warnings_alone_exit_0(tool, written):
     code, out, _ = tool("kms-policy", "lint", written(OPEN | CASE))
     assert code == 0
-    assert out.startswith("NO HOLES FOUND (errors: 0, warnings: 1)")
+    assert out.startswith("PASSED (0 errors, 1 warning)")
     assert "warning keypolicy.case" in out
 
 
-def test_a_key_policy_cannot_steer_a_terminal(tool, written):
+def test_a_key_policy_cannot_control_a_terminal(tool, written):
     code, out, _ = tool("kms-policy", "lint", written(OPEN, **{"\x1b[2J\u202e": 1}))
     assert code == 9
     assert out.isascii()
@@ -160,19 +160,19 @@ def test_a_key_policy_cannot_steer_a_terminal(tool, written):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"Statement": []}', "x" * 70000])
-def test_what_is_no_key_policy_exits_2(tool, tmp_path, content):
+def test_a_malformed_key_policy_exits_2(tool, tmp_path, content):
     path = tmp_path / "policy"
     path.write_text(content)
     code, out, err = tool("kms-policy", "lint", path)
     assert (code, out) == (2, "")
-    assert err.startswith("REFUSED ")
+    assert err.startswith("REJECTED ")
     code, out, err = tool("kms-policy", "lint", path, "--json")
     assert (code, err) == (2, "")
     assert json.loads(out)["error"]["code"] in ("policyfile.format", "input.file")
 
 
-@pytest.mark.parametrize("arguments", [[], ["lint"], ["lint", ""], ["lint", "absent"], ["judge"]])
-def test_misuse_exits_2_and_answers_nothing(tool, arguments):
+@pytest.mark.parametrize("arguments", [[], ["lint"], ["lint", ""], ["lint", "absent"], ["verify"]])
+def test_a_usage_error_exits_2_and_prints_no_result(tool, arguments):
     code, out, err = tool("kms-policy", *arguments)
     assert (code, out) == (2, "")
     assert err

@@ -1,4 +1,4 @@
-"""``nitro-attest pcr``: the worked values, from the command line into the command line."""
+"""``nitro-attest pcr``: the worked values, printed by the command line and accepted by it."""
 
 import json
 
@@ -43,16 +43,16 @@ def test_extends_may_start_from_any_value(tool):
     assert answer == {"schema": "nitro-attest/1", "value": once}
 
 
-def test_what_is_printed_is_accepted_as_pins_and_as_a_policy_file(tool, fake, when, tmp_path):
+def test_the_output_is_accepted_as_pins_and_as_a_policy_file(tool, fake, when, tmp_path):
     pins = "".join(tool("pcr", *arguments)[1] for arguments, _, _ in CASES)
     values = {index: bytes.fromhex(value) for _, index, value in CASES}
     document, root, policy = (tmp_path / name for name in ("doc.bin", "root.pem", "pcrs.txt"))
     document.write_bytes(fake.document(at=when, pcrs=values))
     root.write_bytes(fake.root_pem)
     policy.write_text(pins)
-    judged = ["verify", document, "--root", root, "--at", when.isoformat()]
-    assert tool(*judged, "--policy", policy)[0] == 0
-    assert tool(*judged, *[f"--pcr={pin}" for pin in pins.split()])[0] == 0
+    base = ["verify", document, "--root", root, "--at", when.isoformat()]
+    assert tool(*base, "--policy", policy)[0] == 0
+    assert tool(*base, *[f"--pcr={pin}" for pin in pins.split()])[0] == 0
 
 
 def test_t7_a_kernel_image_gives_the_pcrs_of_an_instance(tool, fake, when, tmp_path):
@@ -66,8 +66,8 @@ def test_t7_a_kernel_image_gives_the_pcrs_of_an_instance(tool, fake, when, tmp_p
     document.write_bytes(fake.document(at=when, kind="nitrotpm", pcrs=values))
     root.write_bytes(fake.root_pem)
     policy.write_text(out)
-    judged = ["verify", document, "--root", root, "--at", when.isoformat(), "--kind", "nitrotpm"]
-    assert tool(*judged, "--policy", policy)[0] == 0
+    base = ["verify", document, "--root", root, "--at", when.isoformat(), "--kind", "nitrotpm"]
+    assert tool(*base, "--policy", policy)[0] == 0
 
 
 def test_t7_secure_boot_changes_pcr7(tool, tmp_path):
@@ -83,7 +83,7 @@ def test_t7_secure_boot_changes_pcr7(tool, tmp_path):
     assert len(seen) == 4
 
 
-def test_a_refusal_says_what_to_give_instead(tool):
+def test_a_rejected_role_arn_names_the_right_one(tool):
     arn = "arn:aws:sts::123456789012:assumed-role/Webserver/session"
     code, out, err = tool("pcr", "role", arn)
     assert (code, out) == (2, "")
@@ -123,13 +123,13 @@ def test_a_refusal_says_what_to_give_instead(tool):
         ["boot"],
     ],
 )
-def test_misuse_exits_2_and_answers_nothing(tool, arguments):
+def test_a_usage_error_exits_2_and_prints_no_result(tool, arguments):
     code, out, err = tool("pcr", *arguments)
     assert (code, out) == (2, "")
     assert err
 
 
-def test_what_is_no_kernel_image_exits_8(tool):
+def test_a_file_that_is_no_kernel_image_exits_8(tool):
     code, out, err = tool("pcr", "uki", FIXTURES / "vectors/eif/synthetic.eif")
     assert (code, out) == (8, "")
-    assert err.startswith("REFUSED pe.")
+    assert err.startswith("REJECTED pe.")

@@ -27,8 +27,8 @@ def pcrs():
 
 
 @pytest.fixture
-def judge(tool, fake, when, pcrs, tmp_path):
-    """Verifies a document of an enclave that runs IMAGE; options may change what it says."""
+def verify(tool, fake, when, pcrs, tmp_path):
+    """Verifies a document of an enclave that runs IMAGE; options can change its content."""
 
     def call(*arguments, kind="enclave", debug=False, more=None, **options):
         root, document = tmp_path / "root.pem", tmp_path / "doc.bin"
@@ -59,58 +59,58 @@ def first(text):
         ("pcr-input.json", ["--pcr-index", "8"], "PCR8"),
     ],
 )
-def test_policy_files_of_every_shape_are_read(judge, file, options, matched):
-    code, out, _ = judge("--policy", FILES / file, *options, more={8: SIGNER})
+def test_policy_files_of_every_form_are_read(verify, file, options, matched):
+    code, out, _ = verify("--policy", FILES / file, *options, more={8: SIGNER})
     assert (code, first(out)) == (0, f"VERIFIED (measurements match {matched})")
 
 
-def test_l8_the_name_of_the_set_that_matched_is_shown(judge):
+def test_l8_the_name_of_the_set_that_matched_is_shown(verify):
     options = ["--policy", FILES / "policy.json", "--nonce", "ab" * 16]
-    code, out, _ = judge(*options, nonce=b"\xab" * 16)
+    code, out, _ = verify(*options, nonce=b"\xab" * 16)
     assert (code, first(out)) == (0, "VERIFIED (measurements match v1.4.3)")
 
 
-def test_a_policy_that_requires_a_nonce_is_not_judged_without(judge):
-    code, _, err = judge("--policy", FILES / "policy.json")
+def test_a_policy_that_requires_a_nonce_needs_one_in_the_call(verify):
+    code, _, err = verify("--policy", FILES / "policy.json")
     assert code == 2
-    assert first(err).startswith("REFUSED input.nonce")
+    assert first(err).startswith("REJECTED input.nonce")
 
 
-def test_another_image_is_refused_with_all_that_differs(judge):
-    code, out, err = judge("--policy", FILES / "build-enclave.txt", more={0: ONES, 2: ONES})
+def test_a_different_image_is_rejected_with_every_difference(verify):
+    code, out, err = verify("--policy", FILES / "build-enclave.txt", more={0: ONES, 2: ONES})
     assert (code, out) == (6, "")
     assert err.count("policy.pcr_mismatch: PCR") == 2
 
 
-def test_l5_a_refusal_repeats_what_is_known_against_the_policy(judge):
+def test_l5_a_rejection_shows_the_weaknesses_of_the_policy(verify):
     options = ["--policy", FILES / "describe-enclaves.json", "--enclave-name", "app_2"]
-    code, _, err = judge(*options, debug=True)
+    code, _, err = verify(*options, debug=True)
     assert code == 6
     assert "warning: policy.debug_flag" in err
 
 
-@pytest.mark.parametrize("spoken", ["file", "option", "both"])
-def test_debug_mode_needs_the_consent_of_file_and_option(judge, tmp_path, spoken):
+@pytest.mark.parametrize("allowed_by", ["file", "option", "both"])
+def test_debug_mode_must_be_allowed_by_both_file_and_option(verify, tmp_path, allowed_by):
     form = {
         "schema": "nitro-attest-policy/1",
         "measurements": [{"pcrs": {"PCR8": ONES}}],
-        "allow_debug": spoken != "option",
+        "allow_debug": allowed_by != "option",
     }
     path = tmp_path / "policy.json"
     path.write_text(json.dumps(form))
-    options = ["--policy", path, *([] if spoken == "file" else ["--allow-debug"])]
-    code, _, _ = judge(*options, debug=True, more={8: ONES})
-    assert code == (0 if spoken == "both" else 6)
+    options = ["--policy", path, *([] if allowed_by == "file" else ["--allow-debug"])]
+    code, _, _ = verify(*options, debug=True, more={8: ONES})
+    assert code == (0 if allowed_by == "both" else 6)
 
 
-def test_debug_mode_needs_only_the_option_where_the_file_cannot_speak_of_it(judge, tmp_path):
+def test_debug_mode_needs_only_the_option_if_the_file_has_no_key_for_it(verify, tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text(f"PCR8={ONES}\n")
-    assert judge("--policy", path, debug=True, more={8: ONES})[0] == 6
-    assert judge("--policy", path, "--allow-debug", debug=True, more={8: ONES})[0] == 0
+    assert verify("--policy", path, debug=True, more={8: ONES})[0] == 6
+    assert verify("--policy", path, "--allow-debug", debug=True, more={8: ONES})[0] == 0
 
 
-def test_the_smaller_maximum_age_holds(judge, tmp_path, pcrs):
+def test_the_smaller_maximum_age_applies(verify, tmp_path, pcrs):
     form = {
         "schema": "nitro-attest-policy/1",
         "measurements": [{"pcrs": {"PCR0": pcrs[0]}}],
@@ -119,23 +119,23 @@ def test_the_smaller_maximum_age_holds(judge, tmp_path, pcrs):
     path = tmp_path / "policy.json"
     path.write_text(json.dumps(form))
     later = ["--at", datetime(2026, 3, 1, 12, 0, 2, tzinfo=timezone.utc).isoformat()]
-    assert judge("--policy", path, *later, "--max-age", "1h")[0] == 6
-    assert judge("--policy", path, "--max-age", "1h")[0] == 0
+    assert verify("--policy", path, *later, "--max-age", "1h")[0] == 6
+    assert verify("--policy", path, "--max-age", "1h")[0] == 0
 
 
-def test_a_document_is_verified_against_the_image_itself(judge):
-    code, out, err = judge("--eif", IMAGE)
+def test_a_document_is_verified_against_an_image_file(verify):
+    code, out, err = verify("--eif", IMAGE)
     assert (code, first(out), err) == (0, "VERIFIED (measurements match PCR0, PCR1, PCR2)", "")
-    code, _, err = judge("--eif", OTHER_IMAGE)
+    code, _, err = verify("--eif", OTHER_IMAGE)
     assert code == 6
-    assert first(err).startswith("REFUSED policy.pcr_mismatch")
+    assert first(err).startswith("REJECTED policy.pcr_mismatch")
 
 
-def test_pins_are_added_to_every_set(judge, pcrs):
+def test_pins_are_added_to_every_set(verify, pcrs):
     policy = ["--policy", FILES / "build-enclave.txt"]
-    assert judge(*policy, "--pcr", f"16={ONES}", more={16: ONES})[0] == 0
-    assert judge(*policy, "--pcr", f"16={ONES}")[0] == 6
-    assert judge(*policy, "--eif", IMAGE, "--pcr", f"PCR0={pcrs[0]}")[0] == 0
+    assert verify(*policy, "--pcr", f"16={ONES}", more={16: ONES})[0] == 0
+    assert verify(*policy, "--pcr", f"16={ONES}")[0] == 6
+    assert verify(*policy, "--eif", IMAGE, "--pcr", f"PCR0={pcrs[0]}")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -147,22 +147,22 @@ def test_pins_are_added_to_every_set(judge, pcrs):
         ["--pcr", f"8={ONES}", "--require-unsigned"],
     ],
 )
-def test_pins_that_contradict_each_other_are_misuse(judge, options):
-    code, out, err = judge(*options)
+def test_contradictory_pins_are_a_usage_error(verify, options):
+    code, out, err = verify(*options)
     assert (code, out) == (2, "")
     assert "policyfile.duplicate" in err
-    assert "no document can have both" in err
+    assert "has two expected values" in err
 
 
-def test_l4_an_unsigned_image_can_be_demanded(judge):
+def test_l4_an_unsigned_image_can_be_required(verify):
     options = ["--eif", IMAGE, "--require-unsigned"]
-    code, out, _ = judge(*options)
+    code, out, _ = verify(*options)
     assert (code, first(out)) == (0, "VERIFIED (measurements match PCR0, PCR1, PCR2, PCR8)")
-    assert judge("--eif", IMAGE, more={8: ONES})[0] == 0
-    assert judge(*options, more={8: ONES})[0] == 6
+    assert verify("--eif", IMAGE, more={8: ONES})[0] == 0
+    assert verify(*options, more={8: ONES})[0] == 6
 
 
-def test_s3_an_expired_signature_is_told_of_and_does_not_decide(judge, tmp_path):
+def test_s3_an_expired_image_signature_is_only_a_warning(verify, tmp_path):
     key = ec.derive_private_key(7, ec.SECP384R1())
     past = [datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2001, 2002)]
     certificate = self_signed_certificate(key, not_before=past[0], not_after=past[1])
@@ -177,46 +177,46 @@ def test_s3_an_expired_signature_is_told_of_and_does_not_decide(judge, tmp_path)
             certificate_pem=certificate,
         )
     )
-    code, out, err = judge("--eif", image)
+    code, out, err = verify("--eif", image)
     assert (code, out) == (6, "")
     assert first(err).startswith("warning: eif.cert_expired")
 
 
-def test_an_instance_is_verified_as_one(judge):
-    code, out, _ = judge("--kind", "nitrotpm", kind="nitrotpm")
+def test_kind_nitrotpm_verifies_an_instance(verify):
+    code, out, _ = verify("--kind", "nitrotpm", kind="nitrotpm")
     assert (code, first(out)) == (0, "AUTHENTIC, ANY INSTANCE (no measurements were required)")
     assert "policy.none" in out
-    code, out, _ = judge("--kind", "nitrotpm", "--any-instance", kind="nitrotpm")
+    code, out, _ = verify("--kind", "nitrotpm", "--any-instance", kind="nitrotpm")
     assert code == 0
     assert "policy.none" not in out
-    code, out, _ = judge("--kind", "nitrotpm", "--pcr", f"4={ONES}", kind="nitrotpm")
+    code, out, _ = verify("--kind", "nitrotpm", "--pcr", f"4={ONES}", kind="nitrotpm")
     assert (code, first(out)) == (0, "VERIFIED (measurements match PCR4)")
-    assert judge("--kind", "nitrotpm", "--pcr", f"4={ZEROS}", kind="nitrotpm")[0] == 6
+    assert verify("--kind", "nitrotpm", "--pcr", f"4={ZEROS}", kind="nitrotpm")[0] == 6
 
 
-def test_t6_an_instance_is_verified_against_computed_pcrs(judge, tmp_path):
+def test_t6_an_instance_is_verified_against_computed_pcrs(verify, tmp_path):
     measured = {"PCR4": ONES, "PCR7": ONES, "PCR12": ZEROS}
     path = tmp_path / "pcrs.json"
     path.write_text(json.dumps({"Measurements": {"HashAlgorithm": "SHA384 { ... }", **measured}}))
     options = ["--kind", "nitrotpm", "--policy", path]
-    code, out, _ = judge(*options, kind="nitrotpm", more={7: ONES, 12: ZEROS})
+    code, out, _ = verify(*options, kind="nitrotpm", more={7: ONES, 12: ZEROS})
     assert (code, first(out)) == (0, "VERIFIED (measurements match PCR4, PCR7, PCR12)")
-    assert judge(*options, kind="nitrotpm", more={7: ZEROS, 12: ZEROS})[0] == 6
-    answer = judge(*options, "--json", kind="nitrotpm", more={7: ONES, 12: ZEROS})[1]
+    assert verify(*options, kind="nitrotpm", more={7: ZEROS, 12: ZEROS})[0] == 6
+    answer = verify(*options, "--json", kind="nitrotpm", more={7: ONES, 12: ZEROS})[1]
     assert json.loads(answer)["attestation"]["document"]["nitrotpm_pcrs"]["4"] == ONES
 
 
-def test_t1_each_kind_refuses_documents_of_the_other(judge):
-    code, _, err = judge("--kind", "nitrotpm", "--any-instance")
+def test_t1_each_kind_rejects_documents_of_the_other(verify):
+    code, _, err = verify("--kind", "nitrotpm", "--any-instance")
     assert code == 3
-    assert first(err).startswith("REFUSED payload.kind")
+    assert first(err).startswith("REJECTED payload.kind")
     assert "--kind" in err
-    assert judge("--any-enclave", kind="nitrotpm")[0] == 3
+    assert verify("--any-enclave", kind="nitrotpm")[0] == 3
 
 
 @pytest.mark.parametrize("file", ["build-enclave.txt", "policy.json", "describe-eif.json"])
-def test_t2_a_policy_of_enclaves_is_none_for_instances(judge, file):
-    code, _, err = judge("--kind", "nitrotpm", "--policy", FILES / file, kind="nitrotpm")
+def test_t2_an_enclave_policy_is_rejected_for_instances(verify, file):
+    code, _, err = verify("--kind", "nitrotpm", "--policy", FILES / file, kind="nitrotpm")
     assert code == 2
     assert "policyfile.format" in err
 
@@ -259,29 +259,29 @@ def test_t2_a_policy_of_enclaves_is_none_for_instances(judge, file):
         ["--pcr", f"PCR0={ONES}", "--pcr", f"0={ONES}"],
     ],
 )
-def test_misuse_exits_2_and_answers_nothing(judge, options):
-    code, out, err = judge(*options)
+def test_a_usage_error_exits_2_and_prints_no_result(verify, options):
+    code, out, err = verify(*options)
     assert (code, out) == (2, "")
     assert err
 
 
-def test_an_image_that_is_malformed_exits_8(judge, tmp_path):
+def test_a_malformed_image_exits_8(verify, tmp_path):
     path = tmp_path / "bad.eif"
     path.write_bytes(b".eif")
-    code, out, err = judge("--eif", path)
+    code, out, err = verify("--eif", path)
     assert (code, out) == (8, "")
     assert "eif.truncated" in err
 
 
-def test_a_policy_file_cannot_steer_a_terminal(judge, tmp_path):
+def test_a_policy_file_cannot_control_a_terminal(verify, tmp_path):
     path = tmp_path / "policy.json"
     path.write_text('{"Measurements": {"\x9b2J\u202e": 1}}')
-    code, _, err = judge("--policy", path)
+    code, _, err = verify("--policy", path)
     assert code == 2
     assert err.isascii()
 
 
-def test_govcloud_is_named_by_its_partition(tool, tmp_path):
+def test_an_untrusted_root_has_a_hint_to_partition(tool, tmp_path):
     path = tmp_path / "doc.bin"
     path.write_bytes(FakeNitro(seed=b"another").document())
     code, _, err = tool("verify", path, "--partition", "aws-us-gov")

@@ -1,4 +1,4 @@
-"""The parent's challenge, against a scripted peer on a unix socket and against our own server."""
+"""The client, against a scripted peer on a Unix socket and against this package's server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def peer(tmp_path: Path) -> Iterator[Callable[..., tuple[str, list[bytes]]]]:
                         requests.append(connection.recv(4096))
                         connection.sendall(answer)
                         if not close:
-                            connection.recv(1)  # until the client leaves
+                            connection.recv(1)  # until the client disconnects
 
         threads.append(threading.Thread(target=run))
         threads[-1].start()
@@ -77,7 +77,7 @@ def test_each_challenge_has_its_own_32_random_bytes(peer: Peer) -> None:
     assert first.nonce.hex().encode() in requests[0]
 
 
-def test_the_answers_end_is_its_length_not_the_close(peer: Peer) -> None:
+def test_an_answer_ends_at_its_declared_length(peer: Peer) -> None:
     endpoint, _ = peer(answer(b"document"), close=False)
     assert fetch(endpoint).document == b"document"
 
@@ -135,7 +135,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         ),
     ],
 )
-def test_each_wrong_answer_has_its_code(peer: Peer, reply: bytes, code: str) -> None:
+def test_each_malformed_answer_has_its_code(peer: Peer, reply: bytes, code: str) -> None:
     endpoint, _ = peer(reply)
     with pytest.raises(EnclaveError) as caught:
         fetch(endpoint, NONCE)
@@ -157,7 +157,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return naps
 
 
-def test_a_booting_enclave_is_waited_for(peer: Peer, naps: list[float]) -> None:
+def test_attempts_without_an_answer_are_repeated_during_wait(peer: Peer, naps: list[float]) -> None:
     endpoint, requests = peer(b"", b"", answer(b"document"))
     assert fetch(endpoint, NONCE, wait=PATIENT).document == b"document"
     assert len(requests) == 3
@@ -182,7 +182,7 @@ def test_nothing_is_retried_once_a_byte_was_received(
 
 
 @pytest.mark.parametrize("nonce", [b"", bytes(15), bytes(65), "00" * 16, bytearray(16)])
-def test_a_wrong_nonce_costs_no_connection(nonce: object) -> None:
+def test_an_invalid_nonce_is_rejected_before_connecting(nonce: object) -> None:
     with pytest.raises(InputError) as caught:
         fetch("unix:/nowhere", nonce)
     assert caught.value.code == "input.nonce"
@@ -191,13 +191,13 @@ def test_a_wrong_nonce_costs_no_connection(nonce: object) -> None:
 @pytest.mark.parametrize(
     ("timeout", "wait"), [(0, 0), (-1, 0), (float("nan"), 0), (float("inf"), 0), (1, -1), ("1", 0)]
 )
-def test_a_wrong_time_costs_no_connection(timeout: object, wait: object) -> None:
+def test_an_invalid_time_is_rejected_before_connecting(timeout: object, wait: object) -> None:
     with pytest.raises(InputError) as caught:
         fetch("unix:/nowhere", NONCE, timeout=timeout, wait=wait)
     assert caught.value.code == "input.time"
 
 
-def test_no_proxy_variable_is_followed(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_variables_are_ignored(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     endpoint, _ = peer(answer(b"document"))
@@ -206,7 +206,7 @@ def test_no_proxy_variable_is_followed(peer: Peer, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def served(tmp_path: Path, fake: FakeNitro) -> Iterator[str]:
-    """Our own server, with a fake hypervisor for its NSM."""
+    """This package's server, with a fake hypervisor as its NSM."""
     path = str(tmp_path / "server.sock")
 
     class FakeNsm:
@@ -222,26 +222,26 @@ def served(tmp_path: Path, fake: FakeNitro) -> Iterator[str]:
     assert not thread.is_alive()
 
 
-def test_attest_returns_evidence_for_its_own_nonce(served: str, fake: FakeNitro) -> None:
+def test_attest_verifies_the_nonce_that_it_sent(served: str, fake: FakeNitro) -> None:
     roots = TrustedRoots.from_pem(fake.root_pem)
     attestation = attest(served, policy=ANY_ENCLAVE, roots=roots, nonce=NONCE)
     assert (attestation.nonce, attestation.public_key) == (NONCE, b"key")
     assert len(attest(served, policy=ANY_ENCLAVE, roots=roots).nonce) == 32
 
 
-def test_attest_trusts_the_aws_root_unless_told_otherwise(served: str) -> None:
+def test_attest_trusts_only_the_aws_root_by_default(served: str) -> None:
     with pytest.raises(ChainError):
         attest(served, policy=ANY_ENCLAVE)
 
 
-def test_attest_refuses_another_image(served: str, fake: FakeNitro) -> None:
+def test_attest_rejects_a_different_image(served: str, fake: FakeNitro) -> None:
     roots = TrustedRoots.from_pem(fake.root_pem)
     with pytest.raises(PolicyError) as caught:
         attest(served, policy={0: b"\1" * 48}, roots=roots)
     assert caught.value.code == "policy.pcr_mismatch"
 
 
-def test_attest_refuses_the_answer_to_another_challenge(peer: Peer, fake: FakeNitro) -> None:
+def test_attest_rejects_the_answer_to_a_different_challenge(peer: Peer, fake: FakeNitro) -> None:
     replayed = fake.document(nonce=NONCE)
     endpoint, _ = peer(answer(replayed))
     roots = TrustedRoots.from_pem(fake.root_pem)

@@ -1,4 +1,4 @@
-"""``python -m nitro_attest.enclave`` as far as it goes without a device."""
+"""``python -m nitro_attest.enclave``, as far as it runs without a device."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nitro_attest.cli.enclave import command
 from nitro_attest.enclave import __main__ as program
 from nitro_attest.enclave.__main__ import main
 
@@ -31,18 +32,18 @@ def _fake_nsm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("module", ["nitro_attest.enclave.nsm", "nitro_attest.enclave.__main__"])
-def test_the_enclaves_side_loads_nothing_heavy(module: str) -> None:
+def test_the_enclave_side_loads_nothing_heavy(module: str) -> None:
     code = f"import {module}, sys; print({{*'{HEAVY}'.split(',')}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
 
-def test_without_a_device_the_program_says_so_and_exits_7() -> None:
+def test_a_missing_device_exits_7() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "nitro_attest.enclave", "request"], capture_output=True, check=False
     )
     assert (done.returncode, done.stdout) == (7, b"")
-    assert done.stderr.startswith(b"error: nsm.device: /dev/nsm cannot be opened")
+    assert done.stderr.startswith(b"error: nsm.device: cannot open /dev/nsm")
 
 
 @pytest.mark.usefixtures("_fake_nsm")
@@ -74,12 +75,21 @@ def test_an_unwritable_output_exits_74(tmp_path: Path) -> None:
         ["serve", "--port", "1", "--listen", "unix:/x"],
     ],
 )
-def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+def test_a_usage_error_exits_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
 
 
 @pytest.mark.parametrize("arguments", [["--port", "4294967295"], ["--listen", "nowhere"]])
-def test_no_endpoint_exits_2(arguments: list[str]) -> None:
+def test_an_invalid_endpoint_exits_2(arguments: list[str]) -> None:
     assert main(["serve", *arguments]) == 2
+
+
+def test_the_help_names_the_program_as_it_was_called(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "usage: python -m nitro_attest.enclave " in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        command(["--help"], prog_name="nitro-attest enclave")
+    assert "usage: nitro-attest enclave " in capsys.readouterr().out

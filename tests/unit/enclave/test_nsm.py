@@ -1,4 +1,4 @@
-"""The NSM's requests and answers, byte by byte (rules N-1 to N-6); the kernel is replaced."""
+"""Requests to the NSM and its answers, byte by byte (N-1 to N-6), with a fake kernel."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 class Kernel:
-    """Stands for ``fcntl.ioctl``: reads the request where the struct says, writes the answer."""
+    """Replaces ``fcntl.ioctl``: reads the request from memory, and writes the answer there."""
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []
@@ -130,7 +130,7 @@ def test_n1_the_whole_response_buffer_is_always_offered(nsm: Nsm, kernel: Kernel
     assert set(kernel.capacities) == {12288}
 
 
-def test_n1_the_longest_answer_arrives_whole(nsm: Nsm, kernel: Kernel) -> None:
+def test_n1_the_longest_answer_is_complete(nsm: Nsm, kernel: Kernel) -> None:
     overhead = len(cbor2.dumps({"Attestation": {"document": bytes(12000)}})) - 12000
     document = os.urandom(12288 - overhead)
     kernel.answer = cbor2.dumps({"Attestation": {"document": document}})
@@ -171,7 +171,9 @@ def test_results_are_typed(nsm: Nsm, kernel: Kernel) -> None:
         ("Unheard", "nsm.response"),
     ],
 )
-def test_the_nsms_own_errors_have_codes(nsm: Nsm, kernel: Kernel, name: str, code: str) -> None:
+def test_each_error_name_of_the_nsm_has_a_code(
+    nsm: Nsm, kernel: Kernel, name: str, code: str
+) -> None:
     kernel.answer = cbor2.dumps({"Error": name})
     with pytest.raises(EnclaveError, match=name) as caught:
         nsm.extend_pcr(0, b"x")
@@ -230,7 +232,7 @@ def test_the_nsms_own_errors_have_codes(nsm: Nsm, kernel: Kernel, name: str, cod
         ),
     ],
 )
-def test_n3_a_malformed_answer_is_refused(
+def test_n3_a_malformed_answer_is_rejected(
     nsm: Nsm, kernel: Kernel, method: str, answer: bytes
 ) -> None:
     kernel.answer = answer
@@ -240,7 +242,9 @@ def test_n3_a_malformed_answer_is_refused(
 
 
 @pytest.mark.parametrize("length", [0, 12289, 1 << 63])
-def test_n1_an_impossible_answer_length_is_refused(nsm: Nsm, kernel: Kernel, length: int) -> None:
+def test_n1_an_answer_length_out_of_range_is_rejected(
+    nsm: Nsm, kernel: Kernel, length: int
+) -> None:
     kernel.length = length
     with pytest.raises(EnclaveError) as caught:
         nsm.get_random()
@@ -280,13 +284,13 @@ def test_any_answer_is_a_result_or_an_enclave_error(answer: bytes, method: str) 
     assert code.startswith("nsm.")
 
 
-def test_n6_the_largest_request_is_asked(nsm: Nsm, kernel: Kernel) -> None:
+def test_n6_the_largest_request_is_sent(nsm: Nsm, kernel: Kernel) -> None:
     kernel.answer = cbor2.dumps(GOOD_ANSWERS["attest"])
     nsm.attest(user_data=bytes(4050))
     assert len(kernel.requests[0]) == 4096
 
 
-def test_n6_one_byte_more_never_reaches_the_kernel(nsm: Nsm, kernel: Kernel) -> None:
+def test_n6_a_request_that_is_one_byte_too_long_is_not_sent(nsm: Nsm, kernel: Kernel) -> None:
     with pytest.raises(InputError, match="4097 bytes") as caught:
         nsm.attest(user_data=bytes(4051))
     assert caught.value.code == "input.nsm"
@@ -309,7 +313,7 @@ def test_n6_one_byte_more_never_reaches_the_kernel(nsm: Nsm, kernel: Kernel) -> 
         ("lock_pcrs", {"count": 33}),
     ],
 )
-def test_n4_a_wrong_argument_never_reaches_the_kernel(
+def test_n4_a_request_with_an_invalid_argument_is_not_sent(
     nsm: Nsm, kernel: Kernel, method: str, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(InputError) as caught:
@@ -332,13 +336,13 @@ def test_n2_a_driver_error_has_a_code(nsm: Nsm, kernel: Kernel, number: int, cod
     assert caught.value.code == code
 
 
-def test_a_missing_device_says_where_it_would_be(tmp_path: Path) -> None:
+def test_a_missing_device_names_its_requirements(tmp_path: Path) -> None:
     with pytest.raises(EnclaveError, match="only inside a Nitro enclave") as caught:
         Nsm(str(tmp_path / "nsm"))
     assert caught.value.code == "nsm.device"
 
 
-def test_a_closed_nsm_is_not_asked(nsm: Nsm, kernel: Kernel) -> None:
+def test_a_closed_nsm_sends_no_request(nsm: Nsm, kernel: Kernel) -> None:
     nsm.close()
     nsm.close()
     with pytest.raises(EnclaveError) as caught:
@@ -347,8 +351,8 @@ def test_a_closed_nsm_is_not_asked(nsm: Nsm, kernel: Kernel) -> None:
     assert kernel.requests == []
 
 
-def test_close_leaves_the_descriptor_to_the_request_under_way(nsm: Nsm, kernel: Kernel) -> None:
-    # Otherwise the kernel could give the number to another file while the request uses it.
+def test_close_keeps_the_descriptor_for_an_open_request(nsm: Nsm, kernel: Kernel) -> None:
+    # Otherwise the kernel could reuse the number for another file during the request.
     asked, closed = threading.Event(), threading.Event()
     descriptors: list[int] = []
 

@@ -1,4 +1,4 @@
-"""The enclave's server in process: a real unix socket, an attester of the test's."""
+"""The server, in the test's process: a real Unix socket and a fake attester."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from nitro_attest.enclave.transport import UnixEndpoint, listen
 from nitro_attest.errors import EnclaveError
 
 NONCE = bytes(range(32))
-PATIENT = 30.0  # seconds until a test gives up; none is expected to pass
+PATIENT = 30.0  # seconds until a test fails; never reached in a passing test
 Serving = Callable[..., "Running"]
 
 
 class Attester:
-    """Answers at once with its arguments; or waits for ``resume``, or raises ``error``."""
+    """Answers with its nonce; first waits for ``resume``, and may raise ``error``."""
 
     def __init__(self) -> None:
         self.resume = threading.Event()
@@ -76,7 +76,7 @@ class Running:
 
 
 def receive(client: socket.socket) -> tuple[int, bytes]:
-    """The status and body of the answer; status 0 when there is none."""
+    """Returns the status and body of the answer; status 0 if there is none."""
     answer = b""
     while piece := client.recv(65536):
         answer += piece
@@ -93,7 +93,7 @@ def descriptors() -> int:
 
 @contextmanager
 def counted() -> Iterator[None]:
-    """Fails when the block leaves a thread or a descriptor behind."""
+    """Fails if the block leaks a thread or a descriptor."""
     before = threading.active_count(), descriptors()
     yield
     for thread in threading.enumerate():
@@ -166,13 +166,17 @@ def test_nonces_of_16_to_64_bytes_are_served(serving: Serving, size: int) -> Non
         "?nonce=" + "00" * 16 + "\u0660\u0660",
     ],
 )
-def test_only_a_nonce_comes_from_the_wire(serving: Serving, attester: Attester, query: str) -> None:
+def test_a_request_may_contain_only_a_nonce(
+    serving: Serving, attester: Attester, query: str
+) -> None:
     status, _ = serving().get("/attestation/raw" + query)
     assert status == 400
     assert attester.calls == []
 
 
-def test_fields_come_from_the_configuration(serving: Serving, attester: Attester) -> None:
+def test_user_data_and_public_key_come_from_the_configuration(
+    serving: Serving, attester: Attester
+) -> None:
     running = serving(user_data=b"fixed", public_key=lambda nonce: b"key for " + nonce)
     assert running.get(f"/attestation/raw?nonce={NONCE.hex()}")[0] == 200
     assert attester.calls == [
@@ -198,13 +202,15 @@ def test_fields_come_from_the_configuration(serving: Serving, attester: Attester
         (b"a" * 100_000, 431),
     ],
 )
-def test_garbage_has_its_status(serving: Serving, request_bytes: bytes, status: int) -> None:
+def test_each_malformed_request_has_its_status(
+    serving: Serving, request_bytes: bytes, status: int
+) -> None:
     running = serving()
     assert running.ask(request_bytes)[0] == status
     assert running.get("/healthz") == (200, b"ok\n")
 
 
-def test_a_client_that_leaves_early_costs_nothing(serving: Serving, attester: Attester) -> None:
+def test_a_client_that_disconnects_early_is_ignored(serving: Serving, attester: Attester) -> None:
     running = serving()
     for sent in (b"", b"GET /attestation/raw?nonce=", b"GET /healthz HTTP/1.1\r\n\r\n"):
         with running.connect() as client:
@@ -213,14 +219,14 @@ def test_a_client_that_leaves_early_costs_nothing(serving: Serving, attester: At
     assert attester.calls == []
 
 
-def test_a_slow_client_is_cut_off(serving: Serving) -> None:
+def test_a_slow_client_is_answered_408(serving: Serving) -> None:
     running = serving(ServerLimits(head_seconds=0.05))
     with running.connect() as client:
         client.sendall(b"GET /hea")
         assert receive(client)[0] == 408
 
 
-def test_slow_clients_do_not_keep_others_waiting(serving: Serving) -> None:
+def test_slow_clients_do_not_block_others(serving: Serving) -> None:
     running = serving(ServerLimits(head_seconds=PATIENT, stop_seconds=0.05))
     with ExitStack() as stack:
         slow = [stack.enter_context(running.connect()) for _ in range(100)]
@@ -236,7 +242,7 @@ def test_a_stalled_nsm_is_reported_and_recovers(serving: Serving, attester: Atte
     running = serving(ServerLimits(nsm_seconds=0.75, queued=1))
     target = f"/attestation/raw?nonce={NONCE.hex()}"
     attester.resume.clear()
-    assert running.get(target)[0] == 504  # in the NSM, which began a moment after its request
+    assert running.get(target)[0] == 504  # in the NSM, shortly after the request
     while running.get("/healthz")[0] != 503:
         pass
     assert running.get(target)[0] == 504  # in the queue
@@ -246,7 +252,7 @@ def test_a_stalled_nsm_is_reported_and_recovers(serving: Serving, attester: Atte
     while running.get("/healthz")[0] != 200:
         pass
     assert running.get(target)[0] == 200
-    # Whose client was told 504 in the queue was never asked of the NSM.
+    # A queued request whose client was answered 504 is never sent to the NSM.
     assert [call["nonce"] for call in attester.calls] == [NONCE]
 
 
@@ -260,9 +266,7 @@ def test_a_stalled_nsm_does_not_delay_the_stop(serving: Serving, attester: Attes
         assert receive(client)[0] == 0
 
 
-def test_a_request_under_way_is_answered_before_the_stop(
-    serving: Serving, attester: Attester
-) -> None:
+def test_an_open_request_is_answered_before_the_stop(serving: Serving, attester: Attester) -> None:
     running = serving(ServerLimits(stop_seconds=PATIENT))
     attester.resume.clear()
     with running.connect() as client:
@@ -273,7 +277,7 @@ def test_a_request_under_way_is_answered_before_the_stop(
         assert receive(client) == (200, b"document for " + NONCE)
 
 
-def test_200_clients_at_once_lose_nothing(serving: Serving) -> None:
+def test_200_concurrent_clients_are_answered(serving: Serving) -> None:
     running = serving()
     with ExitStack() as stack:
         clients = [stack.enter_context(running.connect()) for _ in range(200)]
@@ -284,7 +288,7 @@ def test_200_clients_at_once_lose_nothing(serving: Serving) -> None:
     assert answers == [(200, b"document for " + nonce) for nonce in nonces]
 
 
-def test_connections_beyond_the_cap_wait_their_turn(serving: Serving) -> None:
+def test_connections_above_the_limit_wait(serving: Serving) -> None:
     running = serving(ServerLimits(connections=2))
     with ExitStack() as stack:
         clients = [stack.enter_context(running.connect()) for _ in range(20)]
@@ -293,13 +297,13 @@ def test_connections_beyond_the_cap_wait_their_turn(serving: Serving) -> None:
         assert [receive(client) for client in clients] == [(200, b"ok\n")] * 20
 
 
-def test_the_nsms_refusal_is_passed_on(serving: Serving, attester: Attester) -> None:
+def test_an_error_of_the_nsm_is_sent_to_the_client(serving: Serving, attester: Attester) -> None:
     attester.error = EnclaveError("nsm.input_too_large", "user_data is too long")
     status, body = serving().get(f"/attestation/raw?nonce={NONCE.hex()}")
     assert (status, body) == (500, b"nsm.input_too_large: user_data is too long\n")
 
 
-def test_a_callbacks_failure_is_not_the_clients_to_know(
+def test_a_failing_callback_is_logged_and_not_sent_to_the_client(
     serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(nonce: bytes) -> bytes:
@@ -307,12 +311,14 @@ def test_a_callbacks_failure_is_not_the_clients_to_know(
 
     running = serving(user_data=fail)
     status, body = running.get(f"/attestation/raw?nonce={NONCE.hex()}")
-    assert (status, body) == (500, b"nsm.attester: no document could be made\n")
+    assert (status, body) == (500, b"nsm.attester: cannot make a document\n")
     assert running.get("/healthz")[0] == 200
     assert "secret" in caplog.text
 
 
-def test_one_log_line_a_request(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_request_is_logged_on_one_line(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "nitro_attest.enclave")
     running = serving()
     running.get("/healthz")
@@ -340,7 +346,7 @@ print("stopped", flush=True)
 """
 
 
-def test_sigterm_ends_the_process_though_the_nsm_is_stalled(tmp_path: Path) -> None:
+def test_sigterm_ends_the_process_while_the_nsm_is_stalled(tmp_path: Path) -> None:
     path = tmp_path / "server.sock"
     with subprocess.Popen(
         [sys.executable, "-c", SERVE, str(path)], stdout=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""Endpoints and connections. AF_VSOCK is never opened here: a stand-in takes its place."""
+"""Endpoints and connections. AF_VSOCK is never opened here: a fake replaces it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PATIENT = 30.0
         ("http://gateway.test:80", HttpEndpoint("gateway.test", 80)),
     ],
 )
-def test_an_endpoint_is_read_and_written(text: str, endpoint: object) -> None:
+def test_an_endpoint_is_parsed_and_formatted(text: str, endpoint: object) -> None:
     assert parse_endpoint(text) == endpoint
     assert str(endpoint) == text
 
@@ -60,7 +60,7 @@ def test_an_endpoint_is_read_and_written(text: str, endpoint: object) -> None:
         *("ftp://host:21", "16:1300"),
     ],
 )
-def test_no_endpoint_is_refused(text: str) -> None:
+def test_an_invalid_endpoint_is_rejected(text: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_endpoint(text)
     assert caught.value.code == "input.endpoint"
@@ -75,18 +75,18 @@ def test_any_text_is_an_endpoint_or_an_input_error(text: str) -> None:
     assert code in ("input.read", "input.endpoint")
 
 
-def test_no_vsock_socket_is_made_for_any() -> None:
+def test_connecting_to_vsock_any_is_rejected() -> None:
     with pytest.raises(InputError, match="give a CID"):
         connect(VsockEndpoint(None, 1300), Deadline(PATIENT))
 
 
-def test_hybrid_vsock_cannot_be_listened_on() -> None:
+def test_listening_on_hybrid_vsock_is_rejected() -> None:
     with pytest.raises(InputError, match="vsock:any:1300"):
         listen(UnixEndpoint("/run/vm.sock", 1300))
 
 
 class NoVsock:
-    """Stands for ``socket.socket``: connecting fails as the kernel does."""
+    """Replaces ``socket.socket``: connecting fails with the kernel's error."""
 
     def __init__(self, number: int, *, at_once: bool = False) -> None:
         self.error = OSError(number, os.strerror(number))
@@ -123,15 +123,15 @@ class NoVsock:
 def test_each_vsock_failure_has_its_code(
     monkeypatch: pytest.MonkeyPatch, number: int, code: str
 ) -> None:
-    stand_in = NoVsock(number)
-    monkeypatch.setattr(transport.socket, "socket", stand_in)
+    fake_socket = NoVsock(number)
+    monkeypatch.setattr(transport.socket, "socket", fake_socket)
     with pytest.raises(EnclaveError) as caught:
         connect(VsockEndpoint(16, 1300), Deadline(PATIENT))
     assert caught.value.code == code
-    assert stand_in.closed
+    assert fake_socket.closed
 
 
-def test_a_machine_without_vsock_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_vsock_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport.socket, "socket", NoVsock(errno.EAFNOSUPPORT, at_once=True))
     for use in (lambda end: connect(end, Deadline(PATIENT)), listen):
         with pytest.raises(EnclaveError) as caught:
@@ -139,7 +139,7 @@ def test_a_machine_without_vsock_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
         assert caught.value.code == "transport.unsupported"
 
 
-def test_a_python_without_vsock_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_without_vsock_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(transport.socket, "AF_VSOCK", raising=False)
     with pytest.raises(EnclaveError) as caught:
         connect(VsockEndpoint(16, 1300), Deadline(PATIENT))
@@ -148,7 +148,7 @@ def test_a_python_without_vsock_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def monitor(tmp_path: Path) -> Iterator[Any]:
-    """Stands for a virtual machine monitor: one connection, one answer to CONNECT."""
+    """A fake virtual machine monitor: accepts one connection, and answers one CONNECT."""
     path = str(tmp_path / "vm.sock")
     threads = []
 
@@ -176,7 +176,7 @@ def monitor(tmp_path: Path) -> Iterator[Any]:
         assert not thread.is_alive()
 
 
-def test_hybrid_waits_for_ok_and_takes_no_byte_more(monitor: Any) -> None:
+def test_hybrid_vsock_reads_the_ok_line_and_nothing_more(monitor: Any) -> None:
     path, received = monitor(b"OK 1073741824\nHTTP")
     with connect(UnixEndpoint(path, 1300), Deadline(PATIENT)) as connection:
         assert received == [b"CONNECT 1300\n"]
@@ -195,7 +195,7 @@ def test_hybrid_waits_for_ok_and_takes_no_byte_more(monitor: Any) -> None:
         (b"HTTP/1.1 400 Bad Request\r\n", "transport.hybrid"),
     ],
 )
-def test_hybrid_without_ok_is_refused(tmp_path: Path, answer: bytes, code: str) -> None:
+def test_hybrid_vsock_without_ok_is_rejected(tmp_path: Path, answer: bytes, code: str) -> None:
     path = str(tmp_path / "vm.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -214,7 +214,7 @@ def test_hybrid_without_ok_is_refused(tmp_path: Path, answer: bytes, code: str) 
     assert caught.value.code == code
 
 
-def test_a_silent_monitor_is_left_at_the_deadline(tmp_path: Path) -> None:
+def test_a_silent_monitor_times_out(tmp_path: Path) -> None:
     path = str(tmp_path / "vm.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -224,7 +224,7 @@ def test_a_silent_monitor_is_left_at_the_deadline(tmp_path: Path) -> None:
     assert caught.value.code == "transport.timeout"
 
 
-def test_nobody_on_a_unix_or_tcp_endpoint_is_refused(tmp_path: Path) -> None:
+def test_connecting_where_nothing_listens_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     for endpoint in (
@@ -237,7 +237,7 @@ def test_nobody_on_a_unix_or_tcp_endpoint_is_refused(tmp_path: Path) -> None:
         assert caught.value.code == "transport.refused"
 
 
-def test_a_path_longer_than_a_socket_address_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_a_path_that_is_too_long_is_reported(tmp_path: Path) -> None:
     endpoint = UnixEndpoint(str(tmp_path / ("a" * 200)), None)
     with pytest.raises(EnclaveError) as caught:
         connect(endpoint, Deadline(PATIENT))
@@ -247,7 +247,7 @@ def test_a_path_longer_than_a_socket_address_is_an_error_of_ours(tmp_path: Path)
     assert caught.value.code == "transport.listen"
 
 
-def test_an_unknown_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "not known")
 
@@ -257,7 +257,7 @@ def test_an_unknown_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == "transport.resolve"
 
 
-def test_a_resolver_that_hangs_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     resume = threading.Event()
 
     def hang(*_: object, **__: object) -> list[tuple[object, ...]]:
@@ -271,7 +271,7 @@ def test_a_resolver_that_hangs_is_left_at_the_deadline(monkeypatch: pytest.Monke
     assert caught.value.code == "transport.timeout"
 
 
-def test_a_busy_address_is_not_listened_on(tmp_path: Path) -> None:
+def test_listening_on_an_address_in_use_is_reported(tmp_path: Path) -> None:
     endpoint = UnixEndpoint(str(tmp_path / "server.sock"), None)
     with listen(endpoint), pytest.raises(EnclaveError) as caught:
         listen(endpoint)

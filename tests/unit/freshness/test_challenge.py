@@ -66,11 +66,11 @@ def test_a_challenge_is_answered_once(challenger, fake, when):
     document = fake.document(at=when, nonce=challenge.nonce)
     attestation = challenger.answer(challenge, document, at=when)
     assert attestation.nonce == challenge.nonce
-    assert "freshness.unbound" not in [notice.code for notice in attestation.warnings]
+    assert "freshness.unbound" not in [warning.code for warning in attestation.warnings]
     assert code_of(challenger.answer, challenge, document, at=when) == "policy.nonce"
 
 
-def test_a_second_document_for_the_same_challenge_is_refused(challenger, fake, when):
+def test_a_second_document_for_the_same_challenge_is_rejected(challenger, fake, when):
     challenge = challenger.issue(at=when)
     first = fake.document(at=when, nonce=challenge.nonce)
     second = fake.document(at=when + timedelta(seconds=1), nonce=challenge.nonce)
@@ -79,13 +79,15 @@ def test_a_second_document_for_the_same_challenge_is_refused(challenger, fake, w
     assert code_of(challenger.answer, challenge.nonce, second, at=later) == "policy.nonce"
 
 
-def test_a_challenge_that_was_never_issued_is_refused(challenger, fake, when):
+def test_a_challenge_that_was_never_issued_is_rejected(challenger, fake, when):
     challenge = Challenge.new(TTL, at=when)
     document = fake.document(at=when, nonce=challenge.nonce)
     assert code_of(challenger.answer, challenge, document, at=when) == "policy.nonce"
 
 
-def test_the_answer_to_another_challenge_is_refused_and_spoils_neither(challenger, fake, when):
+def test_the_answer_to_a_different_challenge_is_rejected_and_uses_up_neither(
+    challenger, fake, when
+):
     mine, other = challenger.issue(at=when), challenger.issue(at=when)
     answers = {c: fake.document(at=when, nonce=c.nonce) for c in (mine, other)}
     assert code_of(challenger.answer, mine, answers[other], at=when) == "policy.nonce"
@@ -94,7 +96,7 @@ def test_the_answer_to_another_challenge_is_refused_and_spoils_neither(challenge
 
 
 @pytest.mark.parametrize("fault", ["C-16.payload-swapped", None])
-def test_what_is_refused_does_not_use_the_challenge_up(challenger, fake, when, fault):
+def test_a_rejected_document_does_not_use_up_the_challenge(challenger, fake, when, fault):
     challenge = challenger.issue(at=when)
     if fault is None:
         forged = FakeNitro(seed=b"other root").document(at=when, nonce=challenge.nonce)
@@ -116,7 +118,7 @@ def test_a_challenge_expires_by_the_time_of_the_verification(challenger, fake, w
     assert challenger.answer(challenge, document, at=just_in_time)
 
 
-def test_expiry_does_not_rest_on_the_callers_copy_of_the_challenge(challenger, fake, when):
+def test_expiry_does_not_depend_on_the_callers_copy_of_the_challenge(challenger, fake, when):
     challenge = challenger.issue(at=when)
     forever = Challenge(challenge.nonce, datetime(9999, 1, 1, tzinfo=timezone.utc))
     document = fake.document(at=when, nonce=challenge.nonce)
@@ -131,7 +133,7 @@ def test_an_answer_without_a_challenge_never_means_any_challenge(challenger, fak
     assert challenger.answer(challenge, document, at=when)
 
 
-def test_archive_mode_is_refused(challenger, verifier, store, fake, when):
+def test_archive_mode_is_rejected(challenger, verifier, store, fake, when):
     challenge = challenger.issue(at=when)
     document = fake.document(at=when, nonce=challenge.nonce)
     assert code_of(challenger.answer, challenge, document, at="document") == "input.time"
@@ -139,7 +141,7 @@ def test_archive_mode_is_refused(challenger, verifier, store, fake, when):
     assert code_of(guard.verify, document, at="document") == "input.time"
 
 
-def test_expected_values_and_policy_hold_for_answers(fake, store, when):
+def test_expected_values_and_policy_apply_to_answers(fake, store, when):
     verifier = Verifier(
         TrustedRoots.from_pem(fake.root_pem),
         policy=Policy([{0: b"\x07" * 48}], require_nonce=True),
@@ -167,7 +169,7 @@ def test_a_store_whose_clock_is_ahead_issues_nothing(challenger, when):
     assert code_of(challenger.issue, at=when - TTL) == "input.nonce"
 
 
-def test_without_a_time_the_clock_is_asked(verifier, fake):
+def test_without_a_time_the_clock_is_used(verifier, fake):
     challenger = Challenger(verifier, MemoryStore())
     challenge = challenger.issue()
     attestation = challenger.answer(challenge, fake.document(nonce=challenge.nonce))
@@ -196,7 +198,7 @@ def test_a_replay_guard_writes_only_after_verification(verifier, store, fake, wh
     assert len(store) == 1
 
 
-def test_a_full_replay_guard_refuses(verifier, store, fake, when):
+def test_a_full_replay_guard_rejects(verifier, store, fake, when):
     guard = ReplayGuard(verifier, store, max_age=TTL)
     for number in range(4):
         assert guard.verify(fake.document(at=when, user_data=bytes([number])), at=when)
@@ -204,7 +206,7 @@ def test_a_full_replay_guard_refuses(verifier, store, fake, when):
     assert code_of(guard.verify, document, at=when) == "input.limits"
 
 
-def test_a_document_that_the_store_may_have_forgotten_is_refused(verifier, fake, when):
+def test_a_document_that_the_store_may_have_forgotten_is_rejected(verifier, fake, when):
     behind = MemoryStore(clock=lambda: to_milliseconds(when + timedelta(hours=1)))
     guard = ReplayGuard(verifier, behind, max_age=TTL)
     assert code_of(guard.verify, fake.document(at=when), at=when) == "freshness.replayed"

@@ -1,4 +1,4 @@
-"""Stores: single use by threads and by processes, bounded, and never early to forget."""
+"""Stores: single use by threads and by processes, bounded, and without early forgetting."""
 
 import sqlite3
 import threading
@@ -60,7 +60,7 @@ def test_a_key_that_may_have_been_forgotten_is_not_new(make, clock):
     assert store.take(KEY) is None
 
 
-def test_a_full_store_refuses_rather_than_forget(make, clock):
+def test_a_full_store_raises_rather_than_forgets(make, clock):
     store = make(capacity=2)
     assert store.add(KEY, 2000)
     assert store.add(OTHER, 3000)
@@ -100,7 +100,7 @@ def test_a_key_added_again_is_not_forgotten_with_its_first_expiry(clock):
     assert store.take(KEY) == 3000
 
 
-def test_of_many_threads_one_gets_each_key(make):
+def test_only_one_of_many_threads_gets_each_key(make):
     store = make(capacity=64)
     keys = [number.to_bytes(32, "big") for number in range(16)]
     won = []
@@ -126,7 +126,7 @@ def test_a_sqlite_store_outlives_its_process_and_is_shared(tmp_path, clock):
     assert SqliteStore(str(tmp_path / "used"), clock=clock).take(KEY) == 2000
 
 
-def test_a_file_that_is_no_store_gives_no_answer(tmp_path):
+def test_a_file_that_is_not_a_store_is_an_error(tmp_path):
     path = tmp_path / "used"
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(sqlite3.Error):

@@ -1,4 +1,4 @@
-"""AttestedKms and FakeKms: boto3 over HTTP gets plaintext for the right enclave and no other."""
+"""AttestedKms and FakeKms: boto3 over HTTP gets plaintext only for the expected enclave."""
 
 import base64
 import hashlib
@@ -28,7 +28,7 @@ KEY = RecipientKey.generate()
 
 
 class Nsm:
-    """Makes the documents of an enclave with the expected PCRs, or as told otherwise."""
+    """Makes documents of an enclave, by default with the expected PCRs."""
 
     def __init__(self, nitro, when, **options):
         self.nitro = nitro
@@ -92,7 +92,7 @@ def refusal(client, call, **request):
     return caught.value.response["Error"]["Code"]
 
 
-# Each operation.
+# Operations
 
 
 def test_decrypt(attested, blob):
@@ -146,7 +146,7 @@ def test_an_encryption_context_is_bound(client, attested):
     assert refusal(client, attested.decrypt, **request) == "InvalidCiphertextException"
 
 
-def test_each_request_has_a_document_of_its_own_and_one_key(client, fake, when):
+def test_each_request_has_a_fresh_document_with_the_same_key(client, fake, when):
     keys, asked = set(), []
 
     class Counting(Nsm):
@@ -161,7 +161,7 @@ def test_each_request_has_a_document_of_its_own_and_one_key(client, fake, when):
     assert (len(asked), len(keys)) == (3, 1)
 
 
-# Who gets nothing.
+# Rejected by KMS
 
 
 def test_without_a_document_there_is_no_plaintext(client, blob):
@@ -187,12 +187,14 @@ def test_without_a_document_there_is_no_plaintext(client, blob):
     ],
     ids=["image", "application", "other enclave", "debug", "instance", "forged"],
 )
-def test_another_enclave_gets_nothing(client, fake, when, blob, options, code):
+def test_an_unexpected_enclave_gets_nothing(client, fake, when, blob, options, code):
     attested = AttestedKms(client, Nsm(fake, when, **options), KEY)
     assert refusal(client, attested.decrypt, CiphertextBlob=blob) == code
 
 
-def test_an_enclave_under_another_root_or_of_another_day_gets_nothing(client, fake, when, blob):
+def test_an_untrusted_root_or_a_document_outside_its_validity_gets_nothing(
+    client, fake, when, blob
+):
     for nsm in (
         Nsm(FakeNitro(seed=b"another root"), when),
         Nsm(fake, when - timedelta(hours=4)),
@@ -209,8 +211,8 @@ def test_no_document_that_breaks_a_rule_gets_anything(connect, fake, when):
         client = connect(url)
         blob = client.encrypt(KeyId=KEY_ARN, Plaintext=b"secret")["CiphertextBlob"]
         assert client.decrypt(CiphertextBlob=blob, Recipient=KEY.recipient(genuine))
-        # Those that need an argument or another time are the service's own to refuse; KMS lets
-        # debug mode be, and boto3 does not send what is empty.
+        # Left out: faults that show only with an argument or at a different time; debug mode, which
+        # KMS does not check; and an empty document, which boto3 does not send.
         broken = [
             name
             for name, fault in FAULTS.items()
@@ -238,7 +240,7 @@ def test_a_document_without_an_rsa_key_gets_nothing(client, fake, when, blob):
         assert code == "ValidationException"
 
 
-def test_a_request_that_kms_would_not_take_is_refused(client, fake, when, blob):
+def test_a_request_that_kms_rejects_is_rejected(client, fake, when, blob):
     recipient = KEY.recipient(KEY.attest(Nsm(fake, when)))
     other = recipient | {"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_1"}
     code = refusal(client, client.decrypt, CiphertextBlob=blob, Recipient=other)
@@ -254,17 +256,17 @@ def test_a_request_that_kms_would_not_take_is_refused(client, fake, when, blob):
     assert code == "ValidationException"
 
 
-def test_generate_random_asks_for_a_genuine_enclave_of_any_image(client, fake, when):
+def test_generate_random_answers_any_image_whose_document_verifies(client, fake, when):
     assert AttestedKms(client, Nsm(fake, when, pcrs={}), KEY).generate_random(NumberOfBytes=8)
     forged = AttestedKms(client, Nsm(FakeNitro(), when), KEY)
     assert refusal(client, forged.generate_random, NumberOfBytes=8) == "ValidationException"
 
 
-# What AttestedKms refuses itself.
+# Rejected by AttestedKms
 
 
 class Answering:
-    """A client that gives one answer to everything."""
+    """A client that gives the same answer to every request."""
 
     def __init__(self, **answer):
         self.answer = answer
@@ -282,13 +284,13 @@ class Answering:
         {"CiphertextForRecipient": None},
     ],
 )
-def test_an_answer_in_the_clear_is_refused(fake, when, answer):
+def test_an_answer_without_a_ciphertext_is_rejected(fake, when, answer):
     with pytest.raises(KmsError) as caught:
         AttestedKms(Answering(**answer), Nsm(fake, when), KEY).decrypt(CiphertextBlob=b"b")
     assert caught.value.code == "kms.format"
 
 
-def test_an_empty_plaintext_beside_the_answer_is_what_kms_sends(client, fake, when, blob):
+def test_an_empty_plaintext_beside_the_ciphertext_is_accepted(client, fake, when, blob):
     recipient = KEY.recipient(KEY.attest(Nsm(fake, when)))
     sealed = client.decrypt(CiphertextBlob=blob, Recipient=recipient)["CiphertextForRecipient"]
     for plaintext in (b"", None):
@@ -301,7 +303,7 @@ def test_an_empty_plaintext_beside_the_answer_is_what_kms_sends(client, fake, wh
     assert caught.value.code == "kms.format"
 
 
-def test_the_answer_to_another_key_is_refused(client, fake, when, blob):
+def test_an_answer_encrypted_to_a_different_key_is_rejected(client, fake, when, blob):
     other = RecipientKey.generate()
     recipient = other.recipient(other.attest(Nsm(fake, when)))
     sealed = client.decrypt(CiphertextBlob=blob, Recipient=recipient)["CiphertextForRecipient"]
@@ -311,12 +313,12 @@ def test_the_answer_to_another_key_is_refused(client, fake, when, blob):
     assert caught.value.code == "kms.recipient"
 
 
-def test_a_recipient_of_the_callers_is_refused(attested):
+def test_a_recipient_in_the_request_is_rejected(attested):
     with pytest.raises(InputError):
         attested.decrypt(CiphertextBlob=b"b", Recipient={})
 
 
-def test_a_document_for_another_key_is_not_sent(client, fake, when):
+def test_a_document_with_a_different_key_is_not_sent(client, fake, when):
     class Wrong(Nsm):
         def attest(self, **fields):
             return super().attest(public_key=b"another")
@@ -325,7 +327,7 @@ def test_a_document_for_another_key_is_not_sent(client, fake, when):
         AttestedKms(client, Wrong(fake, when), KEY).generate_random(NumberOfBytes=8)
 
 
-# The fake itself.
+# The fake
 
 
 @pytest.mark.parametrize(
@@ -338,7 +340,7 @@ def test_a_document_for_another_key_is_not_sent(client, fake, when):
         {"StringEquals": {"kms:CallerAccount": "1"}},
     ],
 )
-def test_a_condition_that_the_fake_cannot_judge_is_an_error(fake, condition):
+def test_an_unsupported_condition_is_rejected(fake, condition):
     with pytest.raises(InputError):
         FakeKms(fake.root_pem, condition)
 
@@ -354,7 +356,7 @@ def test_a_condition_that_the_fake_cannot_judge_is_an_error(fake, condition):
     ],
 )
 @pytest.mark.parametrize("name", ["ImageSha384", "PCR0", "pcr0"])
-def test_a_condition_is_judged_as_iam_does(fake, when, operator, values, granted, name):
+def test_a_condition_is_evaluated_as_iam_does(fake, when, operator, values, granted, name):
     condition = {operator: {f"kms:RecipientAttestation:{name}": values}}
     fake_kms = FakeKms(fake.root_pem, condition, clock=lambda: when)
     recipient = KEY.recipient(KEY.attest(Nsm(fake, when)))
@@ -394,12 +396,12 @@ def post(url, operation, body):
         ("GenerateRandom", b'{"NumberOfBytes":8,"Recipient":{}}', "ValidationException"),
     ],
 )
-def test_malformed_requests_are_answered(kms, operation, body, name):
+def test_malformed_requests_get_an_error_answer(kms, operation, body, name):
     status, answer = post(kms[1], operation, body)
     assert (status, answer["__type"]) == (400, name)
 
 
-def test_a_request_without_end_is_not_read(kms):
+def test_a_request_that_is_too_large_is_not_read(kms):
     address = urlsplit(kms[1])
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
     connection.putrequest("POST", "/")

@@ -1,4 +1,4 @@
-"""K-5 to K-9: what KMS encrypted to this enclave opens; everything else fails, and says no more."""
+"""K-5 to K-9: answers that KMS encrypted to the key decrypt; all others are rejected."""
 
 import copy
 import hashlib
@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from conftest import needs_openssl
 from nitro_attest import InputError, KmsError
-from nitro_attest.kms.cms import read_envelope
+from nitro_attest.kms.cms import parse_enveloped_data
 from nitro_attest.kms.recipient import RecipientKey
-from nitro_attest.testing.cms import enclose, envelope
+from nitro_attest.testing.cms import encode_cms, encrypt_for
 
 PRIVATE_KEY = rsa.generate_private_key(65537, 2048)
 KEY = RecipientKey(PRIVATE_KEY)
@@ -53,7 +53,7 @@ def cbc(content_key, iv, padded):
 
 @pytest.fixture(scope="module")
 def blobs():
-    """Answers that KMS made, from the folder NITRO_ATTEST_VECTORS; skips without it."""
+    """Genuine answers of KMS from the folder NITRO_ATTEST_VECTORS; skips without it."""
     path = os.environ.get("NITRO_ATTEST_VECTORS")
     if not path:
         pytest.skip("NITRO_ATTEST_VECTORS is not set: kms_recipient_blobs.json unread")
@@ -62,20 +62,20 @@ def blobs():
     return {entry["name"]: bytes.fromhex(entry["hex"]) for entry in entries}
 
 
-# The key.
+# The key
 
 
 @pytest.mark.parametrize("bits", [2048, 3072, 4096])
 @pytest.mark.parametrize("constructed", SHAPES)
-def test_a_key_of_each_size_opens_both_shapes(bits, constructed):
+def test_a_key_of_each_size_decrypts_both_forms(bits, constructed):
     private_key = rsa.generate_private_key(65537, bits)
     key = RecipientKey(private_key)
     for plaintext in (b"", b"s", SECRET, bytes(4096)):
-        blob = envelope(plaintext, private_key.public_key(), constructed=constructed)
+        blob = encrypt_for(plaintext, private_key.public_key(), constructed=constructed)
         assert key.decrypt(blob) == plaintext
 
 
-def test_generate_makes_keys_of_the_sizes_that_kms_takes_and_no_others():
+def test_only_keys_of_the_sizes_that_kms_accepts_are_made():
     assert "2048 bits" in repr(RecipientKey.generate())
     for bits in (1024, 2047, 8192, None, "2048"):
         with pytest.raises(InputError):
@@ -101,7 +101,7 @@ def test_the_private_key_does_not_leave_the_object():
             escape(KEY)
 
 
-def test_attest_puts_the_key_into_a_document(fake, when):
+def test_attest_requests_a_document_with_the_key(fake, when):
     asked = {}
 
     class Nsm:
@@ -118,36 +118,36 @@ def test_attest_puts_the_key_into_a_document(fake, when):
 
 
 @pytest.mark.parametrize("document", [b"", None, "text", bytearray(10), bytes(16385), b"other"])
-def test_a_recipient_is_not_made_of_a_document_without_this_key(document):
+def test_recipient_rejects_a_document_without_the_key(document):
     with pytest.raises(InputError) as caught:
         KEY.recipient(document)
     assert caught.value.code == "input.expected"
 
 
 @pytest.mark.parametrize("blob", [None, "text", 7, bytearray(10), memoryview(b"")])
-def test_an_answer_is_bytes(blob):
+def test_an_answer_that_is_not_bytes_is_rejected(blob):
     with pytest.raises(InputError):
         KEY.decrypt(blob)
 
 
-# K-5, K-6, K-9: the form.
+# K-5, K-6, K-9: the form
 
 
-def test_k5_what_the_fake_writes_is_what_kms_writes(blobs):
+def test_k5_the_fake_encodes_answers_as_kms_does(blobs):
     for name, constructed in (("input_ber", True), ("input_ber_w_ctx", False), ("edgebit", True)):
-        found = read_envelope(blobs[name])
-        again = enclose(
+        found = parse_enveloped_data(blobs[name])
+        again = encode_cms(
             found.key_id, found.encrypted_key, found.iv, found.ciphertext, constructed=constructed
         )
         assert again == blobs[name]
 
 
-def test_k7_genuine_answers_to_another_key_say_so(blobs):
+def test_k7_genuine_answers_to_a_different_key_are_rejected(blobs):
     for blob in blobs.values():
         assert error_of(blob).code == "kms.recipient"
 
 
-def test_the_published_answer_of_kms_opens_with_its_published_key(blobs):
+def test_a_published_answer_of_kms_decrypts_with_its_published_key(blobs):
     path = os.environ.get("NITRO_ATTEST_KMS_KEY")
     if not path:
         pytest.skip(
@@ -159,18 +159,18 @@ def test_the_published_answer_of_kms_opens_with_its_published_key(blobs):
     assert key.decrypt(blobs["edgebit"]).hex() == expected
 
 
-def test_k9_an_answer_is_as_large_as_the_kms_api_says():
+def test_k9_answers_are_accepted_up_to_the_size_limit():
     assert error_of(b"").code == "kms.format"
     public = PRIVATE_KEY.public_key()
-    fixed = len(envelope(bytes(5000), public)) - 5008
-    largest = envelope(bytes((6144 - fixed) // 16 * 16 - 1), public)
+    fixed = len(encrypt_for(bytes(5000), public)) - 5008
+    largest = encrypt_for(bytes((6144 - fixed) // 16 * 16 - 1), public)
     assert 6144 - 16 < len(largest) <= 6144
     assert KEY.decrypt(largest)
-    assert error_of(envelope(bytes(6144), public)).code == "kms.format"
+    assert error_of(encrypt_for(bytes(6144), public)).code == "kms.format"
 
 
-def test_k6_an_answer_ends_where_it_ends_and_not_before():
-    blob = envelope(SECRET, PRIVATE_KEY.public_key())
+def test_k6_truncated_answers_and_trailing_bytes_are_rejected():
+    blob = encrypt_for(SECRET, PRIVATE_KEY.public_key())
     assert error_of(blob + b"\x00").code == "kms.format"
     assert {error_of(blob[:size]).code for size in range(1, len(blob))} == {"kms.format"}
 
@@ -192,9 +192,9 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_k5_another_algorithm_version_or_type_is_refused(what):
+def test_k5_a_different_algorithm_version_or_type_is_rejected(what):
     old, new = map(bytes.fromhex, CHANGES[what])
-    blob = envelope(SECRET, PRIVATE_KEY.public_key())
+    blob = encrypt_for(SECRET, PRIVATE_KEY.public_key())
     head, found, tail = blob.rpartition(old)
     assert found
     error = error_of(head + new + tail)
@@ -203,37 +203,37 @@ def test_k5_another_algorithm_version_or_type_is_refused(what):
     assert error.offset is not None
 
 
-def test_k5_an_iv_of_another_size_is_refused():
+def test_k5_an_iv_that_is_not_16_bytes_is_rejected():
     for iv in (b"", bytes(15), bytes(17)):
-        assert "IV" in error_of(enclose(KEY_ID, bytes(256), iv, bytes(16))).message
+        assert "IV" in error_of(encode_cms(KEY_ID, bytes(256), iv, bytes(16))).message
 
 
-def test_k6_a_constructed_ciphertext_has_one_part_or_more():
-    whole = enclose(KEY_ID, encrypted(bytes(32)), bytes(16), bytes(16))
+def test_k6_a_constructed_ciphertext_needs_at_least_one_part():
+    whole = encode_cms(KEY_ID, encrypted(bytes(32)), bytes(16), bytes(16))
     part = b"\x04\x10" + bytes(16)
     head, found, tail = whole.rpartition(part)
     assert found
     assert "no encrypted content" in error_of(head + tail).message
     halves = b"\x04\x08" + bytes(8) + b"\x04\x08" + bytes(8)
-    assert read_envelope(head + halves + tail).ciphertext == bytes(16)
+    assert parse_enveloped_data(head + halves + tail).ciphertext == bytes(16)
     assert error_of(head + b"\x24\x80" + halves + b"\x00\x00" + tail).code == "kms.format"
 
 
-def test_k7_an_identifier_of_another_form_leaves_it_to_decryption():
+def test_k7_an_identifier_of_a_different_size_is_not_compared():
     content_key, iv = bytes(32), bytes(16)
     ciphertext = cbc(content_key, iv, b"secret" + b"\x0a" * 10)
     for key_id in (hashlib.sha1(KEY.public_key_der).digest(), b""):
-        blob = enclose(key_id, encrypted(content_key), iv, ciphertext)
+        blob = encode_cms(key_id, encrypted(content_key), iv, ciphertext)
         assert KEY.decrypt(blob) == b"secret"
-    blob = enclose(bytes(32), encrypted(content_key), iv, ciphertext)
+    blob = encode_cms(bytes(32), encrypted(content_key), iv, ciphertext)
     assert error_of(blob).code == "kms.recipient"
 
 
-# K-8: one error.
+# K-8: one error
 
 
 def outcome(blob):
-    """The plaintext; all there is to see of a failure to decrypt; or the code of another error."""
+    """The plaintext, everything visible of a kms.decrypt error, or the code of another error."""
     try:
         return KEY.decrypt(blob)
     except KmsError as error:
@@ -243,29 +243,29 @@ def outcome(blob):
 
 def padded_with(tail):
     content_key, iv, block = bytes(32), bytes(16), bytes(16 - len(tail)) + tail
-    return enclose(KEY_ID, encrypted(content_key), iv, cbc(content_key, iv, block))
+    return encode_cms(KEY_ID, encrypted(content_key), iv, cbc(content_key, iv, block))
 
 
 COULD_NOT = ("kms.decrypt", "could not decrypt the CiphertextForRecipient", None, None, None)
 UNREADABLE = {
-    "OAEP of nothing": lambda: enclose(KEY_ID, bytes(256), bytes(16), bytes(16)),
-    "OAEP over the modulus": lambda: enclose(KEY_ID, b"\xff" * 256, bytes(16), bytes(16)),
-    "short encrypted key": lambda: enclose(KEY_ID, bytes(255), bytes(16), bytes(16)),
-    "long encrypted key": lambda: enclose(KEY_ID, bytes(512), bytes(16), bytes(16)),
-    "empty encrypted key": lambda: enclose(KEY_ID, b"", bytes(16), bytes(16)),
-    "OAEP with SHA-1": lambda: enclose(
+    "OAEP of nothing": lambda: encode_cms(KEY_ID, bytes(256), bytes(16), bytes(16)),
+    "OAEP over the modulus": lambda: encode_cms(KEY_ID, b"\xff" * 256, bytes(16), bytes(16)),
+    "short encrypted key": lambda: encode_cms(KEY_ID, bytes(255), bytes(16), bytes(16)),
+    "long encrypted key": lambda: encode_cms(KEY_ID, bytes(512), bytes(16), bytes(16)),
+    "empty encrypted key": lambda: encode_cms(KEY_ID, b"", bytes(16), bytes(16)),
+    "OAEP with SHA-1": lambda: encode_cms(
         KEY_ID,
         encrypted(bytes(32), SHA1_OAEP),
         bytes(16),
         cbc(bytes(32), bytes(16), b"\x10" * 16),
     ),
-    "content key of 16": lambda: enclose(
+    "content key of 16": lambda: encode_cms(
         KEY_ID, encrypted(bytes(16)), bytes(16), cbc(bytes(16), bytes(16), b"\x10" * 16)
     ),
-    "content key of 33": lambda: enclose(KEY_ID, encrypted(bytes(33)), bytes(16), bytes(16)),
-    "empty content key": lambda: enclose(KEY_ID, encrypted(b""), bytes(16), bytes(16)),
-    "no ciphertext": lambda: enclose(KEY_ID, encrypted(bytes(32)), bytes(16), b""),
-    "half a block": lambda: enclose(KEY_ID, encrypted(bytes(32)), bytes(16), bytes(8)),
+    "content key of 33": lambda: encode_cms(KEY_ID, encrypted(bytes(33)), bytes(16), bytes(16)),
+    "empty content key": lambda: encode_cms(KEY_ID, encrypted(b""), bytes(16), bytes(16)),
+    "no ciphertext": lambda: encode_cms(KEY_ID, encrypted(bytes(32)), bytes(16), b""),
+    "half a block": lambda: encode_cms(KEY_ID, encrypted(bytes(32)), bytes(16), bytes(8)),
     "padding 00": lambda: padded_with(b"\x00"),
     "padding 11": lambda: padded_with(b"\x11"),
     "padding ff": lambda: padded_with(b"\xff"),
@@ -276,23 +276,23 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("what", UNREADABLE)
 @pytest.mark.parametrize("again", range(3))
-def test_k8_all_failures_to_decrypt_are_one(what, again):
+def test_k8_all_decryption_failures_are_indistinguishable(what, again):
     assert outcome(UNREADABLE[what]()) == COULD_NOT
 
 
-def test_k8_paddings_of_all_lengths_open():
+def test_k8_paddings_of_all_lengths_are_accepted():
     for size in range(1, 17):
         assert KEY.decrypt(padded_with(bytes([size]) * size)) == bytes(16 - size)
 
 
 @pytest.mark.parametrize("constructed", SHAPES)
-def test_every_single_bit_matters_or_is_unauthenticated_data(constructed):
-    """What the form does not protect is the ciphertext and the IV: that rests on TLS."""
-    blob = envelope(SECRET, PRIVATE_KEY.public_key(), constructed=constructed)
-    envelope_read = read_envelope(blob)
+def test_every_bit_is_checked_except_the_iv_and_the_ciphertext(constructed):
+    """Only TLS protects the IV and the ciphertext."""
+    blob = encrypt_for(SECRET, PRIVATE_KEY.public_key(), constructed=constructed)
+    enveloped = parse_enveloped_data(blob)
     malleable = {
         blob.index(part) + place
-        for part in (envelope_read.iv, envelope_read.ciphertext)
+        for part in (enveloped.iv, enveloped.ciphertext)
         for place in range(len(part))
     }
     for bit in range(8 * len(blob)):
@@ -304,14 +304,14 @@ def test_every_single_bit_matters_or_is_unauthenticated_data(constructed):
             assert outcome(bytes(changed)) in ("kms.format", "kms.recipient", COULD_NOT)
 
 
-# An oracle of another make.
+# Compared with OpenSSL
 
 
 @needs_openssl
 @pytest.mark.parametrize("options", [[], ["-stream"]], ids=["definite", "indefinite"])
 @pytest.mark.parametrize("key_id", [KEY_ID, hashlib.sha1(KEY_ID).digest()], ids=["ours", "sha1"])
 @pytest.mark.parametrize("size", [1, 32, 3000])
-def test_answers_made_by_openssl_open(tmp_path, options, key_id, size):
+def test_answers_made_by_openssl_decrypt(tmp_path, options, key_id, size):
     plaintext = bytes(range(256)) * 12
     (tmp_path / "plaintext").write_bytes(plaintext[:size])
     (tmp_path / "key.pem").write_bytes(
@@ -342,8 +342,8 @@ def test_answers_made_by_openssl_open(tmp_path, options, key_id, size):
 
 @needs_openssl
 @pytest.mark.parametrize("constructed", SHAPES)
-def test_openssl_opens_what_the_fake_writes(tmp_path, constructed):
-    blob = envelope(SECRET, PRIVATE_KEY.public_key(), constructed=constructed)
+def test_openssl_decrypts_answers_of_the_fake(tmp_path, constructed):
+    blob = encrypt_for(SECRET, PRIVATE_KEY.public_key(), constructed=constructed)
     (tmp_path / "blob").write_bytes(blob)
     (tmp_path / "key.pem").write_bytes(
         PRIVATE_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -1,4 +1,4 @@
-"""Unified kernel images: worked values, the formulas of T-7, and what each reader refuses."""
+"""Unified kernel images: worked values, the formulas of T-7, and rejected files."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def digest(image: bytes) -> bytes:
         return authenticode_sha384(file, read_pe(file, 0, file.size))
 
 
-def refused(image: bytes, code: str, offset: int | None, **options: Any) -> ImageError:
+def rejected(image: bytes, code: str, offset: int | None, **options: Any) -> ImageError:
     with pytest.raises(ImageError) as error:
         measured(image, **options)
     assert (error.value.code, error.value.offset) == (code, offset)
@@ -104,7 +104,7 @@ def test_t7_pcr7_worked_value_with_secure_boot_off() -> None:
     assert not measured(UKI).secure_boot
 
 
-def test_t5_policies_know_the_computed_value() -> None:
+def test_t5_policies_use_the_computed_value() -> None:
     assert boot_pcr7(None) == SECURE_BOOT_OFF_PCR7
 
 
@@ -152,7 +152,7 @@ def test_t7_without_a_certificate_directory_all_but_the_checksum_is_covered() ->
     assert digest(image) == sha384(image[:CHECKSUM_OFFSET] + image[CHECKSUM_OFFSET + 4 :])
 
 
-def test_t7_sections_are_hashed_in_file_order_whatever_the_table_says() -> None:
+def test_t7_sections_are_hashed_in_file_order_not_table_order() -> None:
     image = build_pe([(".a", b"first"), (".b", b"second")])
     heads = image[TABLE_OFFSET : TABLE_OFFSET + 80]
     swapped = image[:TABLE_OFFSET] + heads[40:] + heads[:40] + image[TABLE_OFFSET + 80 :]
@@ -162,12 +162,12 @@ def test_t7_sections_are_hashed_in_file_order_whatever_the_table_says() -> None:
     )
 
 
-def test_t7_a_section_without_data_may_name_any_place() -> None:
+def test_t7_a_section_without_data_may_have_any_offset() -> None:
     image = build_pe([(".text", b"data"), (".bss", b"")])
     assert digest(patched(image, "<I", TABLE_OFFSET + 40 + FILE_OFFSET, 0xFFFFFFFF))
 
 
-def test_t7_after_a_gap_the_rest_starts_where_the_sum_of_sizes_says() -> None:
+def test_t7_after_a_gap_the_rest_starts_at_the_sum_of_sizes() -> None:
     image = build_pe([(".a", b"a" * 512), (".b", b"b" * 512), (".c", b"c" * 512)])
     headers = 512
     gapped = patched(image, "<I", TABLE_OFFSET + 40 + FILE_SIZE, 0)
@@ -224,27 +224,27 @@ def test_t7_a_kernel_that_is_not_measured_need_not_be_a_pe_image() -> None:
     assert measured(build_uki(kernel=b"raw", stub="systemd-stub 258")).kernel_authenticode is None
 
 
-def test_t7_kernel_that_is_no_pe_image_is_refused_at_its_place() -> None:
+def test_t7_a_kernel_that_is_not_a_pe_image_is_rejected_with_its_offset() -> None:
     for short in (b"raw", KERNEL[:63]):
         image = build_uki(kernel=short)
-        refused(image, "pe.truncated", image.rindex(short + b"\0") + len(short))
+        rejected(image, "pe.truncated", image.rindex(short + b"\0") + len(short))
     image = build_uki(kernel=b"Z" * 64)
-    refused(image, "pe.magic", image.index(b"ZZZZ"))
+    rejected(image, "pe.magic", image.index(b"ZZZZ"))
 
 
 @pytest.mark.parametrize("size", [0, 1 << 31])
-def test_t7_kernel_whose_sizes_contradict_is_refused(size: int) -> None:
+def test_t7_a_kernel_with_inconsistent_sizes_is_rejected(size: int) -> None:
     image = patched(UKI, "<I", LINUX_HEAD + MEMORY_SIZE, size)
-    refused(image, "pe.sections", UKI.index(KERNEL))
+    rejected(image, "pe.sections", UKI.index(KERNEL))
 
 
-def test_t7_no_kernel_is_refused() -> None:
-    refused(build_pe([(".text", b"boot manager")]), "pe.not_uki", None)
+def test_t7_no_kernel_is_rejected() -> None:
+    rejected(build_pe([(".text", b"boot manager")]), "pe.not_uki", None)
 
 
-def test_t7_two_kernels_are_refused() -> None:
+def test_t7_two_kernels_are_rejected() -> None:
     image = build_pe([(".linux", KERNEL), (".linux", KERNEL)])
-    refused(image, "pe.section_twice", image.rindex(KERNEL), systemd_stub_version=258)
+    rejected(image, "pe.section_twice", image.rindex(KERNEL), systemd_stub_version=258)
 
 
 # The version of the stub
@@ -279,32 +279,32 @@ def test_t7_version_in_the_image(stub: str, version: int) -> None:
         "systemd-stub 257" + "x" * 256,
     ],
 )
-def test_t7_version_that_is_not_certain_has_to_be_given(stub: str) -> None:
+def test_t7_an_uncertain_version_must_be_given(stub: str) -> None:
     image = build_uki(stub=stub)
-    refused(image, "pe.stub_version", image.index(b"#### "))
+    rejected(image, "pe.stub_version", image.index(b"#### "))
     assert measured(image, systemd_stub_version=252).systemd_stub_version == 252
 
 
-def test_t7_version_whose_measuring_is_not_established_is_refused() -> None:
+def test_t7_a_version_before_252_is_rejected() -> None:
     image = build_uki(stub="systemd-stub 251")
-    refused(image, "pe.stub_version", image.index(b"#### "))
-    refused(image, "pe.stub_version", image.index(b"#### "), systemd_stub_version=252)
+    rejected(image, "pe.stub_version", image.index(b"#### "))
+    rejected(image, "pe.stub_version", image.index(b"#### "), systemd_stub_version=252)
 
 
-def test_t7_no_version_in_the_image_has_to_be_given() -> None:
-    refused(build_uki(stub=None), "pe.stub_version", None)
+def test_t7_a_version_missing_from_the_image_must_be_given() -> None:
+    rejected(build_uki(stub=None), "pe.stub_version", None)
     assert measured(build_uki(stub=None), systemd_stub_version=252).systemd_stub_version == 252
 
 
 @pytest.mark.parametrize("version", [251, 0, -1, True, "257", 257.0])
-def test_t7_version_that_is_none_is_refused(version: Any) -> None:
+def test_t7_an_invalid_version_is_rejected(version: Any) -> None:
     with pytest.raises(InputError) as error:
         measured(build_uki(stub=None), systemd_stub_version=version)
     assert error.value.code == "input.expected"
 
 
 @pytest.mark.parametrize("version", [256, 258])
-def test_t7_version_that_contradicts_the_image_is_refused(version: int) -> None:
+def test_t7_version_that_contradicts_the_image_is_rejected(version: int) -> None:
     with pytest.raises(InputError, match="systemd-stub 257") as error:
         measured(UKI, systemd_stub_version=version)
     assert error.value.code == "input.expected"
@@ -336,7 +336,7 @@ def test_t7_pcr7_with_secure_boot_on() -> None:
 
 
 @pytest.mark.parametrize("secure_boot", [True, False, {}, {"pk": PK, "kek": KEK, "db": DB}, DB])
-def test_t7_secure_boot_of_another_type_is_refused(secure_boot: Any) -> None:
+def test_t7_secure_boot_of_a_wrong_type_is_rejected(secure_boot: Any) -> None:
     with pytest.raises(InputError) as error:
         measured(SIGNED, secure_boot=secure_boot)
     assert error.value.code == "input.expected"
@@ -348,10 +348,10 @@ def test_t7_kek_and_dbx_may_be_absent() -> None:
 
 
 def test_t7_an_unsigned_image_does_not_start_under_secure_boot() -> None:
-    refused(UKI, "pe.unsigned", None, secure_boot=VARIABLES)
+    rejected(UKI, "pe.unsigned", None, secure_boot=VARIABLES)
 
 
-def test_t7_secure_boot_without_a_platform_key_is_refused() -> None:
+def test_t7_secure_boot_without_a_platform_key_is_rejected() -> None:
     with pytest.raises(InputError, match="PK"):
         SecureBootVariables(pk=b"", kek=KEK, db=DB)
 
@@ -366,7 +366,7 @@ def test_t7_secure_boot_without_a_platform_key_is_refused() -> None:
     ],
     ids=["absent", "two-in-a-list", "two-lists", "a-hash"],
 )
-def test_t7_db_that_leaves_the_authority_open_is_refused(db: bytes) -> None:
+def test_t7_a_db_without_exactly_one_certificate_is_rejected(db: bytes) -> None:
     with pytest.raises(InputError, match="exactly one"):
         SecureBootVariables(pk=PK, kek=KEK, db=db)
 
@@ -390,7 +390,7 @@ def test_t7_db_that_leaves_the_authority_open_is_refused(db: bytes) -> None:
         None,
     ],
 )
-def test_t7_variable_of_another_form_is_refused(name: str, data: Any) -> None:
+def test_t7_a_malformed_variable_is_rejected(name: str, data: Any) -> None:
     with pytest.raises(InputError) as error:
         SecureBootVariables(**{"pk": PK, "kek": KEK, "db": DB, name: data})
     assert error.value.code == "input.expected"
@@ -424,40 +424,42 @@ def test_t6_the_result_is_a_measurement_set_of_an_instance() -> None:
     assert named.weaknesses() == []
 
 
-# What is refused
+# Rejected files
 
 
 @pytest.mark.parametrize("data", [b"", b"MZ", b"\x7fELF" + bytes(60), UKI[:63]])
-def test_t7_file_that_is_no_pe_image_is_refused(data: bytes) -> None:
+def test_t7_a_file_that_is_not_a_pe_image_is_rejected(data: bytes) -> None:
     short = len(data) < 64
-    refused(data, "pe.truncated" if short else "pe.magic", len(data) if short else 0)
+    rejected(data, "pe.truncated" if short else "pe.magic", len(data) if short else 0)
 
 
-def test_t7_lying_place_of_the_coff_header_is_refused() -> None:
+def test_t7_a_wrong_offset_of_the_coff_header_is_rejected() -> None:
     for distance in (0, 4, 63):
-        refused(patched(UKI, "<I", E_LFANEW, distance), "pe.magic", 0)
-    refused(patched(UKI, "<I", E_LFANEW, 72), "pe.magic", 72)
+        rejected(patched(UKI, "<I", E_LFANEW, distance), "pe.magic", 0)
+    rejected(patched(UKI, "<I", E_LFANEW, 72), "pe.magic", 72)
     for distance in (len(UKI) - 23, len(UKI), 0xFFFFFFFF):
-        refused(patched(UKI, "<I", E_LFANEW, distance), "pe.truncated", len(UKI))
+        rejected(patched(UKI, "<I", E_LFANEW, distance), "pe.truncated", len(UKI))
 
 
-def test_t7_32_bit_image_is_refused() -> None:
-    refused(patched(UKI, "<H", OPTIONAL_OFFSET, 0x10B), "pe.header", OPTIONAL_OFFSET)
+def test_t7_32_bit_image_is_rejected() -> None:
+    rejected(patched(UKI, "<H", OPTIONAL_OFFSET, 0x10B), "pe.header", OPTIONAL_OFFSET)
 
 
 @pytest.mark.parametrize(("size", "directories"), [(239, 16), (248, 16), (0, 16), (248, 17)])
-def test_t7_optional_header_whose_size_contradicts_is_refused(size: int, directories: int) -> None:
+def test_t7_an_optional_header_of_inconsistent_size_is_rejected(
+    size: int, directories: int
+) -> None:
     image = patched(UKI, "<H", OPTIONAL_SIZE, size)
     image = patched(image, "<I", DIRECTORY_COUNT, directories)
-    refused(image, "pe.header", OPTIONAL_OFFSET)
+    rejected(image, "pe.header", OPTIONAL_OFFSET)
 
 
-def test_t7_lying_size_of_headers_is_refused() -> None:
+def test_t7_a_wrong_size_of_headers_is_rejected() -> None:
     table_end = TABLE_OFFSET + 6 * 40
     for size in (0, CHECKSUM_OFFSET, table_end - 1):
-        refused(patched(UKI, "<I", SIZE_OF_HEADERS, size), "pe.header", OPTIONAL_OFFSET)
+        rejected(patched(UKI, "<I", SIZE_OF_HEADERS, size), "pe.header", OPTIONAL_OFFSET)
     for size in (len(UKI) + 1, 0xFFFFFFFF):
-        refused(patched(UKI, "<I", SIZE_OF_HEADERS, size), "pe.truncated", len(UKI))
+        rejected(patched(UKI, "<I", SIZE_OF_HEADERS, size), "pe.truncated", len(UKI))
     assert measured(patched(UKI, "<I", SIZE_OF_HEADERS, table_end))
 
 
@@ -465,9 +467,9 @@ def test_t7_number_of_sections_is_bounded() -> None:
     most = [(".linux", KERNEL), *((".data", b"x") for _ in range(MAX_PE_SECTIONS - 1))]
     assert measured(build_pe(most), systemd_stub_version=252)
     more = build_pe([*most, (".data", b"x")])
-    refused(more, "pe.sections", COFF_OFFSET, systemd_stub_version=252)
-    refused(patched(UKI, "<H", SECTION_COUNT, 0), "pe.sections", COFF_OFFSET)
-    refused(patched(UKI, "<H", SECTION_COUNT, 90), "pe.header", OPTIONAL_OFFSET)
+    rejected(more, "pe.sections", COFF_OFFSET, systemd_stub_version=252)
+    rejected(patched(UKI, "<H", SECTION_COUNT, 0), "pe.sections", COFF_OFFSET)
+    rejected(patched(UKI, "<H", SECTION_COUNT, 90), "pe.header", OPTIONAL_OFFSET)
 
 
 @pytest.mark.parametrize(
@@ -480,19 +482,19 @@ def test_t7_number_of_sections_is_bounded() -> None:
         (FILE_SIZE, len(UKI)),
     ],
 )
-def test_t7_section_outside_its_bounds_is_refused(field: int, value: int) -> None:
-    refused(patched(UKI, "<I", LINUX_HEAD + field, value), "pe.sections", LINUX_HEAD)
+def test_t7_section_outside_its_bounds_is_rejected(field: int, value: int) -> None:
+    rejected(patched(UKI, "<I", LINUX_HEAD + field, value), "pe.sections", LINUX_HEAD)
 
 
-def test_t7_sections_that_share_bytes_are_refused() -> None:
+def test_t7_overlapping_sections_are_rejected() -> None:
     second = TABLE_OFFSET + 40 + FILE_OFFSET
-    refused(patched(UKI, "<I", second, HEADERS_SIZE), "pe.sections", HEADERS_SIZE)
-    refused(patched(UKI, "<I", second, HEADERS_SIZE + 511), "pe.sections", HEADERS_SIZE + 511)
+    rejected(patched(UKI, "<I", second, HEADERS_SIZE), "pe.sections", HEADERS_SIZE)
+    rejected(patched(UKI, "<I", second, HEADERS_SIZE + 511), "pe.sections", HEADERS_SIZE + 511)
 
 
-def test_t7_section_inside_the_certificate_table_is_refused() -> None:
+def test_t7_section_inside_the_certificate_table_is_rejected() -> None:
     (size,) = struct.unpack_from("<I", SIGNED, LINUX_HEAD + FILE_SIZE)
-    refused(patched(SIGNED, "<I", LINUX_HEAD + FILE_SIZE, size + 1), "pe.sections", LINUX_HEAD)
+    rejected(patched(SIGNED, "<I", LINUX_HEAD + FILE_SIZE, size + 1), "pe.sections", LINUX_HEAD)
 
 
 @pytest.mark.parametrize(
@@ -509,22 +511,22 @@ def test_t7_section_inside_the_certificate_table_is_refused() -> None:
         (0, 0xFFFFFFFF),
     ],
 )
-def test_t7_certificate_table_that_is_not_the_end_is_refused(place: int, size: int) -> None:
+def test_t7_a_certificate_table_before_the_end_is_rejected(place: int, size: int) -> None:
     image = patched(SIGNED, "<II", CERTIFICATE_ENTRY_OFFSET, place, size)
-    refused(image, "pe.certificate_table", CERTIFICATE_ENTRY_OFFSET)
+    rejected(image, "pe.certificate_table", CERTIFICATE_ENTRY_OFFSET)
 
 
-def test_t7_bytes_after_the_certificate_table_are_refused() -> None:
-    refused(SIGNED + b"x", "pe.certificate_table", CERTIFICATE_ENTRY_OFFSET)
+def test_t7_bytes_after_the_certificate_table_are_rejected() -> None:
+    rejected(SIGNED + b"x", "pe.certificate_table", CERTIFICATE_ENTRY_OFFSET)
 
 
-def test_t7_truncation_anywhere_is_refused_or_measured_as_what_it_is() -> None:
+def test_t7_a_truncated_image_is_rejected_or_measured_as_it_is() -> None:
     for size in range(len(SIGNED)):
         with pytest.raises(ImageError):
             measured(SIGNED[:size])
 
 
-def test_t7_file_that_shrinks_is_refused_under_a_code_of_its_format() -> None:
+def test_t7_a_file_that_shrinks_is_rejected_with_a_code_of_its_format() -> None:
     class Shrinking(io.BytesIO):
         def readinto(self, buffer: Any, /) -> int:
             return 0 if self.tell() >= HEADERS_SIZE else super().readinto(buffer)

@@ -1,4 +1,4 @@
-"""The DER writer and the certificate form, against the library that reads what they write."""
+"""The DER writer and the certificate form, compared with the library that parses their output."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -33,7 +33,7 @@ def form(**changes):
     return replace(plain, **changes)
 
 
-def test_a_plain_form_reads_back_as_what_it_says():
+def test_a_plain_form_is_parsed_with_its_content():
     made = form()
     read = x509.load_der_x509_certificate(made.der)
     read.verify_directly_issued_by(read)
@@ -48,13 +48,13 @@ def test_a_plain_form_reads_back_as_what_it_says():
 
 
 @given(st.integers(1, (1 << 400) - 1))
-def test_any_positive_serial_reads_back(serial):
+def test_any_positive_serial_is_parsed_back(serial):
     read = x509.load_der_x509_certificate(form(serial=serial, signature=b"").der)
     assert read.serial_number == serial
 
 
 @given(st.integers(-(1 << 200), 1 << 200))
-def test_integers_are_as_short_as_x690_demands(value):
+def test_integers_have_the_shortest_form_of_x690(value):
     encoded = der.integer(value)
     content = encoded[2:]
     assert int.from_bytes(content, "big", signed=True) == value
@@ -64,7 +64,7 @@ def test_integers_are_as_short_as_x690_demands(value):
 
 
 @pytest.mark.parametrize("size", [0, 127, 128, 255, 256, 65535, 65536])
-def test_lengths_are_as_short_as_x690_demands(size):
+def test_lengths_have_the_shortest_form_of_x690(size):
     encoded = der.octet_string(bytes(size))
     head = len(encoded) - size
     assert head == 2 + (size > 127) + (size > 255) + (size > 65535)
@@ -73,7 +73,7 @@ def test_lengths_are_as_short_as_x690_demands(size):
 
 
 @given(st.integers(0, 2), st.integers(0, 39), st.lists(st.integers(0, 1 << 40), max_size=6))
-def test_object_identifiers_read_back(first, second, rest):
+def test_object_identifiers_are_parsed_back(first, second, rest):
     dotted = ".".join(map(str, (first, second, *rest)))
     made = form(extensions=(Extension(dotted, False, b""),), signature=b"")
     (extension,) = x509.load_der_x509_certificate(made.der).extensions
@@ -81,7 +81,7 @@ def test_object_identifiers_read_back(first, second, rest):
     assert not extension.critical
 
 
-def test_times_take_the_form_of_rfc_5280_unless_told_otherwise():
+def test_times_have_the_form_of_rfc_5280_by_default():
     before = datetime(2049, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
     assert der.time(before) == b"\x17\x0d491231235959Z"
     assert der.time(before + timedelta(seconds=1)) == b"\x18\x0f20500101000000Z"
@@ -90,7 +90,7 @@ def test_times_take_the_form_of_rfc_5280_unless_told_otherwise():
     assert der.time(east) == der.time(before)
 
 
-def test_what_no_honest_library_makes_can_be_made():
+def test_certificates_that_no_library_makes_can_be_made():
     twice = (key_usage("crl_sign"), key_usage("key_cert_sign"))
     read = x509.load_der_x509_certificate(form(extensions=twice).der)
     with pytest.raises(x509.DuplicateExtension):
@@ -103,7 +103,7 @@ def test_what_no_honest_library_makes_can_be_made():
         mixed.verify_directly_issued_by(mixed)
 
 
-def test_keys_follow_from_the_secret_and_the_label():
+def test_keys_are_derived_from_the_secret_and_the_label():
     assert RING.key("a").spki == KeyRing(b"test", deterministic=True).key("a").spki
     assert RING.key("a").spki != RING.key("b").spki
     assert RING.key("a").spki != KeyRing(b"other", deterministic=True).key("a").spki

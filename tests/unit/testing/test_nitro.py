@@ -1,5 +1,6 @@
-"""FakeNitro: what it makes has the form of the genuine thing, and nothing trusts it."""
+"""FakeNitro: its documents have the form of genuine ones, and nothing trusts them."""
 
+import doctest
 import itertools
 import re
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from nitro_attest import InputError, verify
+from nitro_attest import InputError, NitroAttestError, testing, verify
 from nitro_attest.testing import FAULTS, VARIANTS, FakeNitro
 
 NSM_ORDER = ["module_id", "digest", "timestamp", "pcrs", "certificate", "cabundle"]
@@ -32,7 +33,7 @@ def chain_of(payload):
 
 
 def profile(certificate):
-    """What two certificates of the same role have in common, whoever made them."""
+    """The properties that certificates of the same role share, whoever made them."""
     return {
         "version": certificate.version,
         "algorithm": certificate.signature_algorithm_oid,
@@ -73,7 +74,7 @@ def test_certificates_live_as_long_as_genuine_ones_and_the_leaf_expires_first(fa
         assert below[-1].not_valid_before_utc == whole - timedelta(seconds=3)
 
 
-def test_names_follow_the_pattern_and_the_root_says_what_it_is(fake, when):
+def test_names_follow_the_pattern_and_the_root_is_named_fake(fake, when):
     names = [
         certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
         for certificate in chain_of(payload_of(fake.document(at=when)))
@@ -95,7 +96,7 @@ def test_serials_are_unique_and_as_long_as_genuine_ones(fake, when):
     assert len({certificate.serial_number for certificate in made}) == len(made)
 
 
-def test_a_payload_is_what_the_nsm_writes(fake, when):
+def test_a_payload_has_the_form_of_the_nsm(fake, when):
     payload = payload_of(fake.document(at=when))
     assert list(payload) == NSM_ORDER + OPTIONAL
     assert payload["module_id"] == fake.module_id
@@ -107,7 +108,7 @@ def test_a_payload_is_what_the_nsm_writes(fake, when):
     assert all(pcrs[index] == ZERO for index in range(5, 16))
 
 
-def test_pcr3_and_pcr4_are_what_aws_prints_for_its_examples(when):
+def test_pcr3_and_pcr4_equal_the_examples_of_aws(when):
     nitro = FakeNitro(instance_id="i-1234567890abcdef0")
     pcrs = payload_of(nitro.document(at=when))["pcrs"]
     # The AWS Nitro Enclaves user guide, for arn:aws:iam::123456789012:role/Webserver.
@@ -126,10 +127,21 @@ def test_debug_mode_zeroes_the_image_and_nothing_else(fake, when):
 
 def test_given_pcrs_are_added_and_replace_the_defaults(fake, when):
     given = {0: b"\x01" * 48, 20: b"\x02" * 48}
-    pcrs = payload_of(fake.document(at=when, pcrs=given, debug=True))["pcrs"]
+    pcrs = payload_of(fake.document(at=when, pcrs=given))["pcrs"]
     assert pcrs[0] == given[0]
     assert pcrs[20] == given[20]
-    assert pcrs[1] == ZERO
+    assert pcrs[5] == ZERO
+
+
+@pytest.mark.parametrize("prefix", ["", "0x"])
+def test_pcrs_can_be_given_in_hex(fake, when, prefix):
+    pcrs = payload_of(fake.document(at=when, pcrs={1: prefix + "aB" * 48}))["pcrs"]
+    assert pcrs[1] == b"\xab" * 48
+
+
+def test_debug_mode_can_be_combined_with_other_pcrs(fake, when):
+    pcrs = payload_of(fake.document(at=when, pcrs={0: ZERO, 16: b"\x01" * 48}, debug=True))["pcrs"]
+    assert [pcrs[index] for index in (0, 1, 2, 16)] == [ZERO, ZERO, ZERO, b"\x01" * 48]
 
 
 def test_optional_fields_can_be_set_null_or_left_out(fake, when):
@@ -139,7 +151,7 @@ def test_optional_fields_can_be_set_null_or_left_out(fake, when):
     assert payload["user_data"] == b""
 
 
-def test_both_forms_of_the_map_and_the_tag(fake, when):
+def test_both_forms_of_the_map_with_and_without_tag(fake, when):
     for indefinite, tagged in ((True, False), (False, False), (True, True), (False, True)):
         document = fake.document(at=when, indefinite=indefinite, tagged=tagged)
         assert document.startswith(b"\xd2\x84" if tagged else b"\x84")
@@ -185,7 +197,7 @@ def test_a_document_without_a_time_verifies_now():
     assert verify(nitro.document(), nitro.root_pem).module_id == nitro.module_id
 
 
-def test_other_places_and_modules(when):
+def test_other_regions_and_modules(when):
     nitro = FakeNitro(region="eu-west-3", instance_id="i-01234567", enclave_id="fedcba9876543210")
     attestation = verify(nitro.document(at=when), nitro.root_pem, at=when)
     assert attestation.module_id == "i-01234567-encfedcba9876543210"
@@ -203,34 +215,78 @@ def test_other_places_and_modules(when):
         ({"pcrs": {32: ZERO}}, "input.expected"),
         ({"pcrs": {-1: ZERO}}, "input.expected"),
         ({"pcrs": {0: b"short"}}, "input.expected"),
+        ({"pcrs": {0: "ab" * 47}}, "input.expected"),
+        ({"pcrs": {0: "a" * 95}}, "input.expected"),
+        ({"pcrs": {0: "xy" * 48}}, "input.expected"),
+        ({"pcrs": {0: "ab " * 48}}, "input.expected"),
+        ({"pcrs": {0: b"\x01" * 48}, "debug": True}, "input.expected"),
+        ({"pcrs": {0: b"\x01" * 48}, "fault": "M-2.debug"}, "input.expected"),
+        ({"pcrs": {0: b"\x01" * 48}, "fault": "M-2.pcr0-zero"}, "input.expected"),
+        ({"nonce": b"n", "fault": "policy.nonce-other"}, "input.expected"),
+        ({"nonce": b"n", "fault": "policy.nonce-absent"}, "input.expected"),
         ({"absent": {"module_id"}}, "input.expected"),
         ({"absent": {"nonce"}, "nonce": b"n"}, "input.expected"),
         ({"fault": "C-4.cwt", "variant": "C-4.tag-18"}, "input.expected"),
         ({"variant": "C-4.tag"}, "input.expected"),
     ],
 )
-def test_what_cannot_be_made_is_refused(fake, when, arguments, code):
-    with pytest.raises(InputError) as refused:
+def test_invalid_arguments_are_rejected(fake, when, arguments, code):
+    with pytest.raises(InputError) as rejected:
         fake.document(**{"at": when} | arguments)
-    assert refused.value.code == code
+    assert rejected.value.code == code
 
 
 @pytest.mark.parametrize(
     "arguments",
     [{"region": "mars"}, {"instance_id": "i-xyz"}, {"enclave_id": "0"}, {"region": "us-east-1\n"}],
 )
-def test_what_cannot_be_named_is_refused(arguments):
+def test_invalid_names_are_rejected(arguments):
     with pytest.raises(InputError):
         FakeNitro(**arguments)
 
 
-def test_an_unknown_fault_is_refused_with_its_neighbours(fake, when):
-    with pytest.raises(InputError, match=r"C-4\.second-tag") as refused:
-        fake.document(at=when, fault="C-4.second-tags")
-    assert refused.value.code == "input.expected"
+@pytest.mark.parametrize(
+    ("name", "similar"),
+    [("C-4.second-tags", r"C-4\.second-tag"), ("C-16", r"C-16\."), ("?", "FAULTS")],
+)
+def test_an_unknown_fault_is_rejected_with_similar_names(fake, when, name, similar):
+    with pytest.raises(InputError, match=similar) as rejected:
+        fake.document(at=when, fault=name)
+    assert rejected.value.code == "input.expected"
 
 
-def test_every_fault_and_variant_says_what_it_is():
+def test_arguments_beside_a_fault_are_kept(fake, when):
+    document = fake.document(at=when, fault="M-2.pcr0-zero", pcrs={20: "ab" * 48}, nonce=b"n")
+    payload = payload_of(document)
+    assert payload["pcrs"][0] == ZERO
+    assert payload["pcrs"][20] == b"\xab" * 48
+    assert payload["nonce"] == b"n"
+
+
+@pytest.mark.parametrize("microsecond", [0, 250_000, 999_999])
+def test_every_fault_is_rejected_with_its_code_under_its_arguments(fake, when, microsecond):
+    made = when.replace(microsecond=microsecond)
+    for fault in FAULTS.values():
+        document = fake.document(at=made, fault=fault.id)
+        with pytest.raises(NitroAttestError) as rejected:
+            verify(document, fake.root_pem, **fault.verify_arguments(made))
+        assert (fault.id, rejected.value.code) == (fault.id, fault.code)
+
+
+@pytest.mark.parametrize("microsecond", [0, 250_000, 999_999])
+def test_every_variant_is_accepted_with_its_warnings_under_its_arguments(fake, when, microsecond):
+    made = when.replace(microsecond=microsecond)
+    for variant in VARIANTS.values():
+        document = fake.document(at=made, variant=variant.id)
+        attestation = verify(document, fake.root_pem, **variant.verify_arguments(made))
+        assert tuple(warning.code for warning in attestation.warnings) == variant.warnings
+
+
+def test_the_loop_in_the_docstring_is_true():
+    assert doctest.testmod(testing).failed == 0
+
+
+def test_every_fault_and_variant_has_an_id_and_a_description():
     for table in (FAULTS, VARIANTS):
         for name, case in table.items():
             assert case.id == name

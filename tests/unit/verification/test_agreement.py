@@ -1,5 +1,7 @@
 """A document against its certificates, fact by fact (X-21, X-22, X-24, T-3)."""
 
+from dataclasses import replace
+
 import pytest
 
 from nitro_attest import TrustedRoots, parse_unverified
@@ -20,16 +22,17 @@ def document(fake_document):
 @pytest.fixture
 def path(fake, document):
     roots = TrustedRoots.from_pem(fake.root_pem)
-    return PathVerifier(roots, 0).walk(document.cabundle, document.certificate)
+    return PathVerifier(roots, 0).verify(document.cabundle, document.certificate)
 
 
 def saying(document, **fields):
     parts = document._parts
-    return UnverifiedDocument(parts._replace(content=parts.content._replace(**fields)))
+    content = replace(parts.content, **fields)
+    return UnverifiedDocument(content, replace(parts, content=content))
 
 
 def names(module_id, path_names, kind="enclave"):
-    return agreement.names(kind, module_id, path_names)
+    return agreement.compare_names(kind, module_id, path_names)
 
 
 def text(milliseconds):
@@ -119,7 +122,7 @@ def test_x24_the_instance_ca_names_the_instance_and_the_region(document, path):
 def test_x24_ever_new_names_do_not_fill_the_memory():
     for number in range(300):
         names(f"i-{number}-enc0", ("",))
-    assert agreement.names.cache_info().currsize == 256
+    assert agreement.compare_names.cache_info().currsize == 256
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

@@ -12,16 +12,16 @@ from nitro_attest import (
     ANY_ENCLAVE,
     ANY_INSTANCE,
     AnyEnclave,
-    Attestation,
     FormatError,
     InputError,
     NitroAttestError,
-    Outcome,
+    NitroTpmVerifier,
     Request,
     TrustedRoots,
     Verifier,
 )
 from nitro_attest.verification import batch
+from nitro_attest.verification.batch import Rejected, Verified
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 
@@ -39,8 +39,10 @@ def verifier(roots):
 @pytest.fixture
 def counted(monkeypatch, verifier):
     """A Verifier whose verify() answers at once, for what is about the pool and not the curve."""
-    answer = object.__new__(Attestation)
-    monkeypatch.setattr(verifier, "verify", lambda document, **_: answer)
+    answer = Verified(object())
+    monkeypatch.setattr(
+        Verifier, "_verify_batch", lambda self, at, age, items: [answer] * len(items)
+    )
     return verifier
 
 
@@ -81,17 +83,17 @@ def test_an_error_among_the_items_is_its_own_outcome(verifier, fake_document, wh
     unread = InputError("input.file", "cannot read it")
     first, second = verifier.verify_many([unread, fake_document], workers=workers, at=when)
     assert first.error is unread
-    assert isinstance(second.unwrap(), Attestation)
+    assert second.unwrap().module_id
 
 
 @BOTH
 def test_a_bug_propagates_and_ends_the_threads(monkeypatch, verifier, workers):
-    def broken(document, **_):
-        if document == b"bad":
+    def broken(self, at, max_age, items):
+        if b"bad" in items:
             raise ZeroDivisionError
-        return object.__new__(Attestation)
+        return [Verified(object())] * len(items)
 
-    monkeypatch.setattr(verifier, "verify", broken)
+    monkeypatch.setattr(Verifier, "_verify_batch", broken)
     found = verifier.verify_many([b"good", b"bad", b"good"], workers=workers)
     assert next(found).unwrap()
     with pytest.raises(ZeroDivisionError):
@@ -138,7 +140,9 @@ def test_a_slow_consumer_bounds_what_is_taken_ahead(counted, workers, ahead):
 def test_closing_stops_the_work_and_ends_the_threads(monkeypatch, verifier):
     begun = []
     monkeypatch.setattr(
-        verifier, "verify", lambda d, **_: begun.append(d) or object.__new__(Attestation)
+        Verifier,
+        "_verify_batch",
+        lambda _, at, age, items: begun.extend(items) or [Verified(object())] * len(items),
     )
     found = verifier.verify_many(repeat(b""), workers=2)  # endless
     deque(islice(found, 5), 0)
@@ -225,17 +229,13 @@ def test_the_clock_is_read_when_each_verification_begins(
 
 
 @pytest.mark.usefixtures("clock")
-def test_instances_have_a_method_of_their_own(roots, fake, fake_document, when):
+def test_instances_have_a_verifier_of_their_own(roots, fake, fake_document, when):
     instance = fake.document(at=when, kind="nitrotpm")
-    judge = Verifier(roots, policy=ANY_INSTANCE)
-    found = judge.verify_many_nitrotpm([instance, fake_document], at=when, workers=2)
+    verifier = NitroTpmVerifier(roots, policy=ANY_INSTANCE)
+    found = verifier.verify_many([instance, fake_document], at=when, workers=2)
     assert codes(found) == [None, "payload.kind"]
-    (evidence,) = judge.verify_many_nitrotpm([instance])  # at the time of the stopped clock
+    (evidence,) = verifier.verify_many([instance])  # at the time of the stopped clock
     assert evidence.unwrap().verified_at == when
-    with pytest.raises(InputError):
-        judge.verify_many([instance])
-    with pytest.raises(InputError):
-        Verifier(roots, policy=ANY_ENCLAVE).verify_many_nitrotpm([instance])
 
 
 @pytest.mark.parametrize(
@@ -258,15 +258,15 @@ def test_a_wrong_argument_is_refused_at_the_call_not_at_the_first_outcome(verifi
 
 
 def test_x20_a_time_without_a_zone_is_refused_at_the_call_for_instances_too(roots):
-    judge = Verifier(roots, policy=ANY_INSTANCE)
+    verifier = NitroTpmVerifier(roots, policy=ANY_INSTANCE)
     with pytest.raises(InputError) as caught:
-        judge.verify_many_nitrotpm([], at=datetime(2026, 1, 1))
+        verifier.verify_many([], at=datetime(2026, 1, 1))
     assert caught.value.code == "input.time"
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_one_document_is_not_taken_for_many(verifier, fake_document, kind):
-    with pytest.raises(InputError, match="iterable of documents"):
+    with pytest.raises(InputError, match="expected an iterable of documents"):
         verifier.verify_many(kind(fake_document))
 
 
@@ -280,11 +280,14 @@ def test_by_default_there_is_a_worker_for_each_processor_up_to_the_most(monkeypa
 
 
 def test_an_outcome_is_neither_true_nor_false():
-    refused = Outcome(None, FormatError("cose.tag", "it is not one"))
-    with pytest.raises(TypeError, match="unwrap"):
-        bool(refused)
+    rejected = Rejected(FormatError("cose.tag", "it is not one"))
+    for outcome in (rejected, Verified("attestation")):
+        with pytest.raises(TypeError, match="unwrap"):
+            bool(outcome)
     with pytest.raises(NitroAttestError, match="not one"):
-        refused.unwrap()
-    for attestation, error in ((None, None), ("evidence", refused.error)):
-        with pytest.raises(TypeError):
-            Outcome(attestation, error)
+        rejected.unwrap()
+    assert Verified("attestation").unwrap() == "attestation"
+    assert (
+        repr(rejected)
+        == "Rejected(error=FormatError('cose.tag', 'it is not one', None), attestation=None)"
+    )

@@ -53,7 +53,7 @@ def test_x9_a_certificate_too_small_for_a_key_of_ours_is_refused_for_its_key(for
     assert len(tiny.der) < 0x80  # so that no length in it has the long form
     error = refusal(tiny)
     assert error.code == "cert.algorithm"
-    assert "has a key of another kind or form (1.3.101.112)" in error.message
+    assert "found a key of another kind or encoding (1.3.101.112)" in error.message
 
 
 def test_what_was_read_cannot_be_changed(root):
@@ -95,7 +95,7 @@ def test_x1_either_date_in_the_year_zero_is_a_malformed_certificate(form, date):
 def test_x2_a_serial_number_that_is_not_positive_or_too_long_is_named_so(form, serial, found):
     error = refusal(replace(form, serial=serial))
     assert error.code == "cert.serial"
-    assert f"of it is {found}; 1 to 21 octets" in error.message
+    assert f"of 1 to 21 octets, found one that is {found}" in error.message
 
 
 @pytest.mark.parametrize("serial", [1, 2**160, 2**167 - 1])
@@ -155,7 +155,7 @@ def test_x1_reading_within_reading_is_quiet_to_the_end(form):
 
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        assert quiet.quietly(read, form.der) == read_certificate(form.der, "it")
+        assert quiet.quietly(read, form.der).parsed == read_certificate(form.der, "it").parsed
     assert not seen
 
 

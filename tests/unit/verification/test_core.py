@@ -140,8 +140,8 @@ def test_no_sentence_is_left_over_and_none_asks_for_what_is_not_given():
         (DOCUMENT[:3], 3, "the document ends inside the protected header"),
         (DOCUMENT[:6], 6, "the document ends inside the unprotected header"),
         (DOCUMENT[:-1], len(DOCUMENT) - 1, "the document ends inside the signature"),
-        (DOCUMENT + b"x", len(DOCUMENT), "1 bytes follow the end of the document"),
-        (document_of(b"\xa0\xff"), 9, "1 bytes follow the end of the payload"),
+        (DOCUMENT + b"x", len(DOCUMENT), "the document has extra bytes after its end: 1"),
+        (document_of(b"\xa0\xff"), 9, "the payload has extra bytes after its end: 1"),
         (document_of(b"\xa1\x61\xff\x01"), None, "invalid UTF-8 in a key of the payload map"),
         (document_of(payload_of(items_of(nonce=b"\x01"))), None, "field nonce has the wrong CBOR"),
         (document_of(payload_of(items_of(cabundle=b"\xf6"))), None, "field cabundle is null"),
@@ -150,11 +150,15 @@ def test_no_sentence_is_left_over_and_none_asks_for_what_is_not_given():
             None,
             "certificate 0 in cabundle",
         ),
-        (document_of(payload_of(items_of(pcrs=pairs({})))), None, "field pcrs has 0 entries"),
+        (
+            document_of(payload_of(items_of(pcrs=pairs({})))),
+            None,
+            "1 to 32 entries, found 0",
+        ),
         (document_of(payload_of(items_of(pcrs=pairs({0: b"\xf6"})))), None, "PCR0 is null"),
-        (b"\xd1" + DOCUMENT, 0, "CBOR tag 17 where a COSE_Sign1 (18) or no tag was expected"),
-        (b"\xd8\x12" + DOCUMENT, 0, "tag 18 is doubled or not the single byte D2"),
-        (b"\xd2\xd2" + DOCUMENT, 1, "tag 18 is doubled or not the single byte D2"),
+        (b"\xd1" + DOCUMENT, 0, "tag: expected none or 18 (COSE_Sign1), found 17"),
+        (b"\xd8\x12" + DOCUMENT, 0, "tag 18: expected the single byte D2, once"),
+        (b"\xd2\xd2" + DOCUMENT, 1, "tag 18: expected the single byte D2, once"),
     ],
 )
 def test_the_sentence_names_the_place(document, offset, sentence):
@@ -170,8 +174,8 @@ def test_the_sentence_names_the_place(document, offset, sentence):
         ("43a10126", "ES256 (-7)"),
         ("44a1013823", "ES512 (-36)"),
         ("44a1013832", "ESP384 (-51)"),
-        ("44a1013824", "not exactly {alg: ES384 (-35)}"),
-        ("40", "not exactly {alg: ES384 (-35)}"),
+        ("44a1013824", "expected exactly {alg: ES384 (-35)}"),
+        ("40", "expected exactly {alg: ES384 (-35)}"),
     ],
 )
 @pytest.mark.parametrize("tag", [b"", b"\xd2"])
@@ -187,7 +191,7 @@ def test_p7_an_unknown_field_is_quoted_and_the_version_blamed():
     error = refusal(document_of(payload_of(items)))
     assert error.code == "payload.unknown_key"
     assert r"unknown field '\xfc\x1b\n'" in error.message
-    assert "newer than this library" in error.message
+    assert "may be newer" in error.message
 
 
 @pytest.mark.parametrize(
@@ -196,7 +200,7 @@ def test_p7_an_unknown_field_is_quoted_and_the_version_blamed():
 )
 def test_p7_a_long_unknown_field_is_quoted_in_part(size, shown):
     items = [*items_of(), (text("k" * size), b"\xf6")]
-    assert f"unknown field {shown}; this" in refusal(document_of(payload_of(items))).message
+    assert f"unknown field {shown}; the document" in refusal(document_of(payload_of(items))).message
 
 
 def test_what_is_no_utf8_can_be_quoted_all_the_same():
@@ -266,11 +270,11 @@ def test_what_is_no_bytes_is_an_input_error(data):
     assert type(data).__name__ in caught.value.message
 
 
-# ---- Registers ----------------------------------------------------------------------------------
+# ---- PcrValues ----------------------------------------------------------------------------------
 
 
 def test_p18_a_register_is_what_stands_at_its_place_and_no_other_is_there():
-    registers = core.Registers(b"?" + IMAGE[0] + IMAGE[1], (1, 0, 49, *[0] * 29))
+    registers = core.PcrValues(b"?" + IMAGE[0] + IMAGE[1], (1, 0, 49, *[0] * 29))
     assert registers == {0: IMAGE[0], 2: IMAGE[1]}
     assert list(registers) == [0, 2]
     assert len(registers) == 2
@@ -279,13 +283,13 @@ def test_p18_a_register_is_what_stands_at_its_place_and_no_other_is_there():
         assert absent not in registers
         with pytest.raises(KeyError):
             registers[absent]
-    only_last = core.Registers(b"?" + IMAGE[0], (*[0] * 31, 1))
+    only_last = core.PcrValues(b"?" + IMAGE[0], (*[0] * 31, 1))
     assert -1 not in only_last
     assert list(only_last) == [31]
 
 
 def test_p18_registers_cannot_be_changed():
-    registers = core.Registers(IMAGE[0], (1, *[0] * 31))
+    registers = core.PcrValues(IMAGE[0], (1, *[0] * 31))
     with pytest.raises(TypeError):
         registers[0] = IMAGE[1]
     with pytest.raises(TypeError):
@@ -331,7 +335,7 @@ def test_p22_p23_p24_an_optional_field_up_to_its_own_limit(name, limit, size, ac
     else:
         error = refusal(document, caps)
         assert error.code == f"payload.{name}"
-        assert f"is {size} bytes" in error.message
+        assert f" bytes, found {size}" in error.message
 
 
 @pytest.mark.parametrize("name", ["public_key", "user_data", "nonce"])

@@ -33,7 +33,7 @@ def path(roots, forms):
 
 def walk(roots, *forms):
     *issuers, leaf = (form.der for form in forms)
-    return PathVerifier(roots, 0).walk(tuple(issuers), leaf)
+    return PathVerifier(roots, 0).verify(tuple(issuers), leaf)
 
 
 def refusal(call, *args):
@@ -50,15 +50,12 @@ def test_x5_the_root_of_a_path_is_our_own_copy(path, roots):
 
 def test_only_a_path_that_was_walked_is_known(roots, forms):
     *issuers, leaf = (form.der for form in forms)
-    paths, bundle = PathVerifier(roots, 1, look_ahead=True), tuple(issuers)
+    paths, bundle = PathVerifier(roots, 1), tuple(issuers)
     assert paths.known(bundle, leaf) is None
-    walked = paths.walk(bundle, leaf)
+    walked = paths.verify(bundle, leaf)
     assert paths.known(bundle, leaf) is walked
     assert paths.known(bundle[:-1], leaf) is None
     assert paths.known(bundle, bundle[-1]) is None
-    incurious = PathVerifier(roots, 1)
-    incurious.walk(bundle, leaf)
-    assert incurious.known(bundle, leaf) is None
 
 
 def test_x24_a_certificate_without_a_common_name_has_an_empty_one(roots, forms):
@@ -83,9 +80,9 @@ def test_x10_of_several_expired_certificates_the_leaf_is_named(path):
 
 def test_x10_the_sentence_says_how_late_or_early_it_is_in_whole_seconds(path):
     error = refusal(check_windows, path, path.leaf.not_after_ms + DAY + 999, 0)
-    assert "(1 day, 0:00:00 before the verification time)" in error.message
+    assert " 1 day, 0:00:00 before the verification time;" in error.message
     error = refusal(check_windows, path, path.leaf.not_before_ms - DAY - 999, 0)
-    assert error.message.endswith("slow by 1 day, 0:00:00?")
+    assert "1 day, 0:00:00 after the verification time; check" in error.message
 
 
 def test_x10_the_skew_is_allowed_to_the_millisecond(path):
@@ -107,17 +104,17 @@ def test_x10_a_certificate_is_valid_at_both_ends_of_its_window(path, leaf, issue
     at = path.leaf.not_before_ms
     *above, last, signing = path.certificates
     changed = [
-        certificate._replace(not_before_ms=at + begins, not_after_ms=at + ends)
+        replace(certificate, not_before_ms=at + begins, not_after_ms=at + ends)
         for certificate, (begins, ends) in ((last, issuer), (signing, leaf))
     ]
-    beyond = CertificatePath(path.root, (*above, *changed))
+    beyond = CertificatePath(path.root, (*above, *changed), path.key)
     error = refusal(check_windows, beyond, at, 0)
     assert error.code == code
     assert error.message.startswith(label)
 
 
 def test_x1_the_sentence_says_which_certificate_it_is(roots, fake):
-    issuers = PathVerifier(roots, 0).issuers
+    issuers = PathVerifier(roots, 0)._walk_issuers
     root = refusal(issuers, (b"no certificate",))
     other = refusal(issuers, (fake.root_der, b"no certificate"))
     assert root.message.startswith("certificate 0 (root) cannot be read")
@@ -134,17 +131,17 @@ def test_x1_an_issuer_that_cannot_be_read_is_a_malformed_certificate(roots, form
 def test_x4_the_partition_of_an_aws_root_that_is_not_trusted_is_named(roots):
     (gov,) = TrustedRoots.AWS_US_GOV
     (root,) = roots
-    error = refusal(PathVerifier(roots, 0).issuers, (gov.der,))
+    error = refusal(PathVerifier(roots, 0)._walk_issuers, (gov.der,))
     assert error.code == "chain.untrusted_root"
-    assert "it is the root of AWS partition aws-us-gov:" in error.message
-    assert error.message.endswith(f"; trusted are {root.name}")
+    assert "it is the root of AWS partition aws-us-gov;" in error.message
+    assert error.message.endswith(f"; trusted roots: {root.name}")
 
 
 def test_x4_of_an_unknown_root_the_sentence_says_what_is_trusted(roots):
     stranger = FakeNitro(seed=b"stranger")
     (root,) = roots
-    error = refusal(PathVerifier(roots, 0).issuers, (stranger.root_der,))
-    assert error.message.endswith(f"which is not a trusted root; trusted are {root.name}")
+    error = refusal(PathVerifier(roots, 0)._walk_issuers, (stranger.root_der,))
+    assert error.message.endswith(f"; trusted roots: {root.name}")
 
 
 def test_x19_an_issuer_named_by_name_and_serial_alone_has_no_key_to_differ(roots, forms):

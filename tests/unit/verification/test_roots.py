@@ -7,7 +7,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from conftest import FIXTURES
-from nitro_attest import InputError, TrustedRoots, verification, verify
+from nitro_attest import (
+    ANY_ENCLAVE,
+    InputError,
+    TrustedRoots,
+    Verifier,
+    verification,
+    verify,
+)
 from nitro_attest.verification import roots
 from nitro_attest.verification.roots import PINNED
 
@@ -90,7 +97,7 @@ def test_the_fingerprint_of_the_root_or_of_its_zip_is_recognised():
     assert [root.name for root in TrustedRoots.from_sha256(colons)] == ["aws"]
     zip_hash = "8cf60e2b2efca96c6a9e71e851d00c1b6991cc09eadbe64a6a1d1b1eb9faff7c"
     assert "ZIP" in refused(TrustedRoots.from_sha256, zip_hash)
-    assert "no root" in refused(TrustedRoots.from_sha256, "00" * 32)
+    assert "no shipped root" in refused(TrustedRoots.from_sha256, "00" * 32)
 
 
 def test_an_unknown_partition_is_refused():
@@ -108,7 +115,7 @@ def _of_seven():
 
 def test_several_certificates_are_refused():
     two = pem_of(TrustedRoots.AWS) + pem_of(TrustedRoots.AWS_US_GOV)
-    assert "2 certificates" in refused(TrustedRoots.from_pem, two)
+    assert "exactly one certificate, found 2" in refused(TrustedRoots.from_pem, two)
 
 
 def test_a_damaged_certificate_is_refused():
@@ -135,3 +142,22 @@ def test_x4_trusting_one_partition_does_not_trust_another(genuine):
         verify(document, pem_of(TrustedRoots.AWS_US_GOV), at=made)
     assert caught.value.code == "chain.untrusted_root"
     assert "partition aws" in caught.value.message
+
+
+@pytest.mark.parametrize("form", [bytes, bytes.decode, TrustedRoots.from_pem])
+def test_verify_and_verifier_take_pem_and_trusted_roots(fake, fake_document, when, form):
+    roots = form(fake.root_pem)
+    assert verify(fake_document, roots, at=when) == verify(fake_document, fake.root_pem, at=when)
+    assert Verifier(roots, policy=ANY_ENCLAVE).verify(fake_document, at=when)
+
+
+@pytest.mark.parametrize("wrong", [b"", "root.pem", 5, TrustedRoots(())])
+def test_nothing_else_is_trusted(fake_document, wrong):
+    assert refused(verify, fake_document, wrong)
+    assert refused(lambda: Verifier(wrong, policy=ANY_ENCLAVE))
+
+
+def test_sets_of_roots_are_equal_whatever_their_order(fake):
+    own = TrustedRoots.from_pem(fake.root_pem)
+    assert own | TrustedRoots.AWS == TrustedRoots.AWS | own | own
+    assert own != TrustedRoots.AWS

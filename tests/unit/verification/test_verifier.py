@@ -217,8 +217,8 @@ def test_all_failures_are_reported_not_the_first(fake, when):
         )
     found = [failure.code for failure in caught.value.failures]
     assert found == [
-        "policy.debug",
         "freshness.too_old",
+        "policy.debug",
         "policy.pcr_mismatch",
         "policy.pcr_absent",
         "policy.nonce",
@@ -262,7 +262,7 @@ def test_a_verifier_needs_a_policy_and_a_root():
         Verifier()
     for policy in (None, "any", []):
         assert code_of(Verifier, policy=policy) == "input.expected"
-    assert code_of(Verifier, TrustedRoots(), policy=ANY_ENCLAVE) == "input.root"
+    assert code_of(Verifier, TrustedRoots(()), policy=ANY_ENCLAVE) == "input.root"
     assert code_of(Verifier, "aws", policy=ANY_ENCLAVE) == "input.root"
 
 

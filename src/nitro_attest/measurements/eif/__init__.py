@@ -1,1 +1,1 @@
-"""Enclave image files (EIF): layout, signature and the PCRs that they lead to."""
+"""Enclave image files (EIF): layout, signature and resulting PCRs."""

@@ -1,14 +1,15 @@
-"""Measures an enclave image file (EIF): PCR0, PCR1, PCR2 and PCR8 (spec section 4).
+"""Measurement of an enclave image file (EIF): PCR0, PCR1, PCR2 and PCR8 (F-8, S-4).
 
-First the layout is checked, then every byte of the file is read once, through one buffer: memory
-depends neither on the size of the image nor on any size that it claims.
+The layout is checked first. Then each byte of the file is read once, through one buffer, so memory
+use depends neither on the size of the image nor on any size in its header.
+
+Source: github.com/aws/aws-nitro-enclaves-image-format, README.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from nitro_attest._internal.strict_json import read_json
 from nitro_attest.errors import AttestationWarning, ImageError, InputError
 from nitro_attest.measurements.eif.layout import (
     CRC_OFFSET,
@@ -30,39 +32,41 @@ from nitro_attest.measurements.eif.signature import SignatureInfo, check_signatu
 from nitro_attest.measurements.image_file import BinaryFile, ImageFile, opened
 from nitro_attest.measurements.pcr import image_measurement
 
+__all__ = ["EnclaveImage", "measure"]
+
 _CHUNK_BYTES: Final = 1 << 20
-# Metadata are parsed in memory, at some 30 bytes of memory a byte. They hold the answer of `docker
-# inspect` and at most 4096 bytes of the builder's own.
+# Parsing takes some 30 bytes of memory per byte. Metadata contains the output of `docker inspect`
+# and at most 4096 bytes from the builder.
 _MAX_METADATA_BYTES: Final = 1 << 18
-_MAX_METADATA_NESTING: Final = 32  # so that whoever prints them can recurse
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EnclaveImage:
-    """What an image file measures, and what it says about itself.
+    """The measurements of an image file, and its unmeasured description.
 
     Only the code in the image is measured. The header (memory, CPUs, flags), the metadata and the
-    signature are not part of PCR0, PCR1 and PCR2 (M-6).
+    signature are not in PCR0, PCR1 and PCR2 (M-6).
 
     Attributes:
         version: Format version, 2 to 4.
-        architecture: ``x86_64`` or ``aarch64``, as the header says.
-        default_mem: Default memory in bytes, as the header says.
-        default_cpus: Default number of CPUs, as the header says.
-        size: Bytes of the whole file.
+        architecture: ``x86_64`` or ``aarch64``, from the header.
+        default_mem: Default memory in bytes, from the header.
+        default_cpus: Default number of CPUs, from the header.
+        size: Size of the file in bytes.
         sections: All sections in file order.
         crc32_stored: The CRC-32 in the header.
-        crc32_computed: The CRC-32 of the file. Detects accidents, not attacks.
+        crc32_computed: The CRC-32 of the file (F-5). It detects accidents, not attacks.
         pcr0: Measures kernel, command line and all ramdisks; 48 bytes.
         pcr1: Measures kernel, command line and the first ramdisk; 48 bytes.
         pcr2: Measures the other ramdisks; 48 bytes.
         pcr8: Measures the signing certificate; 48 bytes. None for an unsigned image, whose enclave
-            reports zeros.
-        signature: The signature, which holds; None for an unsigned image.
-        judged_at: The time that the certificate's validity was judged at; None: not judged.
-        unattested_metadata: The builder's JSON object; None if there is none that can be read.
-            Nothing vouches for it: whoever handed over the file can have written it.
-        warnings: What is odd about the image, without a change to what it measures.
+            has zeros in PCR8.
+        signature: The valid signature; None for an unsigned image.
+        validity_checked_at: Time at which the validity of the signing certificate was checked
+            (S-3); None: not checked.
+        unattested_metadata: The builder's JSON object; None if there is none or it cannot be
+            parsed. Nothing protects it: anyone who handled the file can have written it (M-6).
+        warnings: Unusual properties of the image that do not change its measurements.
     """
 
     version: int
@@ -78,17 +82,20 @@ class EnclaveImage:
     pcr2: bytes
     pcr8: bytes | None
     signature: SignatureInfo | None
-    judged_at: datetime | None
+    validity_checked_at: datetime | None
     unattested_metadata: Mapping[str, Any] | None = field(hash=False)
     warnings: tuple[AttestationWarning, ...]
 
     def measurements(self) -> dict[int, bytes]:
-        """The PCRs to require of an enclave that runs this image: 0, 1, 2, and 8 if signed."""
+        """Returns the expected PCRs of an enclave that runs this image: 0, 1, 2, and 8 if signed.
+
+        Pass the result to ``Policy([...])`` or as ``policy=``.
+        """
         pcrs = {0: self.pcr0, 1: self.pcr1, 2: self.pcr2}
         return pcrs if self.pcr8 is None else pcrs | {8: self.pcr8}
 
     def to_dict(self) -> dict[str, Any]:
-        """The image as JSON-ready values; bytes and CRCs as lower-case hex."""
+        """Returns the image as JSON-ready values, with bytes and CRCs in lower-case hex."""
         return {
             "version": self.version,
             "architecture": self.architecture,
@@ -103,7 +110,9 @@ class EnclaveImage:
             "crc32_computed": f"{self.crc32_computed:08x}",
             "pcrs": {str(index): value.hex() for index, value in self.measurements().items()},
             "signature": self.signature and self.signature.to_dict(),
-            "judged_at": self.judged_at and self.judged_at.isoformat(),
+            "validity_checked_at": (
+                self.validity_checked_at and self.validity_checked_at.isoformat()
+            ),
             "unattested_metadata": self.unattested_metadata,
             "warnings": [{"code": w.code, "message": w.message} for w in self.warnings],
         }
@@ -120,23 +129,39 @@ def measure(
 
     Args:
         source: Path of a regular file, or a seekable binary file, which is read from its first
-            byte whatever its position, and left at an unspecified one.
-        ignore_crc: Report a wrong CRC-32 as the warning ``eif.crc`` and go on.
-        at: When to judge the validity of the signing certificate (S-3), with a time zone. None:
-            it is not judged, so the warning ``eif.cert_expired`` cannot appear.
-        progress: Called as ``progress(done, size)``, in bytes of the file, about once a MiB. What
-            it raises ends the measuring.
+            byte, whatever its position, and left at an unspecified position.
+        ignore_crc: Report a wrong CRC-32 as the warning ``eif.crc`` instead of an error (F-5).
+        at: Time with a time zone at which to check the validity of the signing certificate (S-3).
+            None: the validity is not checked.
+        progress: Called as ``progress(done, size)``, in bytes of the file, about once per MiB. An
+            exception that it raises ends the measurement.
 
     Returns:
-        The measurements. An image with a signature that does not hold gives none.
+        The measurements. Warnings: ``eif.reserved``, ``eif.table``, ``eif.no_ramdisk``,
+        ``eif.no_metadata``, ``eif.section_flags``, ``eif.crc``, ``eif.metadata``,
+        ``eif.signature_entries``, ``eif.cert_expired``.
 
     Raises:
-        ImageError: The content breaks one of the rules F-1 to F-6, S-1, S-2.
-        InputError: ``input.expected`` if the file cannot be opened, positioned or read;
-            ``input.time`` if ``at`` has no time zone.
+        ImageError: ``eif.magic``, ``eif.version`` and ``eif.sections``: F-1. ``eif.truncated`` and
+            ``eif.trailing``: F-2. ``eif.table``: F-3. ``eif.section_type``: F-4. ``eif.crc``: F-5.
+            ``eif.signature_size``: F-6. ``eif.signature_pcr0``: S-1. ``eif.signature``: S-2, S-5.
+        InputError: ``input.expected``: the file cannot be opened or read, or is not seekable.
+            ``input.time``: ``at`` has no time zone.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from nitro_attest.measurements import measure
+        >>> from nitro_attest.testing.eif import build_eif
+        >>> eif = build_eif(kernel=b"kernel", cmdline=b"quiet", ramdisks=[b"init", b"app"])
+        >>> _ = Path("app.eif").write_bytes(eif)
+        >>> image = measure("app.eif")
+        >>> sorted(image.measurements())
+        [0, 1, 2]
+        >>> image.pcr8 is None  # not signed
+        True
     """
     if at is not None and at.utcoffset() is None:
-        raise InputError("input.time", "the time to judge the certificate at has no time zone")
+        raise InputError("input.time", f"expected a time zone in at, found {at!r}")
     with opened(source, "eif") as file:
         layout = read_layout(file)
         content = _read_content(file, layout, progress)
@@ -159,15 +184,18 @@ def measure(
         pcr2=content.pcr2,
         pcr8=signature.pcr8 if signature else None,
         signature=signature,
-        judged_at=at,
+        validity_checked_at=at,
         unattested_metadata=metadata,
         warnings=tuple(warnings),
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Content:
-    """What one pass over the file gives; ``kept`` is the start of the sections of no register."""
+    """The result of one pass over the file.
+
+    ``kept`` has the first chunk of the sections that are not measured.
+    """
 
     pcr0: bytes
     pcr1: bytes
@@ -186,8 +214,8 @@ def _read_content(
     application = hashlib.sha384()  # PCR2
     first_ramdisk_seen = False
     kept: dict[SectionKind, bytes] = {}
-    # Most bytes of an image belong to two registers. hashlib releases the GIL, so that the second
-    # can be computed beside the first.
+    # Most bytes of an image are measured in two registers. hashlib releases the GIL, so a second
+    # thread computes the second register at the same time.
     with ThreadPoolExecutor(max_workers=1) as helper:
         for section in layout.sections:
             chunks = stream.chunks(section)
@@ -241,20 +269,20 @@ class _Stream:
 
 
 def _wrong_crc(stored: int, computed: int, ignore: bool) -> AttestationWarning:
-    """F-5."""
-    sentence = (
-        f"the CRC-32 of the file is {computed:08x}, its header says {stored:08x}: "
-        "the file was damaged or edited"
+    """Returns the warning of a wrong CRC-32, or raises the error (F-5)."""
+    message = (
+        f"CRC-32 mismatch: expected {stored:08x}, as in the header, found {computed:08x}; the file "
+        "was damaged or edited"
     )
     if not ignore:
-        raise ImageError("eif.crc", sentence, CRC_OFFSET)
-    return AttestationWarning("eif.crc", sentence)
+        raise ImageError("eif.crc", message, CRC_OFFSET)
+    return AttestationWarning("eif.crc", message)
 
 
 def _check_signature(
     layout: Layout, content: _Content, warnings: list[AttestationWarning], at: datetime | None
 ) -> SignatureInfo | None:
-    """S-1 to S-3."""
+    """Verifies the signature and checks its certificate's validity (S-1 to S-3)."""
     section = next((s for s in layout.sections if s.kind is SectionKind.SIGNATURE), None)
     if section is None:
         return None
@@ -263,7 +291,7 @@ def _check_signature(
         warnings.append(
             AttestationWarning(
                 "eif.signature_entries",
-                f"the image has {signature.entries} signatures; only the first was checked, and "
+                f"the image has {signature.entries} signatures; only the first was verified, and "
                 "only its certificate is measured",
             )
         )
@@ -272,8 +300,8 @@ def _check_signature(
             AttestationWarning(
                 "eif.cert_expired",
                 f"the signing certificate is valid from {signature.not_before.isoformat()} to "
-                f"{signature.not_after.isoformat()}: nitro-cli will not start the image; "
-                "attestation does not look at this",
+                f"{signature.not_after.isoformat()}, not at {at.isoformat()}; nitro-cli does not "
+                "start such an image, and attestation does not check this",
             )
         )
     return signature
@@ -286,45 +314,22 @@ def _read_metadata(
         return None
     try:
         return _parse_metadata(kept[SectionKind.METADATA])
-    except (ValueError, RecursionError) as error:
-        warnings.append(AttestationWarning("eif.metadata", f"the metadata cannot be read: {error}"))
+    except (InputError, ValueError) as error:
+        reason = error.message if isinstance(error, InputError) else error
+        warnings.append(
+            AttestationWarning("eif.metadata", f"the metadata cannot be parsed: {reason}")
+        )
         return None
 
 
 def _parse_metadata(data: bytes) -> Mapping[str, Any]:
-    """Parses JSON that may come from anybody: bounded, unambiguous, and printable as JSON again."""
+    """Parses untrusted JSON: bounded, unambiguous, and printable as JSON again."""
     if len(data) > _MAX_METADATA_BYTES:
-        raise ValueError(f"more than {_MAX_METADATA_BYTES} bytes")
-    metadata = json.loads(
-        data.decode("utf-8"),
-        object_pairs_hook=_unique_keys,
-        parse_float=_finite,
-        parse_constant=_finite,
-    )
-    if not isinstance(metadata, dict):
-        raise ValueError("not a JSON object")
-    level: list[Any] = [metadata]
-    for _ in range(_MAX_METADATA_NESTING):
-        level = [
-            child
-            for item in level
-            if isinstance(item, (dict, list))
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-    if level:
-        raise ValueError(f"nested more than {_MAX_METADATA_NESTING} deep")
+        raise ValueError(f"expected at most {_MAX_METADATA_BYTES} bytes, found more")
+    text = data.decode("utf-8").strip(" \t\r\n")
+    # Metadata repeats names from elsewhere, such as image labels, that may differ only in case.
+    metadata, end = read_json(text, ignore_case=False)
+    if end != len(text) or not isinstance(metadata, dict):
+        raise ValueError("expected one JSON object")
+    json.dumps(metadata, allow_nan=False)  # a number such as 1e999 becomes an infinity
     return metadata
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("an object has the same key twice")
-    return result
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is not a JSON number")
-    return number

@@ -1,8 +1,10 @@
-"""Where everything lies in an enclave image file (EIF), and whether it may (spec section 4.2).
+"""The layout of an enclave image file (EIF), and its checks (F-1 to F-4, F-6).
 
-The loader inside AWS walks the sections one after the other; other readers follow the tables in the
-header. An image on which the two disagree is two images, so both are held against each other.
-Only heads are read here, 548 bytes and 12 more per section.
+The loader in AWS walks the sections one after the other; other readers follow the tables in the
+header. If the two disagree, one file contains two images, so they are compared. This module reads
+only heads: 548 bytes, and 12 more per section.
+
+Source: github.com/aws/aws-nitro-enclaves-image-format, ``src/defs/mod.rs``.
 """
 
 from __future__ import annotations
@@ -13,9 +15,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from nitro_attest._internal.wording import plural
 from nitro_attest.errors import AttestationWarning, ImageError
 from nitro_attest.limits import MAX_EIF_SECTIONS, MAX_EIF_SIGNATURE_BYTES
 from nitro_attest.measurements.image_file import ImageFile
+
+__all__ = ["Layout", "Section", "SectionKind", "read_layout"]
 
 MAGIC: Final = b".eif"
 HEADER: Final = struct.Struct(f">4sHHQQHH{MAX_EIF_SECTIONS}Q{MAX_EIF_SECTIONS}QII")
@@ -32,7 +37,7 @@ _SIZES_OFFSET: Final = 0x11C
 
 
 class SectionKind(IntEnum):
-    """The type of a section, as it stands in the file."""
+    """The type of a section, with its number in the file."""
 
     KERNEL = 1
     CMDLINE = 2
@@ -44,15 +49,15 @@ class SectionKind(IntEnum):
 _FIRST_VERSION: Final = {SectionKind.SIGNATURE: 3, SectionKind.METADATA: 4}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Section:
     """One section of an image.
 
     Attributes:
-        kind: What it holds.
-        offset: Where its 12-byte head starts in the file; the data follow.
-        size: Bytes of data.
-        flags: As in its head; no meaning is known.
+        kind: Type of the section.
+        offset: Offset of its 12-byte head in the file; its data follows the head.
+        size: Size of the data in bytes.
+        flags: The flags in its head, 16 bits; no meaning is known.
     """
 
     kind: SectionKind
@@ -62,12 +67,12 @@ class Section:
 
     @property
     def head(self) -> bytes:
-        """The 12 bytes before the data."""
+        """The encoded head: the 12 bytes before the data."""
         return SECTION_HEAD.pack(self.kind, self.flags, self.size)
 
     @property
     def data_offset(self) -> int:
-        """Where the data start in the file."""
+        """Offset of the data in the file."""
         return self.offset + SECTION_HEAD.size
 
     @property
@@ -76,20 +81,20 @@ class Section:
         return self.data_offset + self.size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Layout:
     """The heads of an image that meets F-1 to F-4 and F-6.
 
     Attributes:
-        header: The 548 bytes as they stand in the file.
+        header: The 548 bytes of the header.
         version: Format version, 2 to 4.
         flags: Bit 0 is the architecture.
         default_mem: Default memory in bytes.
         default_cpus: Default number of CPUs.
         crc32: The stored CRC-32.
-        sections: In file order, without gaps from the header to the last byte of the file.
-        size: Bytes of the file.
-        warnings: What is odd, but allowed.
+        sections: All sections in file order, without gaps from the header to the end of the file.
+        size: Size of the file in bytes.
+        warnings: Properties that are unusual, but accepted.
     """
 
     header: bytes
@@ -106,29 +111,35 @@ class Layout:
 def read_layout(file: ImageFile) -> Layout:
     """Reads all heads of an image and checks F-1 to F-4 and F-6.
 
+    Args:
+        file: The open image.
+
+    Returns:
+        The layout.
+
     Raises:
-        ImageError: ``eif.magic``, ``eif.version``, ``eif.sections``, ``eif.truncated``,
-            ``eif.trailing``, ``eif.table``, ``eif.section_type`` or ``eif.signature_size``, with
-            the offset of what is wrong.
-        InputError: ``input.expected`` if reading fails.
+        ImageError: With the offset of the fault. ``eif.magic``, ``eif.version`` and
+            ``eif.sections``: F-1. ``eif.truncated`` and ``eif.trailing``: F-2. ``eif.table``: F-3.
+            ``eif.section_type``: F-4. ``eif.signature_size``: F-6.
+        InputError: ``input.expected``: reading failed.
     """
     header = _read_header(file)
     _, version, flags, default_mem, default_cpus, reserved, count, *rest = HEADER.unpack(header)
     offsets, sizes = rest[:MAX_EIF_SECTIONS], rest[MAX_EIF_SECTIONS:-2]
     unused, crc32 = rest[-2:]
     if not 2 <= version <= 4:
-        raise ImageError("eif.version", f"EIF version {version}; versions 2 to 4 are known", 4)
+        raise ImageError("eif.version", f"expected EIF version 2 to 4, found {version}", 4)
     if not 2 <= count <= MAX_EIF_SECTIONS:
         raise ImageError(
             "eif.sections",
-            f"the header announces {count} sections; an image has 2 to {MAX_EIF_SECTIONS}",
+            f"expected 2 to {MAX_EIF_SECTIONS} sections, found {count} in the header",
             _COUNT_OFFSET,
         )
     sections = _walk(file, count, version)
     _check_kinds(sections)
     warnings = _check_tables(sections, offsets, sizes)
     if flags & ~FLAG_AARCH64 or reserved or unused:
-        warnings.append(AttestationWarning("eif.reserved", "unknown bits of the header are set"))
+        warnings.append(AttestationWarning("eif.reserved", "unknown bits are set in the header"))
     warnings += _oddities(sections, version)
     return Layout(
         header,
@@ -148,26 +159,28 @@ def _read_header(file: ImageFile) -> bytes:
     file.fill(0, memoryview(header))
     if not header.startswith(MAGIC):
         raise ImageError(
-            "eif.magic", f"not an EIF file: it starts with '{header[:4].hex()}', not '2e656966'", 0
+            "eif.magic",
+            f"not an EIF file: expected it to start with 2e656966, found '{header[:4].hex()}'",
+            0,
         )
     if len(header) < HEADER.size:
         raise ImageError(
             "eif.truncated",
-            f"the file ends inside the header: {file.size} of {HEADER.size} bytes",
+            f"truncated header: expected {HEADER.size} bytes, found {file.size}",
             file.size,
         )
     return bytes(header)
 
 
 def _walk(file: ImageFile, count: int, version: int) -> list[Section]:
-    """F-2: the sections follow each other without a gap and end where the file ends."""
+    """F-2: reads the sections, which have no gaps and end at the end of the file."""
     sections: list[Section] = []
     offset = HEADER.size
     for index in range(count):
         if SECTION_HEAD.size > file.size - offset:
             raise ImageError(
                 "eif.truncated",
-                f"the file ends after {index} of {count} announced sections",
+                f"truncated file: expected {count} sections, found {index}",
                 file.size,
             )
         sections.append(_read_section(file, offset, version))
@@ -175,7 +188,8 @@ def _walk(file: ImageFile, count: int, version: int) -> list[Section]:
     if offset != file.size:
         raise ImageError(
             "eif.trailing",
-            f"{file.size - offset} bytes follow the last of {count} announced sections",
+            f"expected the file to end after section {count}, at {offset}, found the end at "
+            f"{file.size}",
             offset,
         )
     return sections
@@ -192,20 +206,21 @@ def _read_section(file: ImageFile, offset: int, version: int) -> Section:
     if version < _FIRST_VERSION.get(section.kind, 0):
         raise ImageError(
             "eif.section_type",
-            f"a {section.kind.name.lower()} section in an image of version {version}",
+            f"unexpected {section.kind.name.lower()} section in an image of version {version}",
             offset,
         )
     if section.end > file.size:
         raise ImageError(
             "eif.truncated",
-            f"the {section.kind.name.lower()} section claims {size} bytes; "
-            f"the file ends after {file.size - section.data_offset}",
+            f"truncated {section.kind.name.lower()} section: expected "
+            f"{plural(size, 'byte')}, found {file.size - section.data_offset}",
             offset,
         )
     if section.kind is SectionKind.SIGNATURE and size > MAX_EIF_SIGNATURE_BYTES:
         raise ImageError(
             "eif.signature_size",
-            f"the signature section has {size} bytes; the limit is {MAX_EIF_SIGNATURE_BYTES}",
+            f"expected a signature section of at most {MAX_EIF_SIGNATURE_BYTES} bytes, found "
+            f"{size}",
             offset,
         )
     return section
@@ -218,19 +233,27 @@ def _check_kinds(sections: Sequence[Section]) -> None:
         name = section.kind.name.lower()
         if section.kind is SectionKind.RAMDISK:
             if SectionKind.KERNEL not in first:
-                raise ImageError("eif.section_type", "a ramdisk before the kernel", section.offset)
+                raise ImageError(
+                    "eif.section_type",
+                    "expected a kernel before the first ramdisk, found none",
+                    section.offset,
+                )
         elif section.kind in first:
-            raise ImageError("eif.section_type", f"a second {name} section", section.offset)
+            raise ImageError(
+                "eif.section_type", f"expected one {name} section, found two", section.offset
+            )
         first.setdefault(section.kind, section)
     for kind in SectionKind.KERNEL, SectionKind.CMDLINE:
         if kind not in first:
-            raise ImageError("eif.section_type", f"no {kind.name.lower()} section")
+            raise ImageError(
+                "eif.section_type", f"expected a {kind.name.lower()} section, found none"
+            )
 
 
 def _check_tables(
     sections: Sequence[Section], offsets: Sequence[int], sizes: Sequence[int]
 ) -> list[AttestationWarning]:
-    """F-3: the tables of the header say what the walk found, and zero beyond it."""
+    """F-3: compares the tables in the header with the sections; unused entries are zero."""
     warnings = []
     unused_slots = [0] * (MAX_EIF_SECTIONS - len(sections))
     walked_offsets = [section.offset for section in sections] + unused_slots
@@ -244,9 +267,8 @@ def _check_tables(
             warnings.append(
                 AttestationWarning(
                     "eif.table",
-                    f"the header says {sizes[index]} bytes for the signature section, which has "
-                    f"{walked_sizes[index]}: the image was re-signed by a tool that leaves the "
-                    "table as it was",
+                    f"the header has size {sizes[index]} for the signature section, whose size is "
+                    f"{walked_sizes[index]}: a tool re-signed the image without updating the table",
                 )
             )
         else:
@@ -255,12 +277,12 @@ def _check_tables(
 
 
 def _table_error(
-    what: str, index: int, said: Sequence[int], found: Sequence[int], table: int
+    what: str, index: int, listed: Sequence[int], found: Sequence[int], table: int
 ) -> ImageError:
     return ImageError(
         "eif.table",
-        f"the section table disagrees with the sections: {what} {index} is {said[index]} in the "
-        f"table and {found[index]} in the file; build the image again",
+        f"the section table contradicts the sections: {what} {index} is {listed[index]} in the "
+        f"table, but {found[index]} in the file; rebuild the image",
         table + 8 * index,
     )
 
@@ -271,12 +293,12 @@ def _oddities(sections: Sequence[Section], version: int) -> Iterator[Attestation
         yield AttestationWarning("eif.no_ramdisk", "the image has no ramdisk")
     if version >= _FIRST_VERSION[SectionKind.METADATA] and SectionKind.METADATA not in kinds:
         yield AttestationWarning(
-            "eif.no_metadata", f"an image of version {version} without metadata"
+            "eif.no_metadata", f"the image has version {version}, but no metadata"
         )
     for section in sections:
         if section.flags:
             yield AttestationWarning(
                 "eif.section_flags",
-                f"unknown flags {section.flags:#06x} on the {section.kind.name.lower()} section "
-                f"at offset {section.offset}",
+                f"unknown flags {section.flags:#06x} in the head of the "
+                f"{section.kind.name.lower()} section at offset {section.offset}",
             )

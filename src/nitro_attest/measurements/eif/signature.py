@@ -1,8 +1,10 @@
-"""The signature section of an enclave image: who signed its PCR0 (spec section 4.3).
+"""The signature section of an enclave image: the signature over its PCR0 (S-1 to S-5).
 
 The section is a CBOR array; each entry pairs a PEM certificate with a COSE_Sign1 over one register.
-Everything in that COSE_Sign1 but the signature value follows from PCR0 and the certificate, so it
-is built here and compared; no value parsed out of it is ever trusted.
+All of that COSE_Sign1 except the signature value follows from PCR0 and the certificate, so it is
+built here and compared; no value parsed from it is trusted.
+
+Source: github.com/aws/aws-nitro-enclaves-image-format, ``src/utils/eif_signer.rs``.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ from nitro_attest._internal.quiet import quietly
 from nitro_attest.errors import ImageError, InputError
 from nitro_attest.measurements.pcr import first_pem_certificate, image_measurement
 
+__all__ = ["SignatureInfo", "check_signature_section", "register_payload"]
+
 
 class _Scheme(NamedTuple):
-    """How a curve signs: name and COSE number of the algorithm, bytes of r and of s, hash."""
+    """The signature scheme of a curve; ``integer_bytes`` is the size of r and of s."""
 
     name: str
     cose_algorithm: int
@@ -39,26 +43,26 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
     "secp384r1": _Scheme("ES384", -35, 48, hashes.SHA384()),
     "secp521r1": _Scheme("ES512", -36, 66, hashes.SHA512()),
 }
-"""By the name of the curve. RFC 9053 section 2.1; the image format fixes one scheme per curve."""
+"""Schemes by curve name (RFC 9053 section 2.1). The image format fixes one per curve (S-2)."""
 
 _ENTRY_KEYS: Final = {"signing_certificate", "signature"}
 _MAX_NESTING: Final = 3  # array, map, array of integers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SignatureInfo:
-    """A signature that holds: S-1 and S-2 were checked before this object was made.
+    """A valid signature of an image (S-1, S-2).
 
-    It proves that the key of ``certificate`` signed this image's PCR0. Who holds that key is for
-    the reader to know: no chain is verified (S-4).
+    It proves that the key of ``certificate`` signed this image's PCR0. It does not prove who holds
+    that key: no chain is verified (S-4).
 
     Attributes:
-        certificate: DER of the signing certificate: what PCR8 measures.
-        subject: Its subject (RFC 4514). The signer chose it freely.
+        certificate: The signing certificate in DER, which PCR8 measures.
+        subject: Its subject (RFC 4514), chosen freely by the signer.
         not_before: Start of its validity, UTC.
         not_after: End of its validity, UTC.
         algorithm: ``ES256``, ``ES384`` or ``ES512``.
-        entries: How many signatures the section holds; only the first is looked at.
+        entries: Number of signatures in the section; only the first is verified.
     """
 
     certificate: bytes
@@ -70,11 +74,11 @@ class SignatureInfo:
 
     @property
     def pcr8(self) -> bytes:
-        """PCR8 of the image, 48 bytes."""
+        """PCR8 of the image, 48 bytes (S-4)."""
         return image_measurement(hashlib.sha384(self.certificate).digest())
 
     def to_dict(self) -> dict[str, Any]:
-        """The signature as JSON-ready values; bytes as lower-case hex."""
+        """Returns the signature as JSON-ready values, with bytes in lower-case hex."""
         return {
             "certificate": self.certificate.hex(),
             "subject": self.subject,
@@ -86,22 +90,32 @@ class SignatureInfo:
 
 
 def register_payload(pcr0: bytes) -> bytes:
-    """What a signer of an image signs: register 0 and its value, as an array of integers."""
+    """Encodes the payload that is signed: register 0 and its value (S-1).
+
+    Args:
+        pcr0: PCR0 of the image, 48 bytes.
+
+    Returns:
+        CBOR; the value is an array of integers.
+    """
     return cbor2.dumps({"register_index": 0, "register_value": list(pcr0)})
 
 
 def check_signature_section(section: bytes, pcr0: bytes, offset: int) -> SignatureInfo:
-    """Checks the first signature of a section against PCR0 (S-1, S-2).
+    """Verifies the first signature of a section over PCR0 (S-1, S-2).
 
     Args:
         section: Data of the section, at most 32768 bytes.
-        pcr0: The PCR0 that was measured, 48 bytes.
-        offset: Where the section starts in the file; for the errors.
+        pcr0: The measured PCR0, 48 bytes.
+        offset: Offset of the section in the file, for the errors.
+
+    Returns:
+        The valid signature.
 
     Raises:
-        ImageError: ``eif.signature_pcr0`` if another PCR0 was signed; ``eif.signature`` for
-            anything else: malformed CBOR, certificate or COSE_Sign1, another algorithm than the
-            key's, a wrong signature.
+        ImageError: ``eif.signature_pcr0``: a different PCR0 was signed (S-1). ``eif.signature``:
+            malformed CBOR, certificate or COSE_Sign1, an algorithm that does not fit the key, or
+            an invalid signature (S-2, S-5).
     """
     try:
         entries = _read_entries(section)
@@ -112,14 +126,14 @@ def check_signature_section(section: bytes, pcr0: bytes, offset: int) -> Signatu
 
 
 def _read_entries(section: bytes) -> list[tuple[bytes, bytes]]:
-    """The (certificate, COSE_Sign1) pairs of the section, of which there is at least one."""
+    """Returns the (certificate, COSE_Sign1) pairs of the section, at least one."""
     value = _decode(section, "the signature section")
     if type(value) is not list or not value:
-        raise _refused("the signature section is not an array of at least one signature")
+        raise _invalid("the signature section is not an array of at least one entry")
     entries = []
     for entry in value:
         if type(entry) is not dict or entry.keys() != _ENTRY_KEYS:
-            raise _refused(
+            raise _invalid(
                 "an entry of the signature section is not a map of signing_certificate and "
                 "signature"
             )
@@ -129,32 +143,34 @@ def _read_entries(section: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _octets(value: Any) -> bytes:
-    """Builders write an array of integers; a byte string is read as well (S-5)."""
+    """Decodes bytes from an array of integers, as builders write them, or a byte string (S-5)."""
     if type(value) is bytes:
         return value
     if type(value) is list and all(type(item) is int and 0 <= item <= 255 for item in value):
         return bytes(value)
-    raise _refused("a value in the signature section is not an array of bytes")
+    raise _invalid("a value in the signature section is not an array of bytes")
 
 
 def _check(certificate: bytes, cose: bytes, pcr0: bytes, entries: int) -> SignatureInfo:
     info, key, scheme = _read_certificate(certificate, entries)
     value = _decode(cose, "the COSE_Sign1")
     if type(value) is not list or len(value) != 4:
-        raise _refused("the signature is not an untagged COSE_Sign1 (an array of 4)")
+        raise _invalid("the signature is not an untagged COSE_Sign1 (an array of 4)")
     protected, unprotected, payload, signature = value
     if protected != cbor2.dumps({1: scheme.cose_algorithm}) or unprotected != {}:
-        raise _refused(
-            f"the headers of the COSE_Sign1 are not {{alg: {scheme.name}}}, which the "
-            "certificate's key calls for, and an empty map"
+        raise _invalid(
+            "unexpected headers of the COSE_Sign1: for this certificate's key, expected "
+            f"{{alg: {scheme.name}}} and an empty map"
         )
     if payload != register_payload(pcr0):
         raise ImageError(
             "eif.signature_pcr0",
-            f"the signature is for another image: this one has PCR0 {pcr0.hex()}",
+            f"the signature is for a different image; this image has PCR0 {pcr0.hex()}",
         )
     if type(signature) is not bytes or len(signature) != 2 * scheme.integer_bytes:
-        raise _refused(f"{scheme.name} needs a signature of {2 * scheme.integer_bytes} bytes")
+        raise _invalid(
+            f"expected a signature of {2 * scheme.integer_bytes} bytes for {scheme.name}"
+        )
     _require_canonical(value, cose, "the COSE_Sign1")
     r = int.from_bytes(signature[: scheme.integer_bytes], "big")
     s = int.from_bytes(signature[scheme.integer_bytes :], "big")
@@ -162,7 +178,7 @@ def _check(certificate: bytes, cose: bytes, pcr0: bytes, entries: int) -> Signat
     try:
         key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(scheme.hash))
     except InvalidSignature as error:
-        raise _refused("the signature does not match the signing certificate's key") from error
+        raise _invalid("the signature does not match the signing certificate's key") from error
     return info
 
 
@@ -173,11 +189,11 @@ def _read_certificate(
         der = first_pem_certificate(pem)
         key, subject, validity = quietly(_decode_certificate, der)
     except InputError as error:
-        raise _refused(f"the signing certificate is malformed: {error.message}") from error
-    except Exception as error:  # of many types: a subject alone can give ValueError or TypeError
-        raise _refused(f"the signing certificate is malformed: {error}") from error
+        raise _invalid(f"the signing certificate is malformed: {error.message}") from error
+    except Exception as error:  # of many types: a subject alone can raise ValueError or TypeError
+        raise _invalid(f"the signing certificate is malformed: {error}") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _SCHEMES:
-        raise _refused("the key of the signing certificate is not on P-256, P-384 or P-521")
+        raise _invalid("expected a signing certificate with a key on P-256, P-384 or P-521")
     scheme = _SCHEMES[key.curve.name]
     return SignatureInfo(der, subject, *validity, scheme.name, entries), key, scheme
 
@@ -188,15 +204,15 @@ def _decode_certificate(der: bytes) -> tuple[Any, str, tuple[datetime, datetime]
     return key, subject, (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
-def _refused(message: str) -> ImageError:
+def _invalid(message: str) -> ImageError:
     return ImageError("eif.signature", message)
 
 
 class _NoTags(dict[int, Any]):
-    """Has a decoder for every CBOR tag, and it refuses: a tag can call costly conversions."""
+    """Rejects every CBOR tag, because a tag can trigger costly conversions."""
 
     def __missing__(self, tag: int) -> Any:
-        raise ValueError(f"tag {tag} is not expected here")
+        raise ValueError(f"unexpected tag {tag}")
 
 
 def _decode(data: bytes, what: str) -> Any:
@@ -208,11 +224,11 @@ def _decode(data: bytes, what: str) -> Any:
             allow_indefinite=False,
             allow_duplicate_keys=False,
         )
-    except Exception as error:  # which exceptions a decoder raises is no contract to rely on
-        raise _refused(f"{what} is not well-formed CBOR: {error}") from error
+    except Exception as error:  # the decoder does not document all of its exceptions
+        raise _invalid(f"{what} is not well-formed CBOR: {error}") from error
 
 
 def _require_canonical(value: Any, data: bytes, what: str) -> None:
-    """Refuses bytes after the item and heads longer than needed: re-encoding drops both."""
+    """Rejects trailing bytes and heads longer than needed: re-encoding removes both."""
     if cbor2.dumps(value) != data:
-        raise _refused(f"{what} is not in shortest form, or bytes follow it")
+        raise _invalid(f"{what} is not in shortest form, or has trailing bytes")

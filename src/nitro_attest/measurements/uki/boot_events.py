@@ -1,8 +1,10 @@
-"""PCR4 and PCR7 of an EC2 instance, from what its firmware measures (T-7).
+"""PCR4 and PCR7 of an EC2 instance, from the events that its firmware measures (T-7).
 
-Firmware extends the SHA-384 of each event: ``replay`` of digests. Only what is measured before an
-operating system runs can be computed here. Sources: TCG PC Client Platform Firmware Profile
-(PFP) 3.3.4.5 and 3.3.4.8; UEFI Specification 32.4.1, Signature Database; aws/NitroTPM-Tools.
+Firmware extends a PCR by the SHA-384 of each event, so a PCR is the ``replay`` of digests. Only
+events before the start of an operating system can be computed here.
+
+Sources: TCG PC Client Platform Firmware Profile (PFP) 3.3.4.5 and 3.3.4.8; UEFI Specification
+32.4.1, Signature Database; github.com/aws/NitroTPM-Tools.
 """
 
 from __future__ import annotations
@@ -14,41 +16,49 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from nitro_attest._internal.pcrs import SECURE_BOOT_OFF_PCR7 as SECURE_BOOT_OFF_PCR7
+from nitro_attest._internal.pcrs import SECURE_BOOT_OFF_PCR7
 from nitro_attest.errors import InputError
 from nitro_attest.measurements.pcr import replay
 
+__all__ = [
+    "SECURE_BOOT_OFF_PCR7",
+    "SEPARATOR_PCR",
+    "SecureBootVariables",
+    "boot_pcr4",
+    "boot_pcr7",
+]
+
 _SEPARATOR: Final = bytes(4)
-"""Ends what the firmware itself measures into PCR0 to PCR7."""
+"""The event that ends the firmware's own measurements into PCR0 to PCR7."""
 _BOOT_ATTEMPT: Final = b"Calling EFI Application from Boot Option"
 
 _GLOBAL_VARIABLE: Final = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 _IMAGE_SECURITY_DATABASE: Final = UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
 _X509_SIGNATURE: Final = UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
 _SIGNATURE_LIST: Final = struct.Struct("<16sIII")
-"""Type, size of the list with this head, size of a further head, size of each entry."""
+"""Type, size of the list including this head, size of a second head, size of each entry."""
 _OWNER_BYTES: Final = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SecureBootVariables:
-    """The UEFI variables of an instance with Secure Boot on, each as its bytes; empty: absent.
+    """The UEFI variables of an instance with Secure Boot on, as bytes; empty means absent.
 
-    Each is a sequence of EFI_SIGNATURE_LIST (``.esl`` files; not ``.auth``, PEM or DER, and without
-    the 4 bytes that efivarfs puts first).
+    Each variable is a sequence of EFI_SIGNATURE_LIST: the content of an ``.esl`` file (not
+    ``.auth``, PEM or DER), without the 4 bytes that efivarfs puts in front.
 
-    ``db`` has to hold exactly one entry, an X.509 certificate. Firmware also measures the entry of
-    ``db`` that vouched for the image, and with one entry that can only be this one. Which of
-    several it takes is not laid down, so they are refused.
+    ``db`` must have exactly one entry, an X.509 certificate. Firmware also measures the entry of
+    ``db`` that verified the image, and no specification determines which of several entries that
+    is.
 
     Attributes:
-        pk: The platform key. Secure Boot is on when there is one, so it cannot be empty.
+        pk: The platform key; not empty, because Secure Boot is off without one.
         kek: The key exchange keys.
-        db: What may start.
-        dbx: What may not.
+        db: The allowed signers.
+        dbx: The forbidden signers and images.
 
     Raises:
-        InputError: ``input.expected`` if a variable is not of this form.
+        InputError: ``input.expected``: a variable does not have this form.
     """
 
     pk: bytes
@@ -61,50 +71,56 @@ class SecureBootVariables:
             _signatures(name, getattr(self, name))
         if not self.pk:
             raise InputError(
-                "input.expected", "without a PK, Secure Boot is off; then pass no variables at all"
+                "input.expected",
+                "PK is empty, so Secure Boot is off; pass secure_boot=None for such an instance",
             )
         entries = _signatures("db", self.db)
         if [kind for kind, _ in entries] != [_X509_SIGNATURE.bytes_le]:
             raise InputError(
                 "input.expected",
-                f"db has {len(entries)} entries; exactly one, an X.509 certificate, was expected: "
-                "otherwise it is not certain which one firmware measures into PCR7",
+                "expected exactly one entry in db, an X.509 certificate; with others it is "
+                "undetermined which entry firmware measures into PCR7 (number of entries found: "
+                f"{len(entries)})",
             )
 
     @property
     def authority(self) -> bytes:
-        """The one entry of ``db``: owner and certificate, as firmware measures it (PFP 3.3.4.8)."""
+        """The only entry of ``db``: owner and certificate, as firmware measures it."""
         return _signatures("db", self.db)[0][1]
 
 
 def boot_pcr4(images: Iterable[bytes]) -> bytes:
-    """PCR4 of an instance whose firmware and boot stub start images.
+    """Computes PCR4 of an instance whose firmware and boot stub start the given images (T-7).
 
     Args:
-        images: Their Authenticode digests with SHA-384, 48 bytes each, in the order of starting.
-
-    Returns:
-        The PCR, 48 bytes.
-    """
-    return replay([*map(_sha384, (_BOOT_ATTEMPT, _SEPARATOR)), *images])
-
-
-def boot_pcr7(secure_boot: SecureBootVariables | None) -> bytes:
-    """PCR7 of an instance.
-
-    Args:
-        secure_boot: The variables; None: Secure Boot is off and all of them are absent.
+        images: Authenticode digests (SHA-384, 48 bytes) of the images, in the order of their start.
 
     Returns:
         The PCR, 48 bytes.
 
     Raises:
-        InputError: ``input.expected`` if the variables are of another type.
+        InputError: ``input.expected``: a digest is not bytes.
+    """
+    return replay([*map(_sha384, (_BOOT_ATTEMPT, _SEPARATOR)), *images])
+
+
+def boot_pcr7(secure_boot: SecureBootVariables | None) -> bytes:
+    """Computes PCR7 of an instance (T-5, T-7).
+
+    Args:
+        secure_boot: The variables. None: Secure Boot is off and all of them are absent.
+
+    Returns:
+        The PCR, 48 bytes.
+
+    Raises:
+        InputError: ``input.expected``: neither SecureBootVariables nor None.
     """
     if not isinstance(secure_boot, (SecureBootVariables, type(None))):
         raise InputError(
             "input.expected",
-            f"secure_boot has to be SecureBootVariables or None, not {type(secure_boot).__name__}",
+            "expected secure_boot to be SecureBootVariables or None, found "
+            f"{type(secure_boot).__name__}",
         )
     pk, kek, db, dbx = (
         (secure_boot.pk, secure_boot.kek, secure_boot.db, secure_boot.dbx)
@@ -129,15 +145,17 @@ def _sha384(event: bytes) -> bytes:
 
 
 def _variable(vendor: UUID, name: str, data: bytes) -> bytes:
-    """The event of a variable, UEFI_VARIABLE_DATA of PFP: lengths in characters and in bytes."""
+    """Encodes the event of a variable, UEFI_VARIABLE_DATA of PFP (lengths: characters, bytes)."""
     lengths = struct.pack("<QQ", len(name), len(data))
     return vendor.bytes_le + lengths + name.encode("utf-16-le") + data
 
 
 def _signatures(variable: str, data: bytes) -> list[tuple[bytes, bytes]]:
-    """Type and content (owner and data) of every entry of a sequence of EFI_SIGNATURE_LIST."""
+    """Returns type and content (owner, data) of each entry in a sequence of EFI_SIGNATURE_LIST."""
     if not isinstance(data, bytes):
-        raise InputError("input.expected", f"{variable} has to be bytes, not {type(data).__name__}")
+        raise InputError(
+            "input.expected", f"expected {variable} to be bytes, found {type(data).__name__}"
+        )
     entries = []
     offset = 0
     while offset < len(data):
@@ -158,10 +176,10 @@ def _signatures(variable: str, data: bytes) -> list[tuple[bytes, bytes]]:
 def _malformed(variable: str, offset: int) -> InputError:
     return InputError(
         "input.expected",
-        f"{variable} is not a sequence of EFI_SIGNATURE_LIST (an .esl file)",
+        f"expected {variable} to be a sequence of EFI_SIGNATURE_LIST (an .esl file)",
         offset,
     )
 
 
 SEPARATOR_PCR: Final = replay([_sha384(_SEPARATOR)])
-"""PCR2, PCR3 and PCR6 of every instance: they hold the separator only (T-5)."""
+"""PCR2, PCR3 and PCR6 of every instance, into which only the separator is measured (T-5)."""

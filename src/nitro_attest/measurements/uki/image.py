@@ -1,8 +1,8 @@
 """Expected PCRs of an EC2 instance that boots a unified kernel image (UKI) directly (T-6, T-7).
 
-A UKI is a PE image: the boot stub of systemd with kernel, initial ramdisk and command line as
-sections. Firmware measures the whole of it into PCR4. Stubs of some versions then have the firmware
-start the kernel, which measures the kernel once more.
+A UKI is a PE image: the boot stub of systemd, with kernel, initial ramdisk and command line as
+sections. Firmware measures all of it into PCR4. With some versions of the stub the firmware also
+starts the kernel, and measures it once more.
 """
 
 from __future__ import annotations
@@ -18,34 +18,37 @@ from nitro_attest.measurements.image_file import BinaryFile, ImageFile, opened
 from nitro_attest.measurements.uki.boot_events import SecureBootVariables, boot_pcr4, boot_pcr7
 from nitro_attest.measurements.uki.pe import PeImage, PeSection, authenticode_sha384, read_pe
 
+__all__ = ["UkiMeasurements", "uki_measurements"]
+
 _KERNEL: Final = b".linux"
 _STUB_MAGIC: Final = b".sdmagic"
 _MAX_STUB_MAGIC_BYTES: Final = 256
-# Distributions append to the number. What precedes a release (258~rc1, 258-rc1) has its number, but
-# perhaps not its behaviour.
+# Distributions append to the number. A release candidate (258~rc1, 258-rc1) has the number of the
+# release, but perhaps not its behaviour.
 _STUB_VERSION: Final = re.compile(
     rb"#### LoaderInfo: systemd-stub ([1-9][0-9]{0,3})(?![0-9~]|-rc)[!-~]* ####\0*"
 )
 _FIRST_STUB_VERSION: Final = 252
-"""The first that has the firmware load the kernel, and past Secure Boot (systemd pull request
-24777). On whether the kernel of an older one is measured, the sources differ."""
+"""The first version that lets the firmware load the kernel without Secure Boot's check. Sources
+differ on whether older versions measure the kernel (systemd pull request 24777)."""
 _FIRST_STUB_THAT_STARTS_THE_KERNEL_ITSELF: Final = 258
-"""systemd pull request 37372."""
+"""The first version whose kernel the firmware does not measure (systemd pull request 37372)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class UkiMeasurements:
-    """What an instance measures when its firmware starts a UKI, and nothing before it.
+    """The measurements of an instance whose firmware starts a UKI, and nothing before it.
 
     Attributes:
-        pcr4: What was started; 48 bytes.
-        pcr7: The state of Secure Boot; 48 bytes. Off, it is the same for every instance and says
-            nothing (T-5).
-        pcr12: Zeros: the stub was given no command line, credentials or add-ons from outside.
-        authenticode: Authenticode digest of the UKI, SHA-384.
-        kernel_authenticode: That of the kernel in it; None where it is not measured by itself.
-        systemd_stub_version: The version that decided on that.
-        secure_boot: Whether ``pcr7`` is that of an instance with Secure Boot on.
+        pcr4: Measures the started images; 48 bytes.
+        pcr7: Measures the state of Secure Boot; 48 bytes. With Secure Boot off it is the same on
+            every instance (T-5).
+        pcr12: 48 zeros: the stub gets no command line, credentials or add-ons from outside.
+        authenticode: Authenticode digest of the UKI, SHA-384, 48 bytes.
+        kernel_authenticode: Authenticode digest of its kernel; None if the kernel is not measured
+            separately.
+        systemd_stub_version: The version of the stub, which decides whether it is.
+        secure_boot: True if ``pcr7`` is for Secure Boot on.
     """
 
     pcr4: bytes
@@ -57,11 +60,11 @@ class UkiMeasurements:
     secure_boot: bool
 
     def measurements(self) -> dict[int, bytes]:
-        """The PCRs to require of an instance that boots this image: 4, 7 and 12."""
+        """Returns the expected PCRs of an instance that boots this image: 4, 7 and 12."""
         return {4: self.pcr4, 7: self.pcr7, 12: self.pcr12}
 
     def to_dict(self) -> dict[str, Any]:
-        """The form that ``nitro-tpm-pcr-compute`` prints (T-6)."""
+        """Returns the JSON form that ``nitro-tpm-pcr-compute`` prints (T-6)."""
         pcrs = {f"PCR{index}": value.hex() for index, value in self.measurements().items()}
         return {"Measurements": {"HashAlgorithm": "SHA384 { ... }", **pcrs}}
 
@@ -72,37 +75,38 @@ def uki_measurements(
     secure_boot: SecureBootVariables | None = None,
     systemd_stub_version: int | None = None,
 ) -> UkiMeasurements:
-    """Computes PCR4, PCR7 and PCR12 of an instance whose firmware starts a UKI.
+    """Computes PCR4, PCR7 and PCR12 of an instance whose firmware starts a UKI (T-7).
 
-    The UKI has to be what the firmware itself starts: a boot manager or shim before it is measured
-    too, and the values are then others. Signatures are not verified: that is for Secure Boot.
+    Firmware must start the UKI directly: a boot manager or shim before it is measured too, and
+    changes the values. Signatures are not verified: that is up to Secure Boot.
 
     Args:
         source: Path of a regular file, or a seekable binary file, which is read from its first
-            byte whatever its position, and left at an unspecified one.
-        secure_boot: The variables of an instance with Secure Boot on; None: it is off and none of
-            them exists. Any other state is not computed.
+            byte, whatever its position, and left at an unspecified position.
+        secure_boot: The variables of an instance with Secure Boot on. None: Secure Boot is off and
+            the variables are absent. Other states are not supported.
         systemd_stub_version: Major version of the stub, 252 or later, for an image that does not
-            say. Amazon Linux 2023 has 252.
+            contain it. Amazon Linux 2023 has 252.
 
     Returns:
         The measurements.
 
     Raises:
-        ImageError: ``pe.*``: not a PE image whose numbers agree; ``pe.not_uki``: no kernel in it;
-            ``pe.section_twice``; ``pe.stub_version``: neither the image nor the caller says the
-            stub's version, or it is below 252; ``pe.unsigned``: Secure Boot would not start it.
-        InputError: ``input.expected`` if the file cannot be opened, positioned or read, or the
-            version given is not a number of 252 or more or contradicts the image, or
-            ``secure_boot`` is of another type.
+        ImageError: ``pe.magic``, ``pe.truncated``, ``pe.header``, ``pe.sections`` or
+            ``pe.certificate_table``: malformed PE image. ``pe.section_twice``: two sections of a
+            name that matters. ``pe.not_uki``: no kernel. ``pe.stub_version``: the version is
+            unknown or below 252. ``pe.unsigned``: Secure Boot would not start the image.
+        InputError: ``input.expected``: the file cannot be opened or read, or is not seekable; the
+            given version is not a number from 252, or contradicts the image; ``secure_boot`` is
+            neither SecureBootVariables nor None.
     """
     if systemd_stub_version is not None and (
         type(systemd_stub_version) is not int or systemd_stub_version < _FIRST_STUB_VERSION
     ):
         raise InputError(
             "input.expected",
-            f"systemd_stub_version is {systemd_stub_version!r}; a number of "
-            f"{_FIRST_STUB_VERSION} or more was expected",
+            f"expected systemd_stub_version to be {_FIRST_STUB_VERSION} or more, found "
+            f"{systemd_stub_version!r}",
         )
     pcr7 = boot_pcr7(secure_boot)
     with opened(source, "pe") as file:
@@ -111,12 +115,12 @@ def uki_measurements(
         if kernel is None:
             raise ImageError(
                 "pe.not_uki",
-                "the image has no section .linux: it is not a unified kernel image, and what it "
-                "would start is not known",
+                "the image has no section .linux, so it is not a unified kernel image; pass the "
+                "image that the firmware starts",
             )
         if secure_boot is not None and not uki.certificate_bytes:
             raise ImageError(
-                "pe.unsigned", "the image is not signed: Secure Boot will not start it"
+                "pe.unsigned", "the image is not signed, so Secure Boot will not start it"
             )
         version = _stub_version(file, uki, systemd_stub_version)
         authenticode = authenticode_sha384(file, uki)
@@ -136,12 +140,12 @@ def uki_measurements(
 
 
 def _kernel_authenticode(file: ImageFile, kernel: PeSection) -> bytes:
-    """The stub hands over what the section has in memory, which is the file without padding."""
+    """Measures the kernel as the stub loads it: the section in memory, without file padding."""
     if not 1 <= kernel.memory_size <= kernel.size:
         raise ImageError(
             "pe.sections",
-            f"the section .linux has {kernel.memory_size} bytes in memory and {kernel.size} in the "
-            "file; the first has to be from 1 to the second",
+            f"expected the section .linux to have 1 to {kernel.size} bytes in memory, found "
+            f"{kernel.memory_size}",
             kernel.offset,
         )
     image = read_pe(file, kernel.offset, kernel.offset + kernel.memory_size)
@@ -149,33 +153,33 @@ def _kernel_authenticode(file: ImageFile, kernel: PeSection) -> bytes:
 
 
 def _stub_version(file: ImageFile, uki: PeImage, expected: int | None) -> int:
-    """What the image says, which has to agree with what the caller says; or the latter alone."""
+    """Returns the version in the image, which must equal a given one; or else the given one."""
     section = uki.section(_STUB_MAGIC)
     place = None if section is None else section.offset
-    version = (_said_version(file, section) if section else None) or expected
+    version = (_stub_version_in_image(file, section) if section else None) or expected
     if version is None:
         raise ImageError(
             "pe.stub_version",
-            "the image does not say which release of systemd-stub it was built with; pass "
-            "systemd_stub_version (Amazon Linux 2023 has 252)",
+            "the image does not contain its release of systemd-stub; pass systemd_stub_version= "
+            "(Amazon Linux 2023 has 252)",
             place,
         )
     if version < _FIRST_STUB_VERSION:
         raise ImageError(
             "pe.stub_version",
-            f"the image was built with systemd-stub {version}; which images are measured with "
-            f"releases before {_FIRST_STUB_VERSION} is not established",
+            f"expected systemd-stub {_FIRST_STUB_VERSION} or later, found {version}; the "
+            "measurements of earlier releases are not established",
             place,
         )
     if expected not in (None, version):
         raise InputError(
             "input.expected",
-            f"the image says that it was built with systemd-stub {version}, not {expected}",
+            f"the image has systemd-stub {version}, but systemd_stub_version is {expected}",
         )
     return version
 
 
-def _said_version(file: ImageFile, section: PeSection) -> int | None:
+def _stub_version_in_image(file: ImageFile, section: PeSection) -> int | None:
     size = min(section.memory_size, section.size)
     if size > _MAX_STUB_MAGIC_BYTES:
         return None

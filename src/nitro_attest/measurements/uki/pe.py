@@ -1,8 +1,8 @@
-"""Where everything lies in a 64-bit PE image, and its Authenticode digest (T-7).
+"""The layout of a 64-bit PE image, and its Authenticode digest (T-7).
 
-UEFI firmware measures an image that it starts by its Authenticode digest. Firmware, signing tools
-and operating systems forgive different malformed images; here every number has to fit all others,
-so that no two of them can see different images. An image may lie inside a larger file.
+UEFI firmware measures the Authenticode digest of an image that it starts. Firmware, signing tools
+and operating systems accept different malformed images. Here all numbers must be consistent, so
+that no two of them can see different images. An image may be part of a larger file.
 
 Sources: Microsoft, "PE Format" (PE), and "Windows Authenticode Portable Executable Signature
 Format" (AUTH), whose section "Calculating the PE Image Hash" UEFI firmware follows.
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from nitro_attest._internal.wording import plural
 from nitro_attest.errors import ImageError
 from nitro_attest.limits import MAX_PE_DIRECTORIES, MAX_PE_SECTIONS
 from nitro_attest.measurements.image_file import ImageFile
@@ -40,15 +41,15 @@ _CERTIFICATE_ALIGNMENT: Final = 8
 _CHUNK_BYTES: Final = 1 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PeSection:
     """One section that has data in the file.
 
     Attributes:
         name: Up to 8 bytes, without the padding.
-        offset: Where the data start in the file that holds the image.
-        size: Bytes of data in the file, with padding.
-        memory_size: Bytes that the section has in memory.
+        offset: Offset of the data in the file that contains the image.
+        size: Size of the data in the file in bytes, with padding.
+        memory_size: Size of the section in memory in bytes.
     """
 
     name: bytes
@@ -62,18 +63,18 @@ class PeSection:
         return self.offset + self.size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PeImage:
-    """The layout of an image whose numbers agree. All offsets are those of the file around it.
+    """The layout of a consistent image. All offsets are offsets in the file that contains it.
 
     Attributes:
-        start: Where the image starts.
+        start: Offset of the image.
         end: Offset of the byte after it.
         headers_end: Offset of the byte after its headers.
         checksum: Offset of the CheckSum field.
         certificate_entry: Offset of the certificate table's data directory; None without one.
         certificate_bytes: Size of the certificate table, which ends the image; 0: not signed.
-        sections: Those with data, in file order, none overlapping.
+        sections: The sections with data, in file order, none overlapping.
     """
 
     start: int
@@ -85,25 +86,25 @@ class PeImage:
     sections: tuple[PeSection, ...]
 
     def section(self, name: bytes) -> PeSection | None:
-        """The section of that name, or None.
+        """Returns the section of a name, or None.
 
         Raises:
-            ImageError: ``pe.section_twice``: it depends on the reader which one counts.
+            ImageError: ``pe.section_twice``: readers differ in which of two sections they use.
         """
         found = [section for section in self.sections if section.name == name]
         if len(found) > 1:
             raise ImageError(
                 "pe.section_twice",
-                f"the image has {len(found)} sections {name.decode()}; one was expected",
+                f"expected one section {name.decode()}, found {len(found)}",
                 found[1].offset,
             )
         return found[0] if found else None
 
     def hashed_ranges(self) -> Iterator[tuple[int, int]]:
-        """Start and end of what the digest covers, in its order (AUTH, steps 3 to 14).
+        """Yields start and end of the bytes that the digest covers, in order (AUTH, steps 3 to 14).
 
-        What follows the sections starts where the *sum* of all sizes says. Only in an image with
-        gaps between sections does that differ from the end of the last one.
+        The bytes after the sections start at the *sum* of all sizes. Only in an image with gaps
+        between sections does that differ from the end of the last section.
         """
         yield self.start, self.checksum
         position = self.checksum + _CHECKSUM_BYTES
@@ -118,11 +119,18 @@ class PeImage:
 
 
 def authenticode_sha384(file: ImageFile, image: PeImage) -> bytes:
-    """The Authenticode digest of an image with SHA-384, 48 bytes; read through one buffer.
+    """Computes the Authenticode digest of an image with SHA-384, through one buffer.
+
+    Args:
+        file: The open file.
+        image: The layout of the image in it.
+
+    Returns:
+        The digest, 48 bytes.
 
     Raises:
-        ImageError: ``pe.truncated`` if the file became shorter meanwhile.
-        InputError: ``input.expected`` if reading fails.
+        ImageError: ``pe.truncated``: the file became shorter while it was read.
+        InputError: ``input.expected``: reading failed.
     """
     digest = hashlib.sha384()
     buffer = memoryview(bytearray(min(_CHUNK_BYTES, image.end - image.start)))
@@ -135,30 +143,38 @@ def authenticode_sha384(file: ImageFile, image: PeImage) -> bytes:
 
 
 def read_pe(file: ImageFile, start: int, end: int) -> PeImage:
-    """Reads the headers of the image that lies from ``start`` to ``end`` in a file.
+    """Reads the headers of the image between two offsets of a file.
+
+    Args:
+        file: The open file.
+        start: Offset of the image.
+        end: Offset of the byte after it.
+
+    Returns:
+        The layout.
 
     Raises:
         ImageError: ``pe.magic``, ``pe.truncated``, ``pe.header``, ``pe.sections`` or
-            ``pe.certificate_table``, with the offset of what is wrong.
-        InputError: ``input.expected`` if reading fails.
+            ``pe.certificate_table``, with the offset of the fault.
+        InputError: ``input.expected``: reading failed.
     """
     reader = _Reader(file, start, end)
     magic, coff_distance = reader.unpack(_DOS_HEADER, start, "DOS header")
     coff = start + coff_distance
     if magic != b"MZ" or coff_distance < _DOS_HEADER.size:
-        raise ImageError("pe.magic", "not a PE image: it does not start with a DOS header", start)
+        raise ImageError("pe.magic", "not a PE image: expected a DOS header at its start", start)
     signature, count, optional_size = reader.unpack(_COFF_HEADER, coff, "COFF header")
     if signature != b"PE\0\0":
-        raise ImageError("pe.magic", "not a PE image: no PE signature where one is announced", coff)
+        raise ImageError("pe.magic", "not a PE image: expected a PE signature here", coff)
     optional = coff + _COFF_HEADER.size
     table = optional + optional_size
     headers_end, directories = _read_optional_header(reader, optional, optional_size)
     if not 1 <= count <= MAX_PE_SECTIONS:
         raise ImageError(
-            "pe.sections", f"{count} sections; an image has 1 to {MAX_PE_SECTIONS}", coff
+            "pe.sections", f"expected 1 to {MAX_PE_SECTIONS} sections, found {count}", coff
         )
     if table + count * _SECTION_HEAD.size > headers_end:
-        raise ImageError("pe.header", "the section table exceeds the size of the headers", optional)
+        raise ImageError("pe.header", "the section table extends beyond the headers", optional)
     entry, certificate_bytes = None, 0
     if directories > _CERTIFICATE_DIRECTORY:
         entry = optional + _OPTIONAL_HEADER.size + _CERTIFICATE_DIRECTORY * _DIRECTORY.size
@@ -181,8 +197,8 @@ class _Reader:
         if form.size > self.end - offset:
             raise ImageError(
                 "pe.truncated",
-                f"the image has {self.end - self.start} bytes and its {what} would start "
-                f"{offset - self.start} bytes into it",
+                f"truncated {what}: expected {form.size} bytes at offset {offset - self.start}, "
+                f"found the end of the image at {self.end - self.start}",
                 self.end,
             )
         data = bytearray(form.size)
@@ -191,34 +207,37 @@ class _Reader:
 
 
 def _read_optional_header(reader: _Reader, offset: int, size: int) -> tuple[int, int]:
-    """Offset of the end of all headers, and the number of data directories."""
+    """Returns the offset of the end of all headers, and the number of data directories."""
     magic, headers_size, directories = reader.unpack(_OPTIONAL_HEADER, offset, "optional header")
     if magic != _PE32_PLUS:
         raise ImageError(
-            "pe.header", f"magic {magic:#06x}; {_PE32_PLUS:#06x} (64-bit PE32+) is expected", offset
+            "pe.header",
+            f"expected magic {_PE32_PLUS:#06x} (64-bit PE32+), found {magic:#06x}",
+            offset,
         )
     expected = _OPTIONAL_HEADER.size + directories * _DIRECTORY.size
     if directories > MAX_PE_DIRECTORIES or size != expected:
         raise ImageError(
             "pe.header",
-            f"an optional header of {size} bytes with {directories} data directories; at most "
-            f"{MAX_PE_DIRECTORIES} directories of {_DIRECTORY.size} bytes follow its first "
-            f"{_OPTIONAL_HEADER.size} bytes and end it",
+            f"inconsistent optional header: expected {_OPTIONAL_HEADER.size} bytes and at most "
+            f"{MAX_PE_DIRECTORIES} data directories of {_DIRECTORY.size} bytes, found "
+            f"{plural(size, 'byte')} and {directories} directories",
             offset,
         )
     if headers_size > reader.end - reader.start:
         raise ImageError(
             "pe.truncated",
-            f"the image has {reader.end - reader.start} bytes; its headers claim {headers_size}",
+            f"truncated headers: expected {plural(headers_size, 'byte')}, found "
+            f"{plural(reader.end - reader.start, 'byte')} in the image",
             reader.end,
         )
     return reader.start + headers_size, directories
 
 
 def _read_certificate_entry(reader: _Reader, entry: int) -> int:
-    """Size of the certificate table, whose 'address' is an offset in the image (PE).
+    """Returns the size of the certificate table, whose 'address' is an offset in the image (PE).
 
-    AUTH leaves the table out by its size alone, which leaves out the right bytes only at the end.
+    AUTH excludes the table by its size alone, which is correct only at the end of the image.
     """
     offset, size = reader.unpack(_DIRECTORY, entry, "certificate directory")
     if offset == size == 0:
@@ -230,8 +249,9 @@ def _read_certificate_entry(reader: _Reader, entry: int) -> int:
     ):
         raise ImageError(
             "pe.certificate_table",
-            f"a certificate table of {size} bytes at {offset} in an image of "
-            f"{reader.end - reader.start}: it has to be the aligned end of the image",
+            "expected the certificate table at the end of the image, at a multiple of "
+            f"{_CERTIFICATE_ALIGNMENT}, found {plural(size, 'byte')} at {offset} in an image "
+            f"of {reader.end - reader.start}",
             entry,
         )
     return int(size)
@@ -240,7 +260,7 @@ def _read_certificate_entry(reader: _Reader, entry: int) -> int:
 def _read_sections(
     reader: _Reader, table: int, count: int, headers_end: int, end: int
 ) -> tuple[PeSection, ...]:
-    """Sections with data by their place, which no two share, from the headers to ``end``."""
+    """Returns the sections with data in file order; all are between the headers and ``end``."""
     sections = []
     for index in range(count):
         head = table + index * _SECTION_HEAD.size
@@ -251,7 +271,7 @@ def _read_sections(
         if section.offset < headers_end or section.end > end:
             raise ImageError(
                 "pe.sections",
-                f"section {index} claims {size} bytes at {offset}, outside what lies between the "
+                f"section {index} has {plural(size, 'byte')} at {offset}; expected it between the "
                 "headers and the end of the image or its certificate table",
                 head,
             )
@@ -259,5 +279,5 @@ def _read_sections(
     sections.sort(key=lambda section: section.offset)
     for section, following in pairwise(sections):
         if section.end > following.offset:
-            raise ImageError("pe.sections", "two sections share bytes", following.offset)
+            raise ImageError("pe.sections", "two sections overlap", following.offset)
     return tuple(sections)

@@ -20,3 +20,4 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
         for fault in table
     }
 )
+"""Ways in which a document can break a rule, by id. Each fault has the code of its error."""

@@ -120,7 +120,7 @@ def leaf_der(edit: Callable[[bytes], bytes]) -> Edit:
 
 
 def issued(draft: Draft) -> datetime:
-    """When the leaf was issued."""
+    """The time at which the leaf was issued."""
     return draft.path[LEAF].not_before + timedelta(seconds=3)
 
 

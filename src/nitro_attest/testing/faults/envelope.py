@@ -106,7 +106,7 @@ def _chunked(position: int) -> Edit:
 
 
 def _emulated(draft: Draft) -> None:
-    """What QEMU's nitro-enclave machine emits in place of certificates and a signature."""
+    """The bytes that QEMU's nitro-enclave machine emits instead of certificates and a signature."""
     zeros = bytes(64)
     draft.fields[draft.position("certificate")] = (tstr("certificate"), bstr(zeros))
     draft.fields[draft.position("cabundle")] = (tstr("cabundle"), array([bstr(zeros)]))

@@ -1,8 +1,8 @@
-"""Faster ways to check the signatures of documents: off unless asked for, never a dependency.
+"""Faster checks of document signatures: used only on request, never a dependency.
 
-An accelerator may only say yes. What it does not confirm, ``cryptography`` decides, and keys are
-always loaded, and so checked to lie on the curve, by ``cryptography``. Certificates are never its
-business.
+An accelerator can only confirm. ``cryptography`` decides about every signature that it does not
+confirm, and always loads the keys, which checks that they are on the curve. Accelerators never see
+certificates.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from nitro_attest.verification.signature import SignatureCheck, SignatureClaim
 
 
 class Accelerator(Protocol):
-    """What the verifier asks of each."""
+    """The interface of every accelerator."""
 
     @property
     def lanes(self) -> int:
-        """How many signatures it checks at once."""
+        """Number of signatures that it checks at once."""
 
     def check(self, claim: SignatureClaim) -> bool:
-        """Whether one claim holds: a document by itself."""
+        """Verifies one claim."""
 
     def precheck(self, claims: Iterable[SignatureClaim]) -> SignatureCheck:
-        """A check that knows which of these claims hold: documents in numbers."""
+        """Verifies several claims at once; returns a check that knows the confirmed ones."""
 
 
 def _libcrypto_mb() -> Accelerator:
@@ -49,18 +49,21 @@ NAMES: Final = tuple(_KNOWN)
 
 
 def load(name: str) -> Accelerator:
-    """The accelerator of this name.
+    """Loads an accelerator.
 
     Args:
         name: ``libcrypto_mb`` or ``aws-lc``.
 
+    Returns:
+        The accelerator.
+
     Raises:
-        InputError: ``input.accelerator``: there is none of this name, or it cannot run here. It is
-            not passed over in silence: who asks for it plans with its speed.
+        InputError: ``input.accelerator``: the name is unknown, or it cannot run on this machine.
+            There is no silent fallback, because the caller relies on its speed.
     """
     if name not in NAMES:
         raise InputError(
             "input.accelerator",
-            f"accelerator is {name!r}; {' or '.join(map(repr, NAMES))} was expected",
+            f"accelerator: expected {' or '.join(map(repr, NAMES))}, found {name!r}",
         )
     return _KNOWN[name]()

@@ -18,7 +18,7 @@ _KEYS_REMEMBERED: Final = 256
 
 
 class AwsLc:
-    """Asks AWS-LC first. It holds the interpreter's lock, so threads gain nothing from it."""
+    """Verifies with AWS-LC first. It holds the interpreter's lock, so threads gain nothing."""
 
     lanes: Final = 1
 
@@ -32,16 +32,16 @@ class AwsLc:
         self._load = lru_cache(_KEYS_REMEMBERED)(EC.new_key_from_der_data)
 
     def check(self, claim: SignatureClaim) -> bool:
-        """Whether AWS-LC confirms the claim, or else ``cryptography`` does."""
+        """Verifies one claim with AWS-LC or, if that does not confirm it, ``cryptography``."""
         return self._confirms(claim) or check_with_cryptography(claim)
 
     def precheck(self, claims: Iterable[SignatureClaim]) -> SignatureCheck:
-        """Nothing is gained ahead of time."""
+        """Returns the same check: AWS-LC gains nothing from several claims at once."""
         return self.check
 
     def _confirms(self, claim: SignatureClaim) -> bool:
         try:
             key: Any = self._load(claim.key.info)
             return key.verify(claim.digest, der_signature(claim.signature)) is True
-        except (ValueError, RuntimeError):  # what it does not take, it does not confirm
+        except (ValueError, RuntimeError):  # input that it rejects is not confirmed
             return False

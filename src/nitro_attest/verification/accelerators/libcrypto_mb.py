@@ -33,7 +33,7 @@ _Pointers = ctypes.c_char_p * _LANES
 
 
 class MultiBuffer:
-    """Confirms signatures in eights; its calls leave the interpreter's lock free."""
+    """Confirms eight signatures at a time, without holding the interpreter's lock."""
 
     lanes: Final = _LANES
 
@@ -41,11 +41,11 @@ class MultiBuffer:
         self._verify = _load()
 
     def check(self, claim: SignatureClaim) -> bool:
-        """One claim by itself is the business of ``cryptography``."""
+        """Verifies a single claim with ``cryptography``."""
         return check_with_cryptography(claim)
 
     def precheck(self, claims: Iterable[SignatureClaim]) -> SignatureCheck:
-        """Confirms what it can, eight at a time; the check knows these by their exact values."""
+        """Verifies claims eight at a time; the check recognises confirmed ones by exact value."""
         confirmed: set[_Lane] = set()
         remaining = iter(claims)
         while lanes := [_lane(claim) for claim in islice(remaining, _LANES)]:
@@ -61,12 +61,12 @@ class MultiBuffer:
 
 
 class _Lane(NamedTuple):
-    """One claim in the order and the forms of the library's arguments."""
+    """One claim in the order and encodings of the library's arguments."""
 
-    r: bytes  # big-endian, as the document has it
+    r: bytes  # big-endian, as in the document
     s: bytes
     digest: bytes
-    x: bytes  # 64-bit words, the least one first: little-endian on the only CPUs that have it
+    x: bytes  # 64-bit words, least significant first: little-endian on its only CPUs
     y: bytes
 
 
@@ -86,7 +86,7 @@ def _load() -> ctypes._NamedFuncPointer:
     library.mbx_is_crypto_mb_applicable.argtypes = [ctypes.c_uint64]
     if library.mbx_is_crypto_mb_applicable(0) != 1:
         raise InputError(
-            "input.accelerator", "libcrypto_mb needs a CPU with AVX-512 IFMA; this one has none"
+            "input.accelerator", "libcrypto_mb needs a CPU with AVX-512 IFMA, which this one lacks"
         )
     verify = library.mbx_nistp384_ecdsa_verify_mb8
     verify.argtypes = [_Pointers] * 5 + [ctypes.c_void_p] * 2

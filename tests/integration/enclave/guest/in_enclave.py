@@ -1,4 +1,4 @@
-"""Runs in the guest that has the NSM: the server under watch, and commands from the console."""
+"""Runs in the guest with the NSM: starts the server, and follows commands from the console."""
 
 import json
 import signal

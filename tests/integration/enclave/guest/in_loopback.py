@@ -1,4 +1,4 @@
-"""Runs in a guest alone: every request to the real device, then the server over vsock loopback."""
+"""Runs in a single guest: every request to the real device, then the server over loopback."""
 
 import json
 import subprocess

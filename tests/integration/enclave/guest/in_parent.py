@@ -1,4 +1,4 @@
-"""Runs in the parent's guest: challenges the enclave over AF_VSOCK, with the installed tool."""
+"""Runs in the parent guest: challenges the enclave over AF_VSOCK with the installed tool."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ def report(event, **values):
 
 
 def tool(verb, *arguments):
-    """The exit code, the error's code if there is one, and what is attested."""
+    """Runs the tool; returns its exit code, the code of an error, and the attestation."""
     command = [sys.executable, "-m", "nitro_attest", verb, *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if not done.stdout:

@@ -1,4 +1,5 @@
-"""An initramfs from a folder, without cpio: the "newc" format of the kernel's own documentation
+"""Writes an initramfs from a folder, without cpio, in the "newc" format of the kernel's
+documentation
 (Documentation/driver-api/early-userspace/buffer-format.rst).
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 def write(output: Path, tree: Path) -> None:
     """Packs a tree, with the two device nodes that init needs.
 
-    The kernel unpacks archives that stand one after the other, the later over the earlier.
+    The kernel unpacks concatenated archives in order, so that later files replace earlier ones.
     """
     with gzip.GzipFile(output, "wb", compresslevel=1, mtime=0) as archive:
         archive.write(_entry("dev", stat.S_IFDIR | 0o755))

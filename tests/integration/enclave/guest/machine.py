@@ -1,4 +1,4 @@
-"""Guests under QEMU, and the devices that they are given: an NSM and a vsock of their own."""
+"""Guests under QEMU, each with an emulated NSM and vsock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENCLAVE_CID, PARENT_CID = 16, 3
 
 
 class Guest:
-    """One running guest; what it says on its console after a mark, and what is said to it."""
+    """A running guest: reads marked lines from its console, and writes lines to it."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
@@ -34,19 +34,19 @@ class Guest:
         self._console = b""
 
     def expect(self, event: str, seconds: float = BOOT_SECONDS) -> dict[str, Any]:
-        """The next line of this event; fails with the whole console when none comes."""
+        """Returns the next line of this event; fails with the whole console if none comes."""
         end = time.monotonic() + seconds
         while True:
             line = self._line(end - time.monotonic())
             if MARK not in line:
                 continue
-            said: dict[str, Any] = json.loads(line.partition(MARK)[2])
-            if said["event"] == "failed":
-                raise AssertionError(f"in the guest: {said['error']}")
-            if said["event"] == event:
-                return said
+            found: dict[str, Any] = json.loads(line.partition(MARK)[2])
+            if found["event"] == "failed":
+                raise AssertionError(f"in the guest: {found['error']}")
+            if found["event"] == event:
+                return found
 
-    def say(self, line: str) -> None:
+    def send(self, line: str) -> None:
         """Writes a line to the program in the guest."""
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
@@ -58,7 +58,9 @@ class Guest:
             ready = select.select([self._process.stdout], [], [], max(0.0, seconds))[0]
             piece = os.read(self._process.stdout.fileno(), 65536) if ready else b""
             if not piece:
-                raise AssertionError(f"the guest fell silent:\n{self._log.read_text('latin-1')}")
+                raise AssertionError(
+                    f"the guest stopped or did not answer:\n{self._log.read_text('latin-1')}"
+                )
             with self._log.open("ab") as log:
                 log.write(piece)
             self._console += piece
@@ -67,12 +69,12 @@ class Guest:
 
 
 class Host:
-    """Where guests run: the sockets, the devices, and the initramfs.
+    """The host of the guests: sockets, devices and the initramfs.
 
     Args:
-        parts: What guests are made of.
+        parts: The packages of the guests.
         site: An archive of ``/app``, where the package is installed.
-        folder: For sockets and logs; a short path, a unix socket's has at most 107 bytes.
+        folder: For sockets and logs; its path is short, as a Unix socket's has at most 107 bytes.
     """
 
     def __init__(self, parts: Parts, site: Path, folder: Path) -> None:
@@ -82,7 +84,7 @@ class Host:
 
     @contextmanager
     def device(self, socket: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A device process, once its socket is there."""
+        """Starts a device process, and waits for its socket."""
         with (self.folder / f"{socket.name}.log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=HERE.parent)
         try:
@@ -98,7 +100,7 @@ class Host:
 
     @contextmanager
     def devices(self) -> Iterator[None]:
-        """The NSM, and the vsock of both guests."""
+        """Starts the NSM and the vsock of both guests."""
         nsm, vsock = self.folder / "nsm", self.folder / "vsock16"
         machines = [
             f"--vm=guest-cid={cid},socket={self.folder}/vsock{cid},uds-path={self.folder}/vm{cid}"
@@ -125,7 +127,7 @@ class Host:
 
     @contextmanager
     def guest(self, program: str, cid: int, *, nsm: bool = False) -> Iterator[Guest]:
-        """A guest that runs a program of this folder; it is killed at the end."""
+        """Starts a guest that runs a program of this folder, and kills it at the end."""
         options = _sockets("vsock", self.folder / f"vsock{cid}", "vhost-user-vsock-pci")
         if nsm:
             device = "vhost-user-test-device-pci,virtio-id=33,num_vqs=1,vq_size=64"
@@ -146,11 +148,11 @@ class Host:
         libraries = root / "usr/lib/x86_64-linux-gnu"
         data = [root / "usr/share/qemu", root / "usr/share/seabios", root / "usr/lib/ipxe/qemu"]
         return [
-            # Its own loader and libraries: this machine's may be older.
+            # QEMU's own loader and libraries, because those of this machine may be older.
             *(f"{libraries}/ld-linux-x86-64.so.2", "--library-path", str(libraries)),
             str(root / "usr/bin/qemu-system-x86_64"),
             *(word for folder in data for word in ("-L", str(folder))),
-            # Emulated: not every machine that runs tests may virtualise.
+            # Emulated, because not every test machine can virtualise.
             *("-M", "q35,memory-backend=memory", "-accel", "tcg", "-cpu", "qemu64", "-m", "512"),
             *("-object", "memory-backend-memfd,id=memory,size=512M,share=on"),
             *("-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"),
@@ -166,6 +168,6 @@ def _kernel_arguments(program: str) -> str:
     arguments = ["console=ttyS0", "panic=-1", "quiet", f"run={program}"]
     speed = re.search(r"cpu MHz\s*:\s*([0-9.]+)", Path("/proc/cpuinfo").read_text("utf-8"))
     if speed:
-        # Told, not measured: under load an emulated guest may measure wrong and hang.
+        # Given, because an emulated guest under load may measure it wrong and hang.
         arguments += [f"tsc_early_khz={int(float(speed[1]) * 1000)}", "tsc=reliable"]
     return " ".join(arguments)

@@ -1,6 +1,6 @@
 """A Nitro Security Module for a guest: ``python -m guest.nsm_device SOCKET ROOT_PEM``.
 
-Answers the seven requests of spec section 7 as a vhost-user virtio device, with documents of a
+Answers the seven requests of N-3 as a vhost-user virtio device, with documents of a
 fake hypervisor whose root certificate it writes to ROOT_PEM.
 """
 
@@ -88,7 +88,7 @@ class FakeNsm:
 
 
 def main(path: str, root: str) -> None:
-    """Serves one guest after the other."""
+    """Serves one guest after another."""
     nsm = FakeNsm()
     Path(root).write_bytes(nsm.nitro.root_pem)
     with socket.socket(socket.AF_UNIX) as listener:

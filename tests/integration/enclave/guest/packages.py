@@ -1,7 +1,7 @@
-"""What a guest is made of: distribution packages, unpacked under a folder and never installed.
+"""The parts of a guest: distribution packages, unpacked into a folder and never installed.
 
-The mirror and the proxy are those of this machine's own apt configuration; its state is not
-touched. Needs apt-get and dpkg of a Debian system on x86-64, and neither root nor a compiler.
+The mirror and the proxy are those of this machine's apt configuration; its state is not changed.
+Needs apt-get and dpkg of a Debian system on x86-64, and neither root nor a compiler.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MODULES = [
     *("net/vmw_vsock/vsock", "net/vmw_vsock/vmw_vsock_virtio_transport_common"),
     *("net/vmw_vsock/vmw_vsock_virtio_transport", "net/vmw_vsock/vsock_loopback"),
 ]
-"""Kernel modules in the order of loading; what the kernel has built in is not among the files."""
+"""Kernel modules in the order of loading; those built into the kernel have no file."""
 
 GUEST_PACKAGES = [
     *("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libc6", "libexpat1"),
@@ -31,17 +31,17 @@ GUEST_PACKAGES = [
 
 
 def missing() -> str | None:
-    """What keeps a guest from running on this machine, as a sentence; None when nothing does."""
+    """Returns why guests cannot run on this machine, or None if they can."""
     if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
         return "the guests need Linux on x86-64"
     absent = [tool for tool in ("apt-get", "apt-cache", "dpkg") if shutil.which(tool) is None]
     if absent:
-        return f"the guests are made of Debian packages; not found: {', '.join(absent)}"
+        return f"the guests need Debian's package tools; not found: {', '.join(absent)}"
     return None
 
 
 class Archive:
-    """Some suites of the distribution, with lists and state of their own."""
+    """Suites of the distribution, with separate package lists and state."""
 
     def __init__(self, folder: Path, mirror: str, suites: list[str]) -> None:
         self.folder = folder
@@ -62,7 +62,7 @@ class Archive:
             "APT::Install-Recommends": "false",
             "APT::Sandbox::User": "",
             "Acquire::Languages": "none",
-            "Acquire::Check-Valid-Until": "false",  # a mirror's unstable may lag behind its dates
+            "Acquire::Check-Valid-Until": "false",  # the unstable suite of a mirror may be expired
             "Acquire::Retries": "3",
         }
         self.options = [f"-o{name}={value}" for name, value in options.items()]
@@ -77,19 +77,19 @@ class Archive:
         return done.stdout
 
     def unpack(self, names: list[str], into: Path) -> None:
-        """Downloads and unpacks these packages alone."""
+        """Downloads and unpacks these packages without their dependencies."""
         downloads = self.folder / "downloads" / into.name
         downloads.mkdir(parents=True, exist_ok=True)
         self._run("apt-get", "-q", "download", *names, cwd=downloads)
         _unpack(downloads, into)
 
     def unpack_with_dependencies(self, name: str, suite: str, into: Path) -> None:
-        """Downloads and unpacks a package and all that it needs."""
+        """Downloads and unpacks a package and its dependencies."""
         self._run("apt-get", "-q", "-y", "--download-only", "-t", suite, "install", name)
         _unpack(self.folder / "cache" / "archives", into)
 
     def dependency(self, name: str, suite: str) -> str:
-        """The first package that a meta package of this suite stands for."""
+        """Returns the first dependency of a meta package of this suite."""
         lines = self._run("apt-cache", "depends", "-t", suite, f"{name}/{suite}").splitlines()
         return next(line.split()[-1] for line in lines if "Depends:" in line)
 
@@ -164,7 +164,7 @@ class Parts:
 
 
 def install_wheel(project: Path, into: Path) -> None:
-    """Builds our own wheel and installs it with all it needs, for the guest's Python."""
+    """Builds this project's wheel and installs it with its dependencies for the guest's Python."""
     wheels = into.with_name("wheels")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run(

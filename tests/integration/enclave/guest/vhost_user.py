@@ -31,7 +31,7 @@ DESCRIPTOR_NEXT, DESCRIPTOR_WRITE = 1, 2
 
 @dataclass
 class Region:
-    """A piece of the guest's memory: where guest and front end see it, and where we do."""
+    """A region of the guest's memory: its guest and front-end addresses, and its mapping here."""
 
     guest: int
     size: int
@@ -42,7 +42,7 @@ class Region:
 
 class NsmTransport:
     """Serves one front end. The NSM's driver queues a request and its response buffer as two
-    chains; both are given back before one interrupt.
+    chains; both are returned before one interrupt.
     """
 
     def __init__(self, connection: socket.socket, answer: Callable[[bytes], bytes]) -> None:
@@ -57,7 +57,7 @@ class NsmTransport:
         self.request: tuple[int, bytes] | None = None
 
     def run(self) -> None:
-        """Serves until the front end leaves."""
+        """Serves until the front end disconnects."""
         while True:
             watched = [self.connection] if self.kick is None else [self.connection, self.kick]
             ready = select.select(watched, [], [])[0]
@@ -120,13 +120,13 @@ class NsmTransport:
         for region in self.regions:
             if region.guest <= address and address + length <= region.guest + region.size:
                 return region.memory, region.offset + address - region.guest
-        raise ValueError(f"the guest named {address:#x}, which is not its memory")
+        raise ValueError(f"the guest address {address:#x} is outside of its memory")
 
     def _user(self, address: int) -> tuple[mmap.mmap, int]:
         for region in self.regions:
             if region.user <= address < region.user + region.size:
                 return region.memory, region.offset + address - region.user
-        raise ValueError(f"the front end named {address:#x}, which is not the guest's memory")
+        raise ValueError(f"the front-end address {address:#x} is outside of the guest's memory")
 
     def _process(self) -> None:
         if not self.enabled or not all(self.rings):

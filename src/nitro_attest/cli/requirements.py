@@ -1,27 +1,26 @@
-"""The options that say what an enclave or instance must be, and the policy that they make.
+"""The options that require measurements, and the policy that they make.
 
-Where several of them speak, a document must satisfy all; two that contradict each other are misuse.
+A document must meet the requirements of all options; contradictory options are a usage error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 import click
 
-from nitro_attest._internal.frozen import replace
 from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest.cli.image import measure_image
-from nitro_attest.cli.options import pcr_pin, text
+from nitro_attest.cli.options import EXISTING_FILE, pcr_pin, text, with_options
 from nitro_attest.cli.output import warn
 from nitro_attest.errors import InputError
 from nitro_attest.limits import MAX_PCRS
 from nitro_attest.policy_files import load_nitrotpm_policy, load_policy
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
-_OF_ENCLAVES: Final = (
+_ENCLAVE_OPTIONS: Final = (
     click.option(
         "--pcr",
         "pins",
@@ -33,61 +32,57 @@ _OF_ENCLAVES: Final = (
     click.option(
         "--policy",
         "policy_file",
-        type=click.Path(exists=True, dir_okay=False),
-        help="File with expected PCRs: a policy, or what nitro-cli or nitro-tpm-pcr-compute "
-        "printed.",
+        type=EXISTING_FILE,
+        help="File with expected PCRs: a policy, or the output of nitro-cli or "
+        "nitro-tpm-pcr-compute.",
     ),
     click.option(
         "--pcr-index",
         type=click.IntRange(0, MAX_PCRS - 1),
         metavar="N",
-        help="Which PCR the output of nitro-cli pcr --input is.",
+        help="With --policy: index of the PCR in nitro-cli pcr --input output.",
     ),
     click.option(
         "--eif",
         "image_file",
-        type=click.Path(exists=True, dir_okay=False),
+        type=EXISTING_FILE,
         metavar="IMAGE",
-        help="Enclave image file that must be running.",
+        help="Enclave image file that the enclave must run.",
     ),
-    click.option("--require-unsigned", is_flag=True, help="Refuse signed images (PCR8 is zero)."),
+    click.option(
+        "--require-unsigned", is_flag=True, help="Reject signed images: require zeros in PCR8."
+    ),
 )
-_OF_EITHER_KIND: Final = (
+_OPTIONS: Final = (
     click.option(
         "--kind",
         type=click.Choice(["enclave", "nitrotpm"]),
         default="enclave",
-        help="What attests: an enclave, or a whole EC2 instance (NitroTPM) [enclave].",
+        help="Kind of document: of an enclave, or of an EC2 instance with NitroTPM [enclave].",
     ),
-    *_OF_ENCLAVES,
+    *_ENCLAVE_OPTIONS,
     click.option(
         "--enclave-name",
         type=text,
         metavar="NAME",
-        help="Which one of several in describe-enclaves output.",
+        help="With --policy: the enclave to use from describe-enclaves output.",
     ),
 )
 
 
-def enclave_options(command: Any) -> Any:
-    """Adds what can be expected of an enclave; the values are keyword arguments of Expected."""
-    return _with(_OF_ENCLAVES, command)
+def enclave_requirement_options(command: Any) -> Any:
+    """Adds requirements for enclaves; the values are keyword arguments of RequirementOptions."""
+    return with_options(_ENCLAVE_OPTIONS, command)
 
 
-def expectation_options(command: Any) -> Any:
-    """The same for enclaves and instances, with ``--kind`` and ``--enclave-name``."""
-    return _with(_OF_EITHER_KIND, command)
+def requirement_options(command: Any) -> Any:
+    """Adds requirements for enclaves and instances, with ``--kind`` and ``--enclave-name``."""
+    return with_options(_OPTIONS, command)
 
 
-def _with(options: Sequence[Callable[[Any], Any]], command: Any) -> Any:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-@dataclass(frozen=True)
-class Expected:
-    """The values of the options, as they were given."""
+@dataclass(frozen=True, slots=True)
+class RequirementOptions:
+    """The values of the requirement options, as given."""
 
     pins: tuple[tuple[int, str], ...]
     policy_file: str | None
@@ -99,37 +94,39 @@ class Expected:
 
     @property
     def given(self) -> bool:
-        """Whether any of the options was given, beside ``--kind``."""
+        """True if any of the options but ``--kind`` is given."""
         options = asdict(self)
         del options["kind"]
         return not all(v is None or v is False or v == () for v in options.values())
 
     def policy(self, *, allow_debug: bool = False) -> Policy | NitroTpmPolicy:
-        """What a document must satisfy.
+        """The policy that combines all options.
 
         Args:
             allow_debug: Accept debug mode, unless a policy file does not.
 
         Raises:
-            InputError: ``policyfile.*``, ``input.*``: an option or file is wrong.
-            ImageError: The image is.
+            InputError: ``policyfile.*``, ``input.*``: an invalid option or file.
+            ImageError: ``eif.*``: a malformed image.
+            click.UsageError: No measurements are required, or options cannot be combined.
         """
-        policy = self._of_instance() if self.kind == "nitrotpm" else self._of_enclave(allow_debug)
+        is_instance = self.kind == "nitrotpm"
+        policy = self._instance_policy() if is_instance else self._enclave_policy(allow_debug)
         if policy is None:
-            raise click.UsageError("say what is expected, with --policy, --pcr or --eif")
+            raise click.UsageError("no measurements are required; use --policy, --pcr or --eif")
         return policy
 
-    def _of_enclave(self, allow_debug: bool) -> Policy | None:
+    def _enclave_policy(self, allow_debug: bool) -> Policy | None:
         policy = None
         if self.policy_file is not None:
             loaded = load_policy(
                 self.policy_file, enclave_name=self.enclave_name, pcr_index=self.pcr_index
             )
             policy = loaded.policy
-            if loaded.form == "policy":  # other forms say nothing about debug mode
+            if loaded.form == "policy":  # no other form has a key for debug mode
                 allow_debug = allow_debug and policy.allow_debug
         elif self.enclave_name is not None or self.pcr_index is not None:
-            raise click.UsageError("--enclave-name and --pcr-index need --policy")
+            raise click.UsageError("--enclave-name and --pcr-index require --policy")
         for pins in self._pins():
             policy = Policy([pins]) if policy is None else policy.with_pins(pins)
         if policy is None:
@@ -138,11 +135,11 @@ class Expected:
             policy = policy.with_pins({8: ZERO_PCR})
         return replace(policy, allow_debug=allow_debug)
 
-    def _of_instance(self) -> NitroTpmPolicy | None:
-        of_enclaves = (self.image_file, self.enclave_name, self.pcr_index)
-        if self.require_unsigned or any(value is not None for value in of_enclaves):
+    def _instance_policy(self) -> NitroTpmPolicy | None:
+        enclave_only = (self.image_file, self.enclave_name, self.pcr_index)
+        if self.require_unsigned or any(value is not None for value in enclave_only):
             raise click.UsageError(
-                "--eif, --enclave-name, --pcr-index and --require-unsigned are about enclaves, not "
+                "--eif, --enclave-name, --pcr-index and --require-unsigned cannot be used with "
                 "--kind nitrotpm"
             )
         policy = None if self.policy_file is None else load_nitrotpm_policy(self.policy_file)
@@ -151,11 +148,11 @@ class Expected:
         return policy
 
     def _pins(self) -> Iterator[Mapping[int, bytes | str]]:
-        """What is expected beside the policy file: the quick before the slow."""
+        """The PCRs of ``--pcr``, then those of ``--eif``, which takes longer."""
         values: dict[int, bytes | str] = {}
         for index, value in self.pins:
             if index in values:
-                raise InputError("policyfile.duplicate", f"--pcr {index} was given twice")
+                raise InputError("policyfile.duplicate", f"--pcr {index} is given more than once")
             values[index] = value
         if values:
             yield values

@@ -1,4 +1,4 @@
-"""What is expected of EC2 instances: files of PCRs (T-6) and KMS conditions of their own (T-2)."""
+"""Requirements for EC2 instances: files of PCRs (T-6) and their KMS conditions (T-2)."""
 
 import json
 
@@ -28,12 +28,12 @@ ROLE = "arn:aws:iam::123456789012:role/instance"
 
 
 def computed(**members):
-    """What nitro-tpm-pcr-compute prints."""
+    """The output of nitro-tpm-pcr-compute."""
     measurements = {"HashAlgorithm": "SHA384 { ... }", **PCRS, **members}
     return {"Measurements": {name: value for name, value in measurements.items() if value}}
 
 
-def refusal(call, *args, **options):
+def error_code(call, *args, **options):
     with pytest.raises(InputError) as caught:
         call(*args, **options)
     return caught.value.code
@@ -45,7 +45,7 @@ def test_t6_the_output_of_nitro_tpm_pcr_compute_is_a_policy(tmp_path):
     [expected] = load_nitrotpm_policy(path).measurements
     assert isinstance(expected, NitroTpmMeasurementSet)
     assert expected.to_named() == PCRS
-    assert refusal(load_nitrotpm_policy, tmp_path / "missing") == "input.file"
+    assert error_code(load_nitrotpm_policy, tmp_path / "missing") == "input.file"
 
 
 def test_l8_several_outputs_are_alternatives():
@@ -74,12 +74,12 @@ def test_lines_of_pcrs_are_a_policy():
         [1],
     ],
 )
-def test_t2_what_is_about_enclaves_is_no_policy_for_instances(content):
-    assert refusal(parse_nitrotpm_policy, json.dumps(content)) == "policyfile.format"
+def test_t2_enclave_policies_are_rejected_for_instances(content):
+    assert error_code(parse_nitrotpm_policy, json.dumps(content)) == "policyfile.format"
 
 
-def test_t2_what_is_about_instances_is_no_policy_for_enclaves():
-    assert refusal(parse_policy, json.dumps(computed())) == "policyfile.format"
+def test_t2_instance_policies_are_rejected_for_enclaves():
+    assert error_code(parse_policy, json.dumps(computed())) == "policyfile.format"
 
 
 @pytest.mark.parametrize(
@@ -94,25 +94,25 @@ def test_t2_what_is_about_instances_is_no_policy_for_enclaves():
         ("{", "policyfile.format"),
     ],
 )
-def test_a_malformed_file_is_refused(content, code):
-    assert refusal(parse_nitrotpm_policy, content) == code
+def test_a_malformed_file_is_rejected(content, code):
+    assert error_code(parse_nitrotpm_policy, content) == code
 
 
-def test_weaknesses_and_pins_are_those_of_every_set():
+def test_weaknesses_and_pins_cover_every_set():
     policy = NitroTpmPolicy([{7: SECURE_BOOT_OFF_PCR7}, {12: bytes(48)}])
-    assert [notice.code for notice in policy.weaknesses()] == ["policy.weak"] * 2
+    assert [warning.code for warning in policy.weaknesses()] == ["policy.weak"] * 2
     pinned = policy.with_pins({4: ONES})
     assert pinned.weaknesses() == []
-    assert refusal(pinned.with_pins, {4: TWOS}) == "policyfile.duplicate"
+    assert error_code(pinned.with_pins, {4: TWOS}) == "policyfile.duplicate"
 
 
-def test_kms_conditions_on_instances_have_keys_of_their_own():
+def test_kms_conditions_on_instances_have_separate_keys():
     block = nitrotpm_condition_block(NitroTpmMeasurementSet({4: ONES, 12: TWOS}))
     prefix = "kms:RecipientAttestation:NitroTPMPCR"
     assert block == {"StringEqualsIgnoreCase": {f"{prefix}4": ONES, f"{prefix}12": TWOS}}
 
 
-def test_kms_statements_for_instances_leave_nothing_for_the_linter():
+def test_kms_statements_for_instances_have_no_findings():
     policy = NitroTpmPolicy([{4: ONES}, {4: TWOS}], regions=["us-east-1"])
     made = nitrotpm_statements(policy, principals=[ROLE])
     assert [statement["Sid"] for statement in made] == ["NitroInstance1", "NitroInstance2"]
@@ -120,12 +120,12 @@ def test_kms_statements_for_instances_leave_nothing_for_the_linter():
     assert unenforced(policy) == ["regions"]
 
 
-def test_t2_kms_conditions_on_the_two_kinds_do_not_mix():
+def test_t2_kms_conditions_reject_the_other_kind():
     enclave, instance = MeasurementSet({0: ONES}), NitroTpmMeasurementSet({4: ONES})
-    assert refusal(condition_block, instance) == "input.expected"
-    assert refusal(nitrotpm_condition_block, enclave) == "input.expected"
-    assert refusal(nitrotpm_condition_block, {4: ONES}) == "input.expected"
+    assert error_code(condition_block, instance) == "input.expected"
+    assert error_code(nitrotpm_condition_block, enclave) == "input.expected"
+    assert error_code(nitrotpm_condition_block, {4: ONES}) == "input.expected"
     options = {"principals": [ROLE]}
-    assert refusal(statements, NitroTpmPolicy([instance]), **options) == "input.expected"
-    assert refusal(nitrotpm_statements, Policy([enclave]), **options) == "input.expected"
-    assert refusal(nitrotpm_statements, {4: ONES}, **options) == "input.expected"
+    assert error_code(statements, NitroTpmPolicy([instance]), **options) == "input.expected"
+    assert error_code(nitrotpm_statements, Policy([enclave]), **options) == "input.expected"
+    assert error_code(nitrotpm_statements, {4: ONES}, **options) == "input.expected"

@@ -1,0 +1,18 @@
+"""Internal: phrases that error messages share."""
+
+from __future__ import annotations
+
+
+def plural(count: int, noun: str) -> str:
+    """Returns a count with its noun: "1 byte", "2 bytes".
+
+    Args:
+        count: The number of things.
+        noun: The noun in the singular; its plural ends in s.
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def size_or_type(value: object) -> str:
+    """Returns what a message says of a value in place of bytes: "15 bytes", or "str"."""
+    return plural(len(value), "byte") if isinstance(value, bytes) else type(value).__name__

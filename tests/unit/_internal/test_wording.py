@@ -1,0 +1,19 @@
+"""Phrases that error messages share."""
+
+import pytest
+
+from nitro_attest._internal.wording import plural, size_or_type
+
+
+@pytest.mark.parametrize(
+    ("count", "phrase"), [(0, "0 bytes"), (1, "1 byte"), (2, "2 bytes"), (4096, "4096 bytes")]
+)
+def test_a_noun_agrees_with_its_count(count, phrase):
+    assert plural(count, "byte") == phrase
+
+
+@pytest.mark.parametrize(
+    ("value", "phrase"), [(b"", "0 bytes"), (b"x", "1 byte"), ("x", "str"), (None, "NoneType")]
+)
+def test_bytes_are_described_by_their_size_and_others_by_their_type(value, phrase):
+    assert size_or_type(value) == phrase
