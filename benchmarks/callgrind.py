@@ -52,7 +52,7 @@ def counts() -> dict[str, int]:
 
 
 def compare(found: dict[str, int], known: dict[str, int]) -> list[str]:
-    """What has grown too much, or is known on one side only."""
+    """Returns a sentence for each count that has grown too much or has no counterpart."""
     faults = [f"{what}: not recorded" for what in found.keys() - known.keys()]
     faults += [f"{what}: no longer measured" for what in known.keys() - found.keys()]
     faults += [

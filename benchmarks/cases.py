@@ -1,4 +1,4 @@
-"""What is measured in this process: the steps of a verification, beside the bare curve."""
+"""The measurements in this process: the steps of a verification, beside the bare curve."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def single(rounds: int) -> dict[str, Any]:
 
 
 def library_alone(last: Pair) -> None:
-    """What ``cryptography`` is asked for in a first verification, and nothing of ours.
+    """The calls of ``cryptography`` in a first verification, without any code of this package.
 
     The floor: the links, and of each certificate below the root the names and extensions that the
     rules judge.

@@ -55,7 +55,7 @@ def _faults() -> dict[str, bytes]:
 
 
 def _crafted() -> dict[str, bytes]:
-    """What costs a parser most that walks, recurses, searches or copies more than it need."""
+    """Returns inputs that cost most if a parser walks, recurses, searches or copies too much."""
     fields = _fields()
     last = dict(fields) | {"x": 0}
     twice = cbor2.dumps(fields)[1:] + cbor2.dumps("nonce") + cbor2.dumps(bytes(1024))

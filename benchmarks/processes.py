@@ -1,4 +1,4 @@
-"""What is measured in processes of its own: starts, imports, and verifiers installed from PyPI."""
+"""The measurements in other processes: starts, imports, and verifiers installed from PyPI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a verification costs, beside the curve operations that it must do.
+"""The cost of a verification, beside the curve operations that it must do.
 
 Measures in one run and interleaved: the bare curve, a first verification, one whose issuers are
 known, one whose path is known, a short script, verify_many, the C core, and process starts. Thread
@@ -33,7 +33,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs/explanation/performance.md"
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+    """Returns the environment that the figures depend on."""
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "processor": _processor(),

@@ -13,7 +13,6 @@ from conftest import ROOT
 WITH_DOCSTRINGS = ("src", "tools", "benchmarks", "fuzz")
 QUESTION_WORDS = re.compile(r"(What|Whether|How|Where|Which|Who|When|That|Why)\b")
 WITHOUT_PUBLIC_NAMES = {
-    "nitro_attest.enclave.__main__",
     "nitro_attest.testing.eif",
     "nitro_attest.testing.uki",
 }

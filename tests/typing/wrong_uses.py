@@ -6,7 +6,7 @@ line has one.
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Literal
 
 import nitro_attest
 from nitro_attest import (
@@ -44,7 +44,7 @@ def use(*values: object) -> None:
 class SomeRegions:
     """A policy that a user writes."""
 
-    kind: Final = "enclave"
+    kind: Literal["enclave"] = "enclave"
     max_age: timedelta | None = None
     require_nonce = False
 
@@ -58,7 +58,7 @@ class SomeRegions:
 class NoPolicy:
     """Lacks evaluate()."""
 
-    kind: Final = "enclave"
+    kind: Literal["enclave"] = "enclave"
     max_age: timedelta | None = None
     require_nonce = False
 

@@ -10,7 +10,7 @@ import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.pcrs import ZERO_PCR
@@ -95,8 +95,8 @@ class VerificationPolicy(Protocol[_DocumentT]):
 
     Example:
         >>> class OnlyInTwoRegions:
-        ...     kind = "enclave"
-        ...     max_age = None
+        ...     kind: Literal["enclave"] = "enclave"
+        ...     max_age: timedelta | None = None
         ...     require_nonce = False
         ...
         ...     def evaluate(self, document, facts):
@@ -154,13 +154,21 @@ class AnyEnclave:
     allow_debug: bool = False
     max_age: timedelta | None = None
     explicit: bool = True
-    kind: ClassVar[Literal["enclave"]] = "enclave"
-    require_nonce: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_max_age(self.max_age)
         _flag("allow_debug", self.allow_debug)
         _flag("explicit", self.explicit)
+
+    @property
+    def kind(self) -> Literal["enclave"]:
+        """The kind of document that the policy is for."""
+        return "enclave"
+
+    @property
+    def require_nonce(self) -> bool:
+        """False: no call has to pass a nonce."""
+        return False
 
     def without_debug(self) -> AnyEnclave:
         """Returns this policy with debug mode rejected."""
@@ -193,12 +201,20 @@ class AnyInstance:
 
     max_age: timedelta | None = None
     explicit: bool = True
-    kind: ClassVar[Literal["nitrotpm"]] = "nitrotpm"
-    require_nonce: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_max_age(self.max_age)
         _flag("explicit", self.explicit)
+
+    @property
+    def kind(self) -> Literal["nitrotpm"]:
+        """The kind of document that the policy is for."""
+        return "nitrotpm"
+
+    @property
+    def require_nonce(self) -> bool:
+        """False: no call has to pass a nonce."""
+        return False
 
     def evaluate(self, document: NitroTpmDocument, facts: DocumentFacts) -> Evaluation:
         """Accepts every document.
@@ -299,7 +315,6 @@ class Policy(_Conditions):
     measurements: tuple[MeasurementSet, ...]
     allow_debug: bool
     caveats: tuple[str, ...]
-    kind: ClassVar[Literal["enclave"]] = "enclave"
 
     def __init__(
         self,
@@ -323,6 +338,11 @@ class Policy(_Conditions):
             allow_debug=allow_debug,
             caveats=known_caveats,
         )
+
+    @property
+    def kind(self) -> Literal["enclave"]:
+        """The kind of document that the policy is for."""
+        return "enclave"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), _arguments(self))
@@ -440,7 +460,6 @@ class NitroTpmPolicy(_Conditions):
     """
 
     measurements: tuple[NitroTpmMeasurementSet, ...]
-    kind: ClassVar[Literal["nitrotpm"]] = "nitrotpm"
 
     def __init__(
         self,
@@ -454,6 +473,11 @@ class NitroTpmPolicy(_Conditions):
     ) -> None:
         self._restrict(max_age, require_nonce, module_ids, instance_ids, regions)
         _set(self, measurements=_measurement_sets(measurements, NitroTpmMeasurementSet))
+
+    @property
+    def kind(self) -> Literal["nitrotpm"]:
+        """The kind of document that the policy is for."""
+        return "nitrotpm"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), _arguments(self))
