@@ -99,7 +99,7 @@ MAX_NONCE_BYTES: Final = 64
 """Longest nonce that the client sends and the server in the enclave takes."""
 
 MAX_NSM_REQUEST_BYTES: Final = 4096
-"""N-1. The kernel refuses a longer request."""
+"""N-1. The kernel rejects a longer request."""
 
 NSM_RESPONSE_BYTES: Final = 12288
 """N-1. Always offered in full: the kernel silently truncates into a shorter buffer."""
@@ -114,7 +114,7 @@ MAX_PE_SECTIONS: Final = 96
 """T-7. What the PE format gives as the limit of loaders; a unified kernel image has about 15."""
 
 MAX_PE_DIRECTORIES: Final = 16
-"""T-7. Data directories that the PE format defines; UEFI firmware refuses more."""
+"""T-7. Data directories that the PE format defines; UEFI firmware rejects more."""
 
 MAX_RECIPIENT_CIPHERTEXT_BYTES: Final = 6144
 """K-9. The largest CiphertextForRecipient that the KMS API describes."""
