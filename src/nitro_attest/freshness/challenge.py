@@ -92,6 +92,7 @@ class Challenger:
 
     def __init__(self, verifier: Verifier, store: Store, *, ttl: timedelta = DEFAULT_TTL) -> None:
         _check_ttl(ttl)
+        _check_verifier(verifier)
         self._verifier = verifier
         self._store = store
         self._ttl = ttl
@@ -208,6 +209,7 @@ class ReplayGuard:
                 "input.time", "expected max_age to be a positive timedelta, found None"
             )
         check_max_age(max_age)
+        _check_verifier(verifier)
         self._verifier = verifier
         self._store = store
         self._max_age = max_age
@@ -285,3 +287,11 @@ def _moment(at: Moment) -> Moment:
 
 def _challenge_error(message: str) -> PolicyError:
     return PolicyError([PolicyFailure("policy.nonce", message)])
+
+
+def _check_verifier(verifier: object) -> None:
+    """Rejects anything but a Verifier: an instance's document must not answer for an enclave's."""
+    if not isinstance(verifier, Verifier):
+        raise InputError(
+            "input.expected", f"verifier: expected a Verifier, found {type(verifier).__name__}"
+        )

@@ -11,11 +11,10 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 
 from nitro_attest._internal.wording import plural
 from nitro_attest.errors import InputError
+from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-
-    from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
 
 __all__ = ["RawKey", "decode_public_key", "load_public_key"]
 
@@ -50,7 +49,8 @@ def load_public_key(
         A key object of the ``cryptography`` package.
 
     Raises:
-        InputError: ``input.expected``: the document has no public key, the key does not have the
+        InputError: ``input.expected``: the argument is not the result of a verification, the
+            document has no public key, the key does not have the
             form of its kind or is not on its curve, or the kind is unknown.
 
     Example:
@@ -62,6 +62,12 @@ def load_public_key(
         >>> nitro_attest.load_public_key(attestation, "x25519") == enclave_key.public_key()
         True
     """
+    if not isinstance(attestation, (Attestation, NitroTpmAttestation)):
+        raise InputError(
+            "input.expected",
+            "attestation: expected the result of a verification, found "
+            f"{type(attestation).__name__}",
+        )
     return decode_public_key(attestation.public_key, kind)
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from nitro_attest._internal.times import from_milliseconds
 from nitro_attest.errors import AttestationWarning
 from nitro_attest.verification.document import AttestationDocument, BaseDocument, NitroTpmDocument
-from nitro_attest.verification.policy import AnyEnclave, AnyInstance, VerificationPolicy
+from nitro_attest.verification.policy import NitroTpmPolicy, Policy, VerificationPolicy
 from nitro_attest.verification.roots import Root
 
 __all__ = ["Attestation", "NitroTpmAttestation", "TimeSource"]
@@ -111,7 +111,7 @@ class BaseAttestation(Generic[_DocumentT]):
             "attestation_id": self.attestation_id.hex(),
             "instance_id": self.instance_id,
             "region": self.region,
-            "measurements_required": not isinstance(self.policy, (AnyEnclave, AnyInstance)),
+            "measurements_required": isinstance(self.policy, (Policy, NitroTpmPolicy)),
             "matched": self.matched,
             "warnings": [{"code": each.code, "message": each.message} for each in self.warnings],
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, TypeVar
@@ -80,7 +80,7 @@ class Verified(_NoTruthValue, Generic[_AttestationT]):
     """
 
     attestation: _AttestationT
-    error: None = None
+    error: None = field(default=None, init=False)
 
     def unwrap(self) -> _AttestationT:
         """Returns the attestation."""
@@ -97,7 +97,11 @@ class Rejected(_NoTruthValue):
     """
 
     error: NitroAttestError
-    attestation: None = None
+    attestation: None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.error, NitroAttestError):
+            raise TypeError(f"expected a NitroAttestError, found {self.error!r}")
 
     def unwrap(self) -> NoReturn:
         """Raises the error.
@@ -134,6 +138,11 @@ def in_threads(
     """
     if isinstance(items, (bytes, bytearray, memoryview, str)):
         raise InputError("input.document", "items: expected an iterable of documents, found one")
+    if not isinstance(items, Iterable):
+        raise InputError(
+            "input.document",
+            f"items: expected an iterable of documents, found {type(items).__name__}",
+        )
     return _outcomes(iter(items), verify, _worker_count(workers), lanes)
 
 

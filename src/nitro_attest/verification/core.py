@@ -74,7 +74,7 @@ DEFAULT_LIMITS: Final = Limits()
 
 
 class PcrValues(Mapping[int, bytes]):
-    """PCR values by index, each sliced out of the payload at its first use.
+    """PCR values by index, each sliced out of the payload when it is read.
 
     Slicing all of them would cost 3 us per verification, and a policy reads only a few.
     """

@@ -7,16 +7,17 @@ as a root.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import pairwise
+from weakref import WeakValueDictionary
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from nitro_attest._internal.lru import LruCache
 from nitro_attest._internal.quiet import quietly
 from nitro_attest._internal.times import from_milliseconds
 from nitro_attest.errors import ChainError
@@ -31,7 +32,7 @@ from nitro_attest.verification.certificate import (
 from nitro_attest.verification.roots import PINNED, Root, TrustedRoots
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class CertificatePath:
     """A verified certificate path; its times are checked separately, by ``check_windows``.
 
@@ -40,6 +41,8 @@ class CertificatePath:
         certificates: Our copy of the root first, the signing certificate last.
         key: The signing certificate's key.
     """
+
+    __slots__ = ("__weakref__", "certificates", "key", "root")
 
     root: Root
     certificates: tuple[Certificate, ...]
@@ -61,6 +64,10 @@ class CertificatePath:
         return tuple([certificate.common_name for certificate in self.certificates[1:]])
 
 
+_Issuers = tuple[Root, tuple[Certificate, ...]]
+_KnownPaths = WeakValueDictionary[tuple[tuple[bytes, ...], bytes], CertificatePath]
+
+
 class PathVerifier:
     """Verifies certificate paths and remembers those that it accepted. Thread-safe.
 
@@ -74,13 +81,10 @@ class PathVerifier:
     """
 
     def __init__(self, roots: TrustedRoots, cache_size: int) -> None:
-        self._roots = roots
-        self.paths: LruCache[tuple[tuple[bytes, ...], bytes], CertificatePath] = LruCache(
-            cache_size
-        )
-        self.issuers: LruCache[tuple[bytes, ...], tuple[Root, tuple[Certificate, ...]]] = LruCache(
-            cache_size
-        )
+        # The cached functions do not refer to self: only the garbage collector could free that.
+        self._known: _KnownPaths = WeakValueDictionary()
+        self.issuers = lru_cache(cache_size)(partial(_walk_issuers, roots))
+        self.paths = lru_cache(cache_size)(partial(_walk, self.issuers, self._known))
 
     def verify(self, cabundle: tuple[bytes, ...], certificate: bytes) -> CertificatePath:
         """Verifies the path from a trusted root to the signing certificate.
@@ -95,35 +99,44 @@ class PathVerifier:
         Raises:
             ChainError: A rule of X-1 to X-9 or X-12 to X-19 is violated; the code names it.
         """
-        return self.paths.get((cabundle, certificate), lambda: self._walk(cabundle, certificate))
+        return self.paths(cabundle, certificate)
 
     def known(self, cabundle: tuple[bytes, ...], certificate: bytes) -> CertificatePath | None:
         """Returns the path of these certificates if it is remembered; verifies nothing."""
-        return self.paths.known((cabundle, certificate))
+        return self._known.get((cabundle, certificate))
 
-    def _walk(self, cabundle: tuple[bytes, ...], certificate: bytes) -> CertificatePath:
-        if certificate in cabundle:
-            raise ChainError("chain.order", "the signing certificate is also in the cabundle")
-        if len(set(cabundle)) != len(cabundle):
-            raise ChainError("chain.loop", "a certificate is in the cabundle twice")
-        leaf = read_certificate(certificate, "the signing certificate")
-        check_signer(leaf)
-        root, issuers = self.issuers.get(cabundle, lambda: self._walk_issuers(cabundle))
-        path = (*issuers, leaf)
-        _check_link(issuers[-1], leaf, path, further_authorities=0)
-        return CertificatePath(root, path, load_key(leaf))
 
-    def _walk_issuers(self, cabundle: tuple[bytes, ...]) -> tuple[Root, tuple[Certificate, ...]]:
-        """Verifies the issuers alone, down to the one that issues signing certificates."""
-        root = self._roots.find(cabundle[0])
-        first = 0 if root is None else 1
-        read = [_read_issuer(cabundle[at], at) for at in range(first, len(cabundle))]
-        if root is None:
-            raise _untrusted_root(cabundle, self._roots)
-        path = (root.certificate, *read)
-        for position, (parent, child) in enumerate(pairwise(path)):
-            _check_link(parent, child, path, further_authorities=len(path) - 1 - position)
-        return root, path
+def _walk(
+    walk_issuers: Callable[[tuple[bytes, ...]], _Issuers],
+    known: _KnownPaths,
+    cabundle: tuple[bytes, ...],
+    certificate: bytes,
+) -> CertificatePath:
+    if certificate in cabundle:
+        raise ChainError("chain.order", "the signing certificate is also in the cabundle")
+    if len(set(cabundle)) != len(cabundle):
+        raise ChainError("chain.loop", "a certificate is in the cabundle twice")
+    leaf = read_certificate(certificate, "the signing certificate")
+    check_signer(leaf)
+    root, issuers = walk_issuers(cabundle)
+    certificates = (*issuers, leaf)
+    _check_link(issuers[-1], leaf, certificates, further_authorities=0)
+    path = CertificatePath(root, certificates, load_key(leaf))
+    known[cabundle, certificate] = path
+    return path
+
+
+def _walk_issuers(roots: TrustedRoots, cabundle: tuple[bytes, ...]) -> _Issuers:
+    """Verifies the issuers alone, down to the one that issues signing certificates."""
+    root = roots.find(cabundle[0])
+    first = 0 if root is None else 1
+    read = [_read_issuer(cabundle[at], at) for at in range(first, len(cabundle))]
+    if root is None:
+        raise _untrusted_root(cabundle, roots)
+    path = (root.certificate, *read)
+    for position, (parent, child) in enumerate(pairwise(path)):
+        _check_link(parent, child, path, further_authorities=len(path) - 1 - position)
+    return root, path
 
 
 def check_windows(path: CertificatePath, at_ms: int, skew_ms: int) -> None:

@@ -68,7 +68,7 @@ class DocumentFacts:
     Attributes:
         instance_id: The EC2 instance: the parent of the enclave, or the instance itself.
         region: The AWS region in the name of the signing certificate; None if it names none.
-        age: Age of the document at the verification time.
+        age: Age of the document at the verification time; negative if this machine's clock is slow.
     """
 
     instance_id: str
@@ -84,15 +84,32 @@ class Evaluation:
         matched: Name of the measurement set that matched; None if it has none.
         failures: Every requirement that the document does not meet; empty if it is accepted.
         warnings: Things that an accepted document leaves open.
+
+    Raises:
+        InputError: ``input.expected``: failures or warnings are not tuples of their types.
     """
 
     matched: str | None = None
     failures: tuple[PolicyFailure, ...] = ()
     warnings: tuple[AttestationWarning, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name, items, kind in (
+            ("failures", self.failures, PolicyFailure),
+            ("warnings", self.warnings, AttestationWarning),
+        ):
+            if type(items) is not tuple or not all(isinstance(item, kind) for item in items):
+                raise InputError(
+                    "input.expected",
+                    f"Evaluation: expected {name} as a tuple of {kind.__name__}, found {items!r}",
+                )
+
 
 class VerificationPolicy(Protocol[_DocumentT]):
     """The interface of policies; users may write their own.
+
+    The verifier itself checks ``max_age``, ``require_nonce`` and debug mode (M-2). It rejects debug
+    mode unless the policy has an attribute ``allow_debug`` that is True.
 
     Example:
         >>> class OnlyInTwoRegions:
@@ -171,17 +188,12 @@ class AnyEnclave:
         """False: no call has to pass a nonce."""
         return False
 
-    def without_debug(self) -> AnyEnclave:
-        """Returns this policy with debug mode rejected."""
-        return replace(self, allow_debug=False)
-
     def evaluate(self, document: AttestationDocument, facts: DocumentFacts) -> Evaluation:
-        """Rejects debug mode unless it is allowed (M-2), and nothing else.
+        """Accepts every document.
 
         Arguments and result are those of ``VerificationPolicy.evaluate``.
         """
-        failures, warnings = _debug_mode(document, self.allow_debug)
-        return Evaluation(None, failures, (*_no_policy_warnings(self, "enclave"), *warnings))
+        return Evaluation()
 
 
 ANY_ENCLAVE: Final = AnyEnclave()
@@ -222,7 +234,7 @@ class AnyInstance:
 
         Arguments and result are those of ``VerificationPolicy.evaluate``.
         """
-        return Evaluation(warnings=_no_policy_warnings(self, "instance"))
+        return Evaluation()
 
 
 ANY_INSTANCE: Final = AnyInstance()
@@ -419,22 +431,15 @@ class Policy(_Conditions):
         sets = tuple([item.with_pins(pins) for item in self.measurements])
         return replace(self, measurements=sets)
 
-    def without_debug(self) -> Policy:
-        """Returns this policy with debug mode rejected."""
-        return replace(self, allow_debug=False)
-
     def evaluate(self, document: AttestationDocument, facts: DocumentFacts) -> Evaluation:
-        """Checks debug mode (M-2), the measurement sets (L-8), and where the enclave runs.
+        """Checks the measurement sets (L-8), and where the enclave runs.
 
         Arguments and result are those of ``VerificationPolicy.evaluate``.
         """
-        debug_failures, debug_warnings = _debug_mode(document, self.allow_debug)
         matched, mismatches = _first_match([(s, s.failures(document)) for s in self.measurements])
         places = self._place_failures(document.module_id, facts.instance_id, facts.region)
         return Evaluation(
-            matched.name if matched else None,
-            (*debug_failures, *mismatches, *places),
-            (*debug_warnings, *self.weaknesses()),
+            matched.name if matched else None, (*mismatches, *places), tuple(self.weaknesses())
         )
 
     def weaknesses(self) -> list[AttestationWarning]:
@@ -544,18 +549,22 @@ def as_instance_policy(policy: object) -> InstancePolicy:
     return policy  # type: ignore[return-value]  # checked by its attributes
 
 
-def _check_policy(policy: object, kind: Kind) -> None:
+def _check_policy(policy: Any, kind: Kind) -> None:
     accepted = {
         "enclave": "a Policy, ANY_ENCLAVE or a mapping of PCRs",
         "nitrotpm": "a NitroTpmPolicy or ANY_INSTANCE",
     }[kind]
-    complete = all(
-        hasattr(policy, name) for name in ("kind", "max_age", "require_nonce", "evaluate")
-    )
-    if not complete or getattr(policy, "kind", None) != kind:
+    if (
+        isinstance(policy, type)
+        or getattr(policy, "kind", None) != kind
+        or not isinstance(getattr(policy, "require_nonce", None), bool)
+        or not callable(getattr(policy, "evaluate", None))
+        or not hasattr(policy, "max_age")
+    ):
         raise InputError(
             "input.expected", f"policy: expected {accepted}, found {reprlib.repr(policy)}"
         )
+    check_max_age(policy.max_age)
 
 
 def is_debug(document: AttestationDocument) -> bool:
@@ -564,37 +573,12 @@ def is_debug(document: AttestationDocument) -> bool:
     return ZERO_PCR in (pcrs[0], pcrs[1], pcrs[2])
 
 
-def _debug_mode(
-    document: AttestationDocument, allowed: bool
-) -> tuple[tuple[PolicyFailure, ...], tuple[AttestationWarning, ...]]:
-    if not is_debug(document):
-        return (), ()
-    if allowed:
-        message = "the enclave runs in debug mode: the parent can read it"
-        return (), (AttestationWarning("policy.debug", message),)
-    failure = PolicyFailure(
-        "policy.debug",
-        "the enclave runs in debug mode: its memory and console are open to the parent, and its "
-        "measurements are zero",
-        expected="PCR0, PCR1 and PCR2 not zero",
-        found="zero",
-    )
-    return (failure,), ()
-
-
-def _no_policy_warnings(
-    policy: AnyEnclave | AnyInstance, what: str
-) -> tuple[AttestationWarning, ...]:
-    if policy.explicit:
-        return ()
-    message = f"no measurements were required: this may be any {what} of any AWS customer"
-    return (AttestationWarning("policy.none", message),)
-
-
 def _first_match(
     results: Sequence[tuple[_SetT, list[PolicyFailure]]],
 ) -> tuple[_SetT | None, list[PolicyFailure]]:
     """Returns the first set without a failure, or all failures of all sets."""
+    if not results:  # no constructor makes such a policy, and it would accept everything
+        raise InputError("policyfile.empty", "the policy has no measurement set")
     for candidate, failures in results:
         if not failures:
             return candidate, []
@@ -692,10 +676,11 @@ def _texts(name: str, values: object) -> tuple[str, ...]:
         raise InputError(
             "policyfile.format", f"{name}: expected a list, found {reprlib.repr(values)}"
         )
-    for value in values:
+    own_copy = tuple(values)  # the caller's may change
+    for value in own_copy:
         if not isinstance(value, str) or not value or not value.isprintable():
             raise InputError(
                 "policyfile.format",
                 f"{name}: expected printable text, found {reprlib.repr(value)}",
             )
-    return tuple(sorted(set(values)))
+    return tuple(sorted(set(own_copy)))

@@ -11,8 +11,15 @@ from typing import Final, Generic, TypeVar
 from nitro_attest._internal.times import check_max_age
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
 from nitro_attest.limits import MIN_NONCE_BYTES
-from nitro_attest.verification.document import BaseDocument
-from nitro_attest.verification.policy import DocumentFacts, Evaluation, VerificationPolicy
+from nitro_attest.verification.document import AttestationDocument, BaseDocument
+from nitro_attest.verification.policy import (
+    AnyEnclave,
+    AnyInstance,
+    DocumentFacts,
+    Evaluation,
+    VerificationPolicy,
+    is_debug,
+)
 
 __all__ = ["UNCHECKED"]
 
@@ -42,6 +49,21 @@ _UNBOUND: Final = AttestationWarning(
     "neither a nonce nor a maximum age was required; the document may be an old one",
 )
 
+_DEBUG_FAILURE: Final = PolicyFailure(
+    "policy.debug",
+    "the enclave runs in debug mode: its memory and console are open to the parent, and its "
+    "measurements are zero",
+    expected="PCR0, PCR1 and PCR2 not zero",
+    found="zero",
+)
+
+_DEBUG_WARNING: Final = AttestationWarning(
+    "policy.debug", "the enclave runs in debug mode: the parent can read it"
+)
+
+_SHOWN_BYTES: Final = 32
+"""The longest value that a message shows in full."""
+
 _DocumentT = TypeVar("_DocumentT", bound=BaseDocument)
 
 
@@ -53,11 +75,13 @@ class Requirements(Generic[_DocumentT]):
         policy: The policy.
         max_age: The stricter of the policy's and the call's maximum age.
         expected: The expected nonce, user_data and public_key by name; an absent one is unchecked.
+        allow_debug: True if both the policy and the call accept debug mode (M-2).
     """
 
     policy: VerificationPolicy[_DocumentT]
     max_age: timedelta | None
     expected: Mapping[str, bytes]
+    allow_debug: bool
 
     @classmethod
     def combine(
@@ -67,15 +91,19 @@ class Requirements(Generic[_DocumentT]):
         nonce: bytes,
         user_data: bytes,
         public_key: bytes,
+        *,
+        allow_debug: bool,
     ) -> Requirements[_DocumentT]:
         """Combines a policy with the arguments of one call.
 
         Args:
-            policy: The policy.
+            policy: The policy. It accepts debug mode only if it has an attribute ``allow_debug``
+                that is True.
             max_age: The call's maximum age; None for no limit.
             nonce: The expected nonce, or UNCHECKED.
             user_data: The expected user_data, or UNCHECKED.
             public_key: The expected public_key, or UNCHECKED.
+            allow_debug: True if the call accepts debug mode.
 
         Returns:
             The requirements.
@@ -101,10 +129,13 @@ class Requirements(Generic[_DocumentT]):
             expected["user_data"] = _expected("user_data", "input.expected", user_data)
         if public_key is not UNCHECKED:
             expected["public_key"] = _expected("public_key", "input.expected", public_key)
-        return cls(policy, max_age, expected)
+        debug = allow_debug and getattr(policy, "allow_debug", False) is True
+        return cls(policy, max_age, expected, debug)
 
     def evaluate(self, document: _DocumentT, facts: DocumentFacts) -> Evaluation:
-        """Evaluates an authentic document: its age, the policy, and the expected values.
+        """Evaluates an authentic document: debug mode, its age, the policy, the expected values.
+
+        Debug mode is checked here and not by the policies, so that none of them can forget it.
 
         Args:
             document: The document, whose signature has been verified.
@@ -122,11 +153,14 @@ class Requirements(Generic[_DocumentT]):
                 "input.expected",
                 f"evaluate() of the policy: expected an Evaluation, found {evaluation!r}",
             )
-        failures = [*self._age_failures(facts.age), *evaluation.failures]
+        debug = isinstance(document, AttestationDocument) and is_debug(document)
+        failures = [_DEBUG_FAILURE] if debug and not self.allow_debug else []
+        failures += [*self._age_failures(facts.age), *evaluation.failures]
         for name, value in self.expected.items():
             failures += _value_failures(name, value, getattr(document, name))
-        warnings = (*evaluation.warnings, *self._freshness_warnings())
-        return Evaluation(evaluation.matched, tuple(failures), warnings)
+        warnings = _no_policy_warnings(self.policy) + ([_DEBUG_WARNING] if debug else [])
+        warnings += [*evaluation.warnings, *self._freshness_warnings()]
+        return Evaluation(evaluation.matched, tuple(failures), tuple(warnings))
 
     def _age_failures(self, age: timedelta) -> list[PolicyFailure]:
         if self.max_age is None or age <= self.max_age:
@@ -155,6 +189,14 @@ class Requirements(Generic[_DocumentT]):
         ]
 
 
+def _no_policy_warnings(policy: object) -> list[AttestationWarning]:
+    if not isinstance(policy, (AnyEnclave, AnyInstance)) or policy.explicit:
+        return []
+    what = "enclave" if isinstance(policy, AnyEnclave) else "instance"
+    message = f"no measurements were required: this may be any {what} of any AWS customer"
+    return [AttestationWarning("policy.none", message)]
+
+
 def _expected(name: str, code: str, value: object) -> bytes:
     """Returns the bytes of an expected value; None and empty would otherwise fail open."""
     # One copy, then the check: a bytearray may change in between.
@@ -177,10 +219,16 @@ def _value_failures(name: str, expected: bytes, found: bytes | None) -> list[Pol
     return [
         PolicyFailure(
             f"policy.{name}",
-            f"the document has no {name}; expected {expected.hex()}"
+            f"the document has no {name}; expected {_shown(expected)}"
             if found is None
-            else f"{name} mismatch: expected {expected.hex()}, found {found.hex() or 'empty'}",
+            else f"{name} mismatch: expected {_shown(expected)}, found {_shown(found)}",
             expected=expected.hex(),
             found=None if found is None else found.hex(),
         )
     ]
+
+
+def _shown(value: bytes) -> str:
+    if len(value) <= _SHOWN_BYTES:
+        return value.hex() or "empty bytes"
+    return f"{value[:_SHOWN_BYTES].hex()}... ({len(value)} bytes)"

@@ -58,7 +58,7 @@ class Root:
     @property
     def pinned(self) -> bool:
         """True for the AWS roots that ship with the package."""
-        return self.name in PINNED
+        return PINNED.get(self.name) == self.sha256
 
 
 class _Shipped:
@@ -75,9 +75,9 @@ class _Shipped:
 class TrustedRoots:
     """An immutable set of trusted roots.
 
-    Made by ``from_pem``, ``from_partition`` or ``from_sha256``, or as ``TrustedRoots.AWS`` (the
-    commercial partition) and ``TrustedRoots.AWS_US_GOV``; ``|`` joins two sets. Can be pickled; the
-    copy is checked again.
+    Made by ``from_pem``, ``from_ders``, ``from_partition`` or ``from_sha256``, or as
+    ``TrustedRoots.AWS`` (the commercial partition) and ``TrustedRoots.AWS_US_GOV``; ``|`` joins two
+    sets. Can be pickled; the copy is checked again.
 
     Example:
         >>> TrustedRoots.AWS | TrustedRoots.from_pem(root_pem)
@@ -88,6 +88,12 @@ class TrustedRoots:
     AWS_US_GOV = _Shipped("aws-us-gov")
 
     _roots: tuple[Root, ...]
+
+    def __post_init__(self) -> None:
+        if type(self._roots) is not tuple or not all(isinstance(r, Root) for r in self._roots):
+            raise InputError(
+                "input.root", "trusted roots: expected a tuple of Root; use from_pem() for PEM"
+            )
 
     @classmethod
     def from_ders(cls, *ders: bytes) -> TrustedRoots:
@@ -189,6 +195,8 @@ class TrustedRoots:
         return next((root for root in self._roots if root.der == der), None)
 
     def __or__(self, other: TrustedRoots) -> TrustedRoots:
+        if not isinstance(other, TrustedRoots):
+            return NotImplemented
         return TrustedRoots(tuple(dict.fromkeys((*self, *other))))
 
     def __iter__(self) -> Iterator[Root]:

@@ -64,7 +64,6 @@ from nitro_attest.verification.policy import (
     DocumentFacts,
     EnclavePolicy,
     InstancePolicy,
-    Policy,
     VerificationPolicy,
     as_enclave_policy,
     as_instance_policy,
@@ -100,7 +99,13 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
     _attestation_type: type[_AttestationT]
 
     __slots__ = (
-        *("_accelerator", "_arguments", "_check", "_limits", "_paths", "_policy", "_skew_ms"),
+        "_accelerator",
+        "_arguments",
+        "_check",
+        "_limits",
+        "_paths",
+        "_policy",
+        "_skew_ms",
         "_warn_on_names",
     )
 
@@ -116,9 +121,9 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
     ) -> None:
         trusted = as_trusted_roots(roots)
         self._accelerator = None if accelerator is None else accelerators.load(accelerator)
-        self._check: SignatureCheck = check_with_cryptography
-        if self._accelerator is not None:
-            self._check = self._accelerator.check
+        self._check: SignatureCheck = (
+            self._accelerator.check if self._accelerator else check_with_cryptography
+        )
         self._paths = PathVerifier(trusted, _cache_size(cache_size))
         self._policy = policy
         self._skew_ms = _skew_in_milliseconds(clock_skew)
@@ -171,20 +176,20 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
 
         ``paths`` are whole paths; ``issuers`` are looked up only if the path is unknown.
         """
-        paths, issuers = self._paths.paths, self._paths.issuers
+        paths, issuers = self._paths.paths.cache_info(), self._paths.issuers.cache_info()
         return {
             "path_hits": paths.hits,
             "path_misses": paths.misses,
-            "paths": len(paths),
+            "paths": paths.currsize,
             "issuer_hits": issuers.hits,
             "issuer_misses": issuers.misses,
-            "issuers": len(issuers),
+            "issuers": issuers.currsize,
         }
 
     def cache_clear(self) -> None:
         """Forgets all verified paths."""
-        self._paths.paths.clear()
-        self._paths.issuers.clear()
+        self._paths.paths.cache_clear()
+        self._paths.issuers.cache_clear()
 
     def verify(
         self,
@@ -225,10 +230,27 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             SignatureError: Its signature does not match it.
             PolicyError: It is authentic, but does not meet the requirements.
         """
-        requirements = Requirements.combine(self._policy, max_age, nonce, user_data, public_key)
-        moment = _moment(at, requirements.max_age)
-        parsed = parse_unverified(document, self._limits)
+        request = Request(document, nonce, user_data, public_key, at, max_age)
+        return self._verify_request(request, allow_debug=True)
+
+    def _verify_request(self, request: Request, *, allow_debug: bool) -> _AttestationT:
+        """Verifies one document; debug mode must be allowed by the policy and by the call (M-2)."""
+        requirements = self._requirements(request, request.max_age, allow_debug=allow_debug)
+        moment = _moment(request.at, requirements.max_age)
+        parsed = parse_unverified(request.document, self._limits)
         return self._verify_parsed(parsed, requirements, moment, self._check)
+
+    def _requirements(
+        self, request: Request, max_age: timedelta | None, *, allow_debug: bool
+    ) -> Requirements[_DocumentT]:
+        return Requirements.combine(
+            self._policy,
+            max_age,
+            request.nonce,
+            request.user_data,
+            request.public_key,
+            allow_debug=allow_debug,
+        )
 
     def verify_many(
         self,
@@ -262,7 +284,8 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             A generator of one Outcome for each item, in order. Closing it ends the threads.
 
         Raises:
-            InputError: An argument is wrong. An error in an item becomes the item's outcome.
+            InputError: An argument is wrong. An error in an item becomes the item's outcome; what a
+                policy of the user's raises, other than a NitroAttestError, ends the batch.
         """
         check_max_age(max_age)
         _moment(at, max_age)
@@ -287,7 +310,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             document = item.document if isinstance(item, Request) else item
             return parse_unverified(document, self._limits)
         except NitroAttestError as error:
-            return error
+            return error.with_traceback(None)  # which would refer to all items of the batch
 
     def _precheck(self, parsed: Sequence[UnverifiedDocument | NitroAttestError]) -> SignatureCheck:
         """Verifies the signatures of a batch together, if there is an accelerator.
@@ -311,13 +334,13 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         max_age: timedelta | None,
         check: SignatureCheck,
     ) -> Outcome[_AttestationT]:
-        request = item if isinstance(item, Request) else Request(b"")
+        if isinstance(item, NitroAttestError):
+            return Rejected(item)
+        request = item if isinstance(item, Request) else Request(item)
         try:
             check_max_age(request.max_age)
             strictest = min(filter(None, (request.max_age, max_age)), default=None)
-            requirements = Requirements.combine(
-                self._policy, strictest, request.nonce, request.user_data, request.public_key
-            )
+            requirements = self._requirements(request, strictest, allow_debug=True)
             moment = _moment(at if request.at is None else request.at, requirements.max_age)
             if isinstance(parsed, NitroAttestError):
                 return Rejected(parsed)
@@ -521,7 +544,7 @@ def verify(
         public_key: The expected public_key.
         at: The verification time: the clock's, an aware datetime, or ``"document"``.
         max_age: The maximum age of the document.
-        allow_debug: Accept an enclave in debug mode (M-2). A Policy must allow it too.
+        allow_debug: Accept an enclave in debug mode (M-2). The policy must allow it too.
 
     Returns:
         The attestation.
@@ -539,16 +562,8 @@ def verify(
         policy = AnyEnclave(allow_debug=allow_debug, explicit=False)
     else:
         policy = as_enclave_policy(policy, allow_debug=allow_debug)
-    if isinstance(policy, (Policy, AnyEnclave)) and not allow_debug:
-        policy = policy.without_debug()
-    return Verifier(root_pem, policy=policy).verify(
-        document,
-        nonce=nonce,
-        user_data=user_data,
-        public_key=public_key,
-        at=at,
-        max_age=max_age,
-    )
+    request = Request(document, nonce, user_data, public_key, at, max_age)
+    return Verifier(root_pem, policy=policy)._verify_request(request, allow_debug=allow_debug)
 
 
 def verify_nitrotpm(

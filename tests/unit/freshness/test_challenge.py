@@ -6,10 +6,13 @@ import pytest
 
 from nitro_attest import (
     ANY_ENCLAVE,
+    ANY_INSTANCE,
     UNCHECKED,
     Challenge,
     Challenger,
+    InputError,
     MemoryStore,
+    NitroTpmVerifier,
     Policy,
     ReplayGuard,
     TrustedRoots,
@@ -209,3 +212,13 @@ def test_a_document_that_the_store_may_have_forgotten_is_rejected(verifier, fake
 @pytest.mark.parametrize("max_age", [None, 60, timedelta(0)])
 def test_a_replay_guard_needs_a_max_age(verifier, store, max_age):
     assert code_of(ReplayGuard, verifier, store, max_age=max_age) == "input.time"
+
+
+def test_t1_only_a_verifier_of_enclaves_is_taken(fake):
+    of_instances = NitroTpmVerifier(fake.root_pem, policy=ANY_INSTANCE)
+    for make in (
+        lambda: Challenger(of_instances, MemoryStore()),
+        lambda: ReplayGuard(of_instances, MemoryStore(), max_age=timedelta(minutes=1)),
+    ):
+        with pytest.raises(InputError, match="expected a Verifier, found NitroTpmVerifier"):
+            make()

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nitro_attest import InputError, hpke_suite, seal_to, verify
+from nitro_attest import InputError, hpke_suite, parse_unverified, seal_to, verify
 from nitro_attest.keys.public_key import decode_public_key, load_public_key
 
 SPKI = PublicFormat.SubjectPublicKeyInfo
@@ -140,3 +140,10 @@ def test_an_rsa_key_with_inconsistent_numbers_is_rejected():
     der = RSA.public_key().public_bytes(Encoding.DER, SPKI)
     even = der.replace(modulus.to_bytes(256, "big"), (modulus - 1).to_bytes(256, "big"))
     assert "inconsistent" in not_sealed(decode_public_key(even, None))
+
+
+def test_the_key_of_an_unverified_document_is_not_loaded(fake, when):
+    unverified = parse_unverified(fake.document(at=when, public_key=bytes(32)))
+    for document in (unverified, verify(fake.document(at=when), fake.root_pem, at=when).document):
+        with pytest.raises(InputError, match="expected the result of a verification"):
+            load_public_key(document, "x25519")

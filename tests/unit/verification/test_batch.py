@@ -16,12 +16,13 @@ from nitro_attest import (
     InputError,
     NitroAttestError,
     NitroTpmVerifier,
+    Policy,
     Request,
     Verifier,
 )
 from nitro_attest.verification import batch
 from nitro_attest.verification.batch import Rejected, Verified
-from support.errors import outcome_codes
+from support.errors import code_of, outcome_codes
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 
@@ -284,3 +285,31 @@ def test_an_outcome_is_neither_true_nor_false():
         repr(rejected)
         == "Rejected(error=FormatError('cose.tag', 'it is not one', None), attestation=None)"
     )
+
+
+def test_an_error_in_place_of_a_document_is_its_own_outcome_whatever_the_policy_requires(roots):
+    unread = FormatError("document.encoding", "this is text")
+    policy = AnyEnclave(max_age=timedelta(minutes=1))
+    [outcome] = Verifier(roots, policy=policy).verify_many([unread], workers=1)
+    assert outcome.error is unread
+    [outcome] = Verifier(roots, policy=Policy([{0: b"1" * 48}], require_nonce=True)).verify_many(
+        [unread], workers=1
+    )
+    assert outcome.error is unread
+
+
+@pytest.mark.parametrize("items", [None, 5, Request(b"document")])
+def test_what_is_no_list_of_items_is_rejected(verifier, items):
+    assert code_of(verifier.verify_many, items) == "input.document"
+
+
+def test_an_outcome_holds_an_attestation_or_an_error():
+    with pytest.raises(TypeError):
+        Rejected(None)
+    with pytest.raises(TypeError):
+        Verified("attestation", FormatError("cose.tag", "it is not one"))
+
+
+def test_a_rejected_item_does_not_keep_the_others_of_its_batch(verifier, fake_document, when):
+    [outcome] = verifier.verify_many([b"no document"], workers=1)
+    assert outcome.error.__traceback__ is None

@@ -104,7 +104,7 @@ def test_x10_a_certificate_is_valid_at_both_ends_of_its_window(path, leaf, issue
 
 
 def test_x1_the_sentence_says_which_certificate_it_is(roots, fake):
-    issuers = PathVerifier(roots, 0)._walk_issuers
+    issuers = PathVerifier(roots, 0).issuers
     root = rejection(issuers, (b"no certificate",))
     other = rejection(issuers, (fake.root_der, b"no certificate"))
     assert root.message.startswith("certificate 0 (root) cannot be read")
@@ -121,7 +121,7 @@ def test_x1_an_issuer_that_cannot_be_read_is_a_malformed_certificate(roots, form
 def test_x4_the_partition_of_an_aws_root_that_is_not_trusted_is_named(roots):
     (gov,) = TrustedRoots.AWS_US_GOV
     (root,) = roots
-    error = rejection(PathVerifier(roots, 0)._walk_issuers, (gov.der,))
+    error = rejection(PathVerifier(roots, 0).issuers, (gov.der,))
     assert error.code == "chain.untrusted_root"
     assert "it is the root of AWS partition aws-us-gov;" in error.message
     assert error.message.endswith(f"; trusted roots: {root.name}")
@@ -130,7 +130,7 @@ def test_x4_the_partition_of_an_aws_root_that_is_not_trusted_is_named(roots):
 def test_x4_of_an_unknown_root_the_sentence_says_what_is_trusted(roots):
     stranger = FakeNitro(seed=b"stranger")
     (root,) = roots
-    error = rejection(PathVerifier(roots, 0)._walk_issuers, (stranger.root_der,))
+    error = rejection(PathVerifier(roots, 0).issuers, (stranger.root_der,))
     assert error.message.endswith(f"; trusted roots: {root.name}")
 
 

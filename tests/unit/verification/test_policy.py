@@ -10,7 +10,6 @@ from nitro_attest import (
     ANY_INSTANCE,
     AnyEnclave,
     AnyInstance,
-    AttestationDocument,
     DocumentFacts,
     Evaluation,
     InputError,
@@ -21,8 +20,8 @@ from nitro_attest import (
     PolicyFailure,
     TrustedRoots,
     Verifier,
-    parse_unverified,
     verify,
+    verify_nitrotpm,
 )
 from nitro_attest._internal.pcrs import EMPTY_RAMDISKS
 from nitro_attest.measurements import pcr3_from_role_arn, pcr4_from_instance_id
@@ -94,16 +93,14 @@ def test_m2_debug_mode_needs_the_consent_of_policy_and_call(judged, fake, when):
 
 
 @pytest.mark.parametrize("debug", [True, False])
-@pytest.mark.parametrize("allowed", [True, False])
-def test_m2_debug_mode_is_spoken_of_where_a_document_is_and_may_be_in_it(
-    fake, when, debug, allowed
-):
-    document = parse_unverified(fake.document(at=when, debug=debug)).authenticated(
-        AttestationDocument
-    )
-    for policy in (Policy([IMAGE], allow_debug=allowed), AnyEnclave(allow_debug=allowed)):
-        codes = [notice.code for notice in policy.evaluate(document, FACTS).warnings]
-        assert ("policy.debug" in codes) is (debug and allowed)
+def test_m2_an_accepted_document_in_debug_mode_carries_a_warning(judged, fake, when, debug):
+    document = fake.document(at=when, debug=debug)
+    for policy in (
+        Policy([{31: bytes(48)}, {3: pcr3_from_role_arn(ROLE_ARN)}], allow_debug=True),
+        AnyEnclave(allow_debug=True),
+    ):
+        attestation = judged(policy, document, allow_debug=True)
+        assert ("policy.debug" in warnings(attestation)) is debug
 
 
 def test_m2_no_policy_allows_debug_mode_unless_it_says_so():
@@ -512,13 +509,17 @@ def test_a_flag_is_true_or_false_and_nothing_that_counts_as_either(make, flag):
     assert caught.value.message == f"{flag}: expected true or false, found 1"
 
 
-@pytest.mark.parametrize(("kind", "name"), [(AnyEnclave, "enclave"), (AnyInstance, "instance")])
-def test_a_policy_that_was_not_explicit_says_what_it_lets_in(fake_document, kind, name):
-    document = parse_unverified(fake_document).authenticated(AttestationDocument)
-    assert kind().evaluate(document, FACTS).warnings == ()
-    [notice] = kind(explicit=False).evaluate(document, FACTS).warnings
-    assert notice.code == "policy.none"
-    assert notice.message.endswith(f"any {name} of any AWS customer")
+def test_a_call_without_a_policy_is_warned_of_what_it_accepts(fake, fake_document, when):
+    instance = fake.document(at=when, kind="nitrotpm")
+    results = {
+        "enclave": verify(fake_document, fake.root_pem, at=when),
+        "instance": verify_nitrotpm(instance, fake.root_pem, at=when),
+    }
+    for name, attestation in results.items():
+        assert attestation.warnings[0].code == "policy.none"
+        assert attestation.warnings[0].message.endswith(f"any {name} of any AWS customer")
+    explicit = verify(fake_document, fake.root_pem, at=when, policy=ANY_ENCLAVE)
+    assert "policy.none" not in warnings(explicit)
 
 
 @pytest.mark.parametrize(
@@ -586,3 +587,57 @@ def test_a_policy_that_answers_with_anything_but_an_evaluation_is_rejected(judge
     policy = InRegions("us-east-1")
     policy.evaluate = lambda document, facts: True
     assert code_of(judged, policy) == "input.expected"
+
+
+@pytest.mark.parametrize("allow_debug", [None, False, 1, "yes"])
+def test_m2_a_policy_of_a_users_own_that_forgets_debug_mode_rejects_it(
+    judged, fake, when, allow_debug
+):
+    policy = InRegions("us-east-1")
+    if allow_debug is not None:
+        policy.allow_debug = allow_debug
+    [failure] = failures(judged, policy, fake.document(at=when, debug=True), allow_debug=True)
+    assert failure.code == "policy.debug"
+
+
+def test_m2_a_policy_of_a_users_own_and_the_call_must_both_allow_debug_mode(judged, fake, when):
+    policy, document = InRegions("us-east-1"), fake.document(at=when, debug=True)
+    policy.allow_debug = True
+    assert "policy.debug" in warnings(judged(policy, document, allow_debug=True))
+    [failure] = failures(judged, policy, document)
+    assert failure.code == "policy.debug"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"kind": "nitrotpm"},
+        {"max_age": timedelta(0)},
+        {"max_age": 300},
+        {"require_nonce": "false"},
+        {"evaluate": None},
+    ],
+)
+def test_a_policy_with_a_wrong_part_is_rejected(judged, parts):
+    policy = InRegions("us-east-1")
+    for name, value in parts.items():
+        setattr(policy, name, value)
+    assert code_of(judged, policy) in ("input.expected", "input.time")
+    assert code_of(judged, InRegions) == "input.expected"
+
+
+@pytest.mark.parametrize(
+    "parts", [{"failures": None}, {"failures": {}}, {"failures": ("x",)}, {"warnings": ["x"]}]
+)
+def test_an_evaluation_holds_tuples_of_failures_and_warnings(parts):
+    assert code_of(Evaluation, **parts) == "input.expected"
+
+
+def test_a_policy_without_a_set_accepts_nothing(judged):
+    empty = object.__new__(Policy)
+    full = Policy([IMAGE])
+    for name in ("max_age", "require_nonce", "module_ids", "instance_ids", "regions"):
+        object.__setattr__(empty, name, getattr(full, name))
+    object.__setattr__(empty, "allow_debug", False)
+    object.__setattr__(empty, "measurements", ())
+    assert code_of(judged, empty) == "policyfile.empty"

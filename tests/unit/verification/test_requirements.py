@@ -14,7 +14,7 @@ NAMES = ("nonce", "user_data", "public_key")
 
 def requirements(max_age=None, policy=ANY_ENCLAVE, **expected):
     values = [expected.get(name, UNCHECKED) for name in NAMES]
-    return Requirements.combine(policy, max_age, *values)
+    return Requirements.combine(policy, max_age, *values, allow_debug=False)
 
 
 @pytest.fixture

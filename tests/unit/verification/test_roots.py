@@ -1,6 +1,7 @@
 """Trust anchors: what ships, what a caller may bring, and what is refused."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -161,3 +162,18 @@ def test_sets_of_roots_are_equal_whatever_their_order(fake):
     own = TrustedRoots.from_pem(fake.root_pem)
     assert own | TrustedRoots.AWS == TrustedRoots.AWS | own | own
     assert own != TrustedRoots.AWS
+
+
+@pytest.mark.parametrize("wrong", ["x", None, ("x",), iter(())])
+def test_a_set_holds_roots_and_nothing_else(wrong):
+    assert refused(TrustedRoots, wrong)
+
+
+def test_pem_is_not_joined_to_a_set(fake):
+    with pytest.raises(TypeError):
+        TrustedRoots.AWS | fake.root_pem
+
+
+def test_a_root_is_pinned_by_its_fingerprint_not_by_its_name(fake):
+    [own] = TrustedRoots.from_pem(fake.root_pem)
+    assert not replace(own, name="aws").pinned

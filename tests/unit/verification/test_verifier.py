@@ -202,8 +202,8 @@ def test_all_failures_are_reported_not_the_first(fake, when):
         )
     found = [failure.code for failure in caught.value.failures]
     assert found == [
-        "freshness.too_old",
         "policy.debug",
+        "freshness.too_old",
         "policy.pcr_mismatch",
         "policy.pcr_absent",
         "policy.nonce",
