@@ -12,10 +12,12 @@ _Value = TypeVar("_Value")
 
 
 class LruCache(Generic[_Key, _Value]):
-    """Remembers what ``get`` made. ``functools.lru_cache`` on a method would refer to its object.
+    """Caches the values that ``get`` makes.
+
+    ``functools.lru_cache`` on a method would make its object refer to itself.
 
     Args:
-        size: The largest number of entries; 0 to remember nothing.
+        size: Maximum number of entries; 0 to cache nothing.
     """
 
     __slots__ = ("_entries", "_lock", "_size", "hits", "misses")
@@ -28,7 +30,7 @@ class LruCache(Generic[_Key, _Value]):
         self.misses = 0
 
     def get(self, key: _Key, make: Callable[[], _Value]) -> _Value:
-        """Returns the value of a key, made by ``make`` if unknown; an error is not remembered."""
+        """Returns the value of a key; calls ``make`` if it is not cached. Errors are not cached."""
         with self._lock:
             if key in self._entries:
                 self.hits += 1
@@ -43,12 +45,12 @@ class LruCache(Generic[_Key, _Value]):
         return value
 
     def known(self, key: _Key) -> _Value | None:
-        """Returns the value of a key, or None if unknown; counts and makes nothing."""
+        """Returns the cached value of a key, or None; counts no hit or miss."""
         with self._lock:
             return self._entries.get(key)
 
     def clear(self) -> None:
-        """Forgets all entries and counts."""
+        """Removes all entries and resets the counts."""
         with self._lock:
             self._entries.clear()
             self.hits = self.misses = 0
