@@ -163,13 +163,13 @@ _PAYLOAD: Final = (
     Variant(
         "P-11.empty",
         ("P-11", "P-22", "P-23", "P-24"),
-        "Optional fields of no bytes.",
+        "Empty optional fields.",
         document={"public_key": b"", "user_data": b"", "nonce": b""},
     ),
     Variant(
         "P-12.20-digits",
         ("P-12",),
-        "20 digits after -enc, as in a manual of AWS.",
+        "20 digits after -enc, as in an AWS manual.",
         edit=module(lambda draft: f"{draft.instance_id}-enc0123456789abcdef0123", leaf_too=True),
     ),
     Variant(

@@ -309,7 +309,7 @@ _FORM: Final = (
         Fault(
             fault_id,
             "cert.malformed",
-            f"The {ROLES[position]} certificate says version {version + 1}.",
+            f"The {ROLES[position]} certificate has version {version + 1}.",
             edit=certificate(position, version=version or None),
         )
         for fault_id, position, version in (
@@ -330,7 +330,7 @@ _FORM: Final = (
     Fault(
         "X-1.empty-serial",
         "cert.malformed",
-        "A serial number of no octets.",
+        "An empty serial number.",
         edit=certificate(LEAF, serial=b""),
     ),
     Fault(
@@ -348,7 +348,7 @@ _FORM: Final = (
     Fault(
         "X-1.strange-name",
         "cert.malformed",
-        "An alternative name of a kind that libraries refuse to read.",
+        "An alternative name of a kind that libraries reject.",
         edit=add(LEAF, Extension("2.5.29.17", False, der.sequence(der.tlv(0xA3, b"")))),
     ),
     Fault("X-2.zero", "cert.serial", "Serial number 0.", edit=certificate(LEAF, serial=0)),
@@ -388,19 +388,19 @@ _ORDER: Final = (
     Fault(
         "X-3.swapped",
         "chain.order",
-        "Zonal and instance certificate in each other's place.",
+        "Zonal and instance certificate swapped.",
         edit=bundle(lambda items: [items[ROOT], items[REGIONAL], items[INSTANCE], items[ZONAL]]),
     ),
     Fault(
         "X-4.same-name",
         "chain.untrusted_root",
-        "A root of the trusted one's name and identifier with another key, and a whole chain.",
+        "A root with the name and identifier of the trusted one, another key, and a whole chain.",
         edit=path(_other_root),
     ),
     Fault(
         "X-4.aws-name",
         "chain.untrusted_root",
-        "A home-made root with the name of AWS's, and a whole chain below it.",
+        "A root made by the attacker with the AWS root's name, and a whole chain below it.",
         edit=path(lambda draft: _other_root(draft, common_name="aws.nitro-enclaves")),
     ),
     Fault(
@@ -473,7 +473,7 @@ _ORDER: Final = (
     Fault(
         "X-7.nameless",
         "chain.name",
-        "A CA without a name, and a child that names nobody.",
+        "A CA without a name, and a certificate with an empty issuer.",
         edit=_rename(ZONAL, lambda name: der.sequence(), lambda name: der.sequence()),
     ),
     *(
@@ -507,13 +507,13 @@ _ORDER: Final = (
     Fault(
         "X-8.twin-root",
         "chain.signature",
-        "A self-signed CA with the root's name right below it, and a chain under its key.",
+        "A self-signed CA with the root's name directly below the root, and a chain under its key.",
         edit=path(_smuggle_twin_root),
     ),
     Fault(
         "X-8.empty-signature",
         "chain.signature",
-        "A certificate with a signature of no bytes.",
+        "A certificate with an empty signature.",
         edit=certificate(LEAF, signature=b""),
     ),
     Fault(
@@ -525,7 +525,7 @@ _ORDER: Final = (
     Fault(
         "X-8.raw-signature",
         "chain.signature",
-        "A certificate signed in the form of COSE.",
+        "A certificate with its signature in the form of COSE.",
         edit=certificate(LEAF, signature=bytes(range(1, 97))),
     ),
 )
@@ -584,8 +584,8 @@ _ALGORITHM: Final = (
             ),
             (
                 "X-9.leaf-explicit-curve",
-                "A leaf that spells its curve out: with a base point of the attacker's choice"
-                " anybody's key can be matched.",
+                "A leaf with explicit curve parameters: with a base point of the attacker's choice"
+                " any key can be matched.",
                 spki(_explicit_parameters(), _same),
             ),
             (
@@ -595,7 +595,7 @@ _ALGORITHM: Final = (
             ),
             (
                 "X-9.leaf-ecdh",
-                "A leaf with a key for agreement, not for signatures.",
+                "A leaf with a key for key agreement, not for signatures.",
                 spki(SECP384R1, _same, EC_DH),
             ),
         )
@@ -691,7 +691,7 @@ _ALGORITHM: Final = (
     Fault(
         "X-9.null-parameters",
         "cert.malformed",
-        "Parameters where there must be none.",
+        "Algorithm parameters, which must be absent.",
         edit=certificate(
             LEAF, inner_algorithm=ECDSA_WITH_SHA384_NULL, outer_algorithm=ECDSA_WITH_SHA384_NULL
         ),
@@ -699,7 +699,7 @@ _ALGORITHM: Final = (
     Fault(
         "X-9.outer-null-parameters",
         "cert.malformed",
-        "Parameters in the algorithm that nothing signs.",
+        "Parameters in the unsigned algorithm identifier.",
         edit=certificate(
             LEAF, inner_algorithm=ECDSA_WITH_SHA384, outer_algorithm=ECDSA_WITH_SHA384_NULL
         ),
@@ -770,7 +770,7 @@ _EXTENSIONS: Final = (
         Fault(
             fault_id,
             "cert.critical_extension",
-            f"A critical extension that nobody knows, in the {ROLES[position]} certificate.",
+            f"An unknown critical extension, in the {ROLES[position]} certificate.",
             edit=add(position, Extension(UNKNOWN_OID, True, der.octet_string(b""))),
         )
         for fault_id, position in (
@@ -783,7 +783,7 @@ _EXTENSIONS: Final = (
     Fault(
         "X-12.name-constraints",
         "cert.critical_extension",
-        "A critical limit to names, which is known but not obeyed here.",
+        "Critical name constraints, which the verifier does not support.",
         edit=add(
             REGIONAL,
             Extension.of(x509.NameConstraints([x509.DNSName("aws.invalid")], None), critical=True),
@@ -792,7 +792,7 @@ _EXTENSIONS: Final = (
     Fault(
         "X-12.extended-key-usage",
         "cert.critical_extension",
-        "A leaf for TLS servers, and critically so.",
+        "A leaf with a critical extension for TLS servers.",
         edit=add(
             LEAF,
             Extension.of(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=True),
@@ -807,7 +807,7 @@ _EXTENSIONS: Final = (
     Fault(
         "X-13.basic-constraints-twice",
         "cert.malformed",
-        "A CA and not a CA at once.",
+        "Two contradictory basicConstraints: a CA and not a CA.",
         edit=put(
             INSTANCE,
             BASIC_CONSTRAINTS,
@@ -868,7 +868,7 @@ _EXTENSIONS: Final = (
     Fault(
         "X-14.leaf-as-issuer",
         "cert.not_ca",
-        "An enclave's own certificate issues another one: whoever holds a leaf key could.",
+        "An enclave's own certificate issues another one, as anyone with a leaf key could.",
         edit=path(_leaf_issues_leaf),
     ),
     *(
@@ -961,7 +961,7 @@ _EXTENSIONS: Final = (
     Fault(
         "X-18.leaf-in-bundle",
         "chain.order",
-        "The leaf stands in the bundle too, where only CAs may stand.",
+        "The leaf is in the bundle too, where only CAs are allowed.",
         edit=change("chain", cabundle=lambda draft: [*draft.cabundle, draft.certificate]),
     ),
     Fault(

@@ -123,7 +123,7 @@ _SIZE: Final = (
     Fault(
         "C-2.padded",
         "document.too_large",
-        "One byte more than the limit: a sender tries how much is read before anything is refused.",
+        "One byte more than the limit: a sender tests how much is read before a rejection.",
         edit=whole(lambda document: document.ljust(MAX_DOCUMENT_BYTES + 1, b"\x00")),
     ),
     Fault(
@@ -150,7 +150,7 @@ _TAG_AND_ARRAY: Final = (
     Fault(
         "C-4.tag-18-in-two-bytes",
         "cose.tag",
-        "Tag 18 spelled longer than needed: nothing signs the tag, so a relay could re-spell it.",
+        "Tag 18 in a longer form: the tag is not signed, so a relay could re-encode it.",
         edit=prefix("d812"),
     ),
     Fault(
@@ -199,13 +199,13 @@ _TAG_AND_ARRAY: Final = (
     Fault(
         "C-5.three-items",
         "cose.array",
-        "An array of three: the signature is not there at all.",
+        "An array of three: the signature is missing.",
         edit=change("items", items=lambda draft: draft.items[:3]),
     ),
     Fault(
         "C-5.five-items",
         "cose.array",
-        "An array of five: room for unsigned content.",
+        "An array of five: the last item is unsigned content.",
         edit=change("items", items=lambda draft: [*draft.items, NULL]),
     ),
     Fault(
@@ -227,8 +227,8 @@ _PROTECTED: Final = (
         Fault(
             fault_id,
             "cose.protected",
-            f"The header says {algorithm}: a verifier that obeys it can be talked into a weaker"
-            " or another check.",
+            f"The header has {algorithm}: a verifier that obeys it can be led to a weaker"
+            " or different check.",
             edit=protected(content),
         )
         for fault_id, algorithm, content in (
@@ -292,7 +292,7 @@ _PROTECTED: Final = (
     Fault(
         "C-7.crit",
         "cose.protected",
-        "A list of headers that must be understood: who ignores it breaks RFC 9052 section 3.1.",
+        "A list of critical headers: a verifier that ignores it violates RFC 9052 section 3.1.",
         edit=protected("a2013822028101"),
     ),
     Fault(
@@ -332,7 +332,7 @@ _PAYLOAD: Final = (
     Fault(
         "C-9.detached",
         "cose.payload",
-        "Null: the payload is said to travel elsewhere.",
+        "Null: the payload is detached.",
         edit=item(PAYLOAD_ITEM, NULL),
     ),
     Fault(
@@ -354,7 +354,7 @@ _PAYLOAD: Final = (
         Fault(
             fault_id,
             "cose.payload",
-            "The head claims more than a document can hold, to make a reader allocate or its"
+            "The head claims more than a document can contain, to make a reader allocate or its"
             " arithmetic overflow.",
             edit=_behind(head(2, claim)),
         )
@@ -462,7 +462,7 @@ _ENCODING: Final = (
         Fault(
             fault_id,
             "cbor.reserved",
-            "A length form that CBOR keeps for later.",
+            "A length form that CBOR reserves.",
             edit=_behind(bytes([0x40 | info])),
         )
         for fault_id, info in (
@@ -474,7 +474,7 @@ _ENCODING: Final = (
     Fault(
         "C-12.zero",
         "cbor.trailing",
-        "A zero byte after the end: unsigned, so anybody's.",
+        "A zero byte after the end: not signed, so anyone could have added it.",
         edit=whole(lambda document: document + b"\x00"),
     ),
     Fault(
@@ -551,7 +551,7 @@ _SIGNATURE_VALUE: Final = (
     Fault(
         "C-16.other-key",
         "signature.invalid",
-        "Signed by a key that the certificate does not hold: a stolen certificate.",
+        "Signed by a key other than the certificate's: a stolen certificate.",
         edit=change("payload", signing_key=lambda draft: draft.ring.key("stranger")),
     ),
     Fault(

@@ -298,7 +298,7 @@ _HEADS: Final = (
         Fault(
             fault_id,
             "cbor.reserved",
-            "A length form that CBOR keeps for later.",
+            "A length form that CBOR reserves.",
             edit=value("nonce", bytes([0x40 | info])),
         )
         for fault_id, info in (
@@ -391,14 +391,14 @@ _BREAKS: Final = (
     Fault(
         "P-4.count-too-small",
         "cbor.trailing",
-        "A counted map with one pair more than it says.",
+        "A counted map with one pair more than its count.",
         document={"indefinite": False},
         edit=payload(lambda draft: b"\xa8" + draft.payload[1:]),
     ),
     Fault(
         "P-4.count-too-large",
         "cbor.truncated",
-        "A counted map with one pair less than it says.",
+        "A counted map with one pair less than its count.",
         document={"indefinite": False},
         edit=payload(lambda draft: b"\xaa" + draft.payload[1:]),
     ),
@@ -582,7 +582,7 @@ _PRESENCE: Final = (
     Fault(
         "P-9.both-kinds",
         "payload.kind",
-        "Enclave and instance PCRs in one document: whoever reads the other one is deceived.",
+        "Enclave and instance PCRs in one document: two readers may use different ones.",
         edit=extra(tstr("nitrotpm_pcrs"), cbor2.dumps({index: bytes(48) for index in range(24)})),
     ),
     *(
@@ -731,7 +731,7 @@ _CONTENT: Final = (
         Fault(
             fault_id,
             "payload.pcrs_missing",
-            f"Without PCR{index}: debug mode could not be told.",
+            f"Without PCR{index}: debug mode could not be detected.",
             edit=without_pcr(index),
         )
         for fault_id, index in (("P-18.no-pcr0", 0), ("P-18.no-pcr1", 1), ("P-18.no-pcr2", 2))
@@ -739,7 +739,7 @@ _CONTENT: Final = (
     Fault(
         "P-19.empty",
         "payload.certificate",
-        "A certificate of no bytes.",
+        "An empty certificate.",
         edit=value("certificate", bstr(b"")),
     ),
     Fault(
@@ -751,7 +751,7 @@ _CONTENT: Final = (
     Fault(
         "P-20.empty",
         "payload.cabundle",
-        "No certificates at all: the leaf would have to speak for itself.",
+        "No certificates at all: nothing links the leaf to a root.",
         edit=bundle(lambda items: []),
     ),
     Fault(
@@ -769,7 +769,7 @@ _CONTENT: Final = (
     Fault(
         "P-21.empty",
         "payload.cabundle_entry",
-        "A bundle certificate of no bytes.",
+        "An empty bundle certificate.",
         edit=bundle(lambda items: [*items[:-1], bstr(b"")]),
     ),
     Fault(

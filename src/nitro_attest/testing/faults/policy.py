@@ -53,7 +53,7 @@ _TIME: Final = (
     Fault(
         "X-20.archived-after-its-issuer",
         "cert.expired",
-        "Judged at its own time, when the zonal certificate had ended: back-dated with an old key.",
+        "Verified at its own time, after the zonal certificate expired: back-dated with its key.",
         edit=certificate(ZONAL, not_after=lambda draft, form: issued(draft) - timedelta(minutes=1)),
         verify={"at": "document"},
     ),
@@ -66,20 +66,20 @@ _TIME: Final = (
     Fault(
         "X-21.just-before-leaf",
         "freshness.timestamp_outside_certificate",
-        "A timestamp two minutes before the leaf: more than a clock may be off.",
+        "A timestamp two minutes before the leaf: more than the clock skew.",
         edit=certificate(LEAF, not_before=lambda draft, form: issued(draft) + timedelta(minutes=2)),
         at_shift=timedelta(minutes=5),
     ),
     Fault(
         "X-22.future",
         "freshness.future",
-        "A timestamp two minutes ahead: made to outlive a max age.",
+        "A timestamp two minutes ahead, to evade a maximum age.",
         edit=made_at(timedelta(minutes=2)),
     ),
     Fault(
         "X-22.beyond-skew",
         "freshness.future",
-        "A timestamp one millisecond further ahead than a clock may be off.",
+        "A timestamp ahead by the clock skew and one millisecond.",
         edit=made_at(timedelta(seconds=60, milliseconds=1)),
     ),
     Fault(
@@ -102,7 +102,7 @@ _CONSISTENCY: Final = (
     Fault(
         "X-24.other-enclave",
         "consistency.module_id",
-        "The document names another enclave than its certificate.",
+        "The document names a different enclave from its certificate.",
         edit=module(lambda draft: f"{draft.instance_id}-enc{OTHER_ENCLAVE}", leaf_too=False),
     ),
     Fault(
@@ -169,7 +169,7 @@ _REQUIRED: Final = (
     Fault(
         "policy.nonce-other",
         "policy.nonce",
-        "Another nonce than the caller expects: a replayed document.",
+        "A nonce other than the expected one: a replayed document.",
         document={"nonce": OTHER_VALUE},
         verify={"nonce": EXPECTED_VALUE},
     ),
@@ -204,14 +204,14 @@ _REQUIRED: Final = (
     Fault(
         "policy.nonce-longer",
         "policy.nonce",
-        "A nonce that goes on after what is expected.",
+        "A nonce with bytes after the expected ones.",
         document={"nonce": EXPECTED_VALUE + b"\x00"},
         verify={"nonce": EXPECTED_VALUE},
     ),
     Fault(
         "policy.user_data-other",
         "policy.user_data",
-        "Another user_data than the caller expects: a replayed document.",
+        "A user_data other than the expected one: a replayed document.",
         document={"user_data": OTHER_VALUE},
         verify={"user_data": EXPECTED_VALUE},
     ),
@@ -246,14 +246,14 @@ _REQUIRED: Final = (
     Fault(
         "policy.user_data-longer",
         "policy.user_data",
-        "A user_data that goes on after what is expected.",
+        "A user_data with bytes after the expected ones.",
         document={"user_data": EXPECTED_VALUE + b"\x00"},
         verify={"user_data": EXPECTED_VALUE},
     ),
     Fault(
         "policy.public_key-other",
         "policy.public_key",
-        "Another public_key than the caller expects: a replayed document.",
+        "A public_key other than the expected one: a replayed document.",
         document={"public_key": OTHER_VALUE},
         verify={"public_key": EXPECTED_VALUE},
     ),
@@ -288,14 +288,14 @@ _REQUIRED: Final = (
     Fault(
         "policy.public_key-longer",
         "policy.public_key",
-        "A public_key that goes on after what is expected.",
+        "A public_key with bytes after the expected ones.",
         document={"public_key": EXPECTED_VALUE + b"\x00"},
         verify={"public_key": EXPECTED_VALUE},
     ),
     Fault(
         "policy.pcr0-other",
         "policy.pcr_mismatch",
-        "Another image than the caller requires.",
+        "An image other than the required one.",
         verify={"policy": {0: OTHER_PCR}},
     ),
     Fault(
