@@ -1,6 +1,6 @@
-"""The yardstick: the curve operations of one document and nothing else; and the clock.
+"""The baseline (the curve operations of one document, and nothing else) and the timing loop.
 
-Needs only ``cryptography``, so that it also runs where another verifier is installed.
+Needs only ``cryptography``, so that it also runs in another verifier's environment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ALGORITHM = ec.ECDSA(SHA384())
 
 
 class Pair(NamedTuple):
-    """One signature: its key (SubjectPublicKeyInfo) and itself in DER, and the message."""
+    """A key (DER SubjectPublicKeyInfo), a signature (DER) and the signed message."""
 
     key: bytes
     signature: bytes
@@ -26,16 +26,16 @@ class Pair(NamedTuple):
 
 
 def verify_pairs(pairs: Iterable[Pair]) -> None:
-    """Loads each key anew and verifies its signature."""
+    """Loads each key and verifies its signature."""
     for key, signature, message in pairs:
         load_der_public_key(key).verify(signature, message, ALGORITHM)
 
 
 def interleaved(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[int]]:
-    """Thread CPU time of each case in nanoseconds, one after the other in every round."""
+    """Returns the thread CPU time of each case in nanoseconds; the cases alternate."""
     found: dict[str, list[int]] = {name: [] for name in cases}
     for call in cases.values():
-        call()  # what is made on first use is not what is measured
+        call()  # excludes what is created at first use
     for _ in range(rounds):
         for name, call in cases.items():
             start = time.thread_time_ns()
@@ -45,10 +45,10 @@ def interleaved(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[
 
 
 def ratio(found: Mapping[str, list[int]], name: str, base: str) -> float:
-    """Returns the time of a case relative to the base: the median over the rounds."""
+    """Returns the median over the rounds of the time of a case divided by that of the base."""
     return statistics.median(x / y for x, y in zip(found[name], found[base], strict=True))
 
 
 def microseconds(times: list[int]) -> float:
-    """The median."""
+    """Returns the median of times in nanoseconds."""
     return round(statistics.median(times) / 1000, 2)

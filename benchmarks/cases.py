@@ -1,4 +1,4 @@
-"""The measurements in this process: the steps of a verification, beside the bare curve."""
+"""Measurements in this process: verifications and their parts, each with its baseline."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AT = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=PARSED.t
 
 
 def pairs() -> list[Pair]:
-    """The five curve operations of the genuine document, in order; the last is COSE's."""
+    """Returns the five signatures of the genuine document; the last one is the document's own."""
     bundle = [*PARSED.cabundle, PARSED.certificate]
     path = [x509.load_der_x509_certificate(der) for der in bundle]
     keys = [
@@ -59,10 +59,10 @@ def pairs() -> list[Pair]:
 
 
 def single(rounds: int) -> dict[str, Any]:
-    """One verification at a time, in one thread, each by turns with its own yardstick.
+    """Measures single verifications in one thread.
 
-    By turns with nothing else: work of another kind in between would leave cold caches, and what
-    they cost depends on that other work.
+    Each case alternates with its own baseline only: any other work in between would evict it from
+    the processor's caches, at a cost that depends on that other work.
     """
     five = pairs()
     last = five[-1]
@@ -96,15 +96,14 @@ def single(rounds: int) -> dict[str, Any]:
         times[base_name] = microseconds(found["base"])
         ratios[name] = round(ratio(found, "case", "base") / share, 4)
     if issuers.cache_info()["issuer_misses"] != 1:
-        raise SystemExit("the documents with new leaves did not share their issuers")
+        raise SystemExit("issuer cache: expected 1 miss; the documents have different issuers")
     return {"microseconds": times, "ratios": ratios}
 
 
 def library_alone(last: Pair) -> None:
-    """The calls of ``cryptography`` in a first verification, without any code of this package.
+    """Makes only the calls to ``cryptography`` that a first verification needs: the lower bound.
 
-    The floor: the links, and of each certificate below the root the names and extensions that the
-    rules judge.
+    It verifies each link, and decodes the names and extensions of each certificate below the root.
     """
     path = [ROOT, *map(x509.load_der_x509_certificate, PARSED.cabundle[1:])]
     path.append(x509.load_der_x509_certificate(PARSED.certificate))
@@ -115,7 +114,7 @@ def library_alone(last: Pair) -> None:
 
 
 def through_ffi(times: int) -> None:
-    """Both calls of the C core, and all that they report read; the fields not yet cut out."""
+    """Calls both functions of the C core and reads their results, without slicing the fields."""
     for _ in range(times):
         envelope = ffi.new("nitro_sign1 *")
         lib.nitro_sign1_parse(DOCUMENT, len(DOCUMENT), envelope)
@@ -126,7 +125,7 @@ def through_ffi(times: int) -> None:
 
 
 def many(rounds: int, size: int) -> dict[str, Any]:
-    """Wall-clock time of verify_many on a known path, beside the bare curve on as many threads."""
+    """Measures the wall-clock time of verify_many with a cached path, and of its baseline."""
     last = pairs()[-1]
     key = load_der_public_key(last.key)
     verifier = Verifier(policy=ANY_ENCLAVE)

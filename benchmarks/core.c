@@ -1,8 +1,8 @@
 /*
- * The C core by itself, on the documents named on the command line.
+ * Runs the C core alone on the document named on the command line.
  *
- *     core FILE          judges it once, for callgrind --toggle-collect=judge
- *     core FILE COUNT    judges it so often; prints nanoseconds of CPU time for one
+ *     core FILE          parses it once, for callgrind --toggle-collect=parse_document
+ *     core FILE COUNT    parses it COUNT times and prints the mean CPU time in nanoseconds
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -13,8 +13,8 @@
 
 static uint8_t document[1 << 21];
 
-/* What Python does: the envelope, then the payload inside it. */
-__attribute__((noinline)) static nitro_status judge(size_t size)
+/* Parses the envelope, then the payload inside it, as the Python package does. */
+__attribute__((noinline)) static nitro_status parse_document(size_t size)
 {
     static const nitro_limits limits = {NITRO_DEFAULT_OPTIONAL, NITRO_DEFAULT_OPTIONAL,
                                         NITRO_DEFAULT_OPTIONAL};
@@ -42,7 +42,7 @@ int main(int argc, char **argv)
     struct timespec start, end;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
     for (long i = 0; i < count; i++) {
-        status = judge(size);
+        status = parse_document(size);
     }
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
     double elapsed = (double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec);

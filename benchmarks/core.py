@@ -1,4 +1,4 @@
-"""Builds the driver around the C core, and runs it."""
+"""Builds and runs the driver of the C core (``core.c``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CSRC = HERE.parent / "csrc"
 
 
 def compiler() -> str:
-    """The compiler, its version and machine: what instruction counts depend on."""
+    """Returns the compiler, its version and target, on which instruction counts depend."""
     name = os.environ.get("CC", "cc")
     version = _run([*shlex.split(name), "-dumpfullversion"])
     machine = _run([*shlex.split(name), "-dumpmachine"])
@@ -21,7 +21,7 @@ def compiler() -> str:
 
 
 def build(folder: Path) -> Path:
-    """Compiles the driver with what the wheel is compiled with: the compiler's -O2."""
+    """Compiles the driver with -O2, as the wheel is compiled."""
     driver = folder / "core"
     _run(
         [
@@ -34,7 +34,7 @@ def build(folder: Path) -> Path:
 
 
 def nanoseconds(driver: Path, document: Path, count: int) -> tuple[str, float]:
-    """The code that the document gets, and CPU time for judging it once."""
+    """Returns the error code of a document (or ``ok``) and the CPU time to parse it once."""
     code, elapsed = _run([str(driver), str(document), str(count)]).split()
     return code, float(elapsed)
 

@@ -1,9 +1,9 @@
-"""Speed and memory of measuring a large enclave image.
+"""Measures the time and memory that measuring a large enclave image takes.
 
 Writes a sparse image whose second ramdisk holds nearly all bytes (the worst case: each of them
-belongs to PCR0, PCR2 and the CRC-32), measures it in a process of its own, and compares with one
-``hashlib.sha384`` pass over the same file in a like process. The passes alternate; the fastest of
-each counts.
+belongs to PCR0, PCR2 and the CRC-32) and measures it in a new process. The baseline is one
+``hashlib.sha384`` pass over the same file, also in a new process. The two alternate; the fastest
+pass of each is reported.
 
     python benchmarks/eif_speed.py [--mib 2048] [--rounds 3] [--folder DIR] [--json]
 """
@@ -29,7 +29,7 @@ CHUNK = 1 << 20
 
 
 def write_sparse_image(path: Path, ramdisk_bytes: int) -> None:
-    """Write kernel, command line, a small ramdisk and a ramdisk of zeros that takes no disk."""
+    """Writes a kernel, a command line, a small ramdisk and a large, sparse one of zeros."""
     sections = [(1, b"kernel"), (2, b"console=ttyS0"), (3, b"init")]
     body = b""
     offsets, sizes = [0] * 32, [0] * 32
@@ -49,7 +49,7 @@ def write_sparse_image(path: Path, ramdisk_bytes: int) -> None:
 
 
 def hash_once(path: Path) -> None:
-    """The yardstick: read and hash the file once, with the same buffer size."""
+    """Reads and hashes the file once, with the same buffer size: the baseline."""
     digest = hashlib.sha384()
     buffer = memoryview(bytearray(CHUNK))
     with path.open("rb", buffering=0) as file:
@@ -58,7 +58,7 @@ def hash_once(path: Path) -> None:
 
 
 def single_pass(name: str, path: Path) -> dict[str, float]:
-    """One pass in this process: its seconds, and the peak memory of the process in MiB."""
+    """Makes one pass; returns its seconds and the peak memory of this process in MiB."""
     start = time.perf_counter()
     if name == "measure":
         measure(path)
@@ -70,7 +70,7 @@ def single_pass(name: str, path: Path) -> dict[str, float]:
 
 
 def fresh_pass(name: str, path: Path) -> dict[str, float]:
-    """The same in a new process."""
+    """Makes one pass in a new process."""
     command = [sys.executable, __file__, "--pass", name, str(path)]
     answer = subprocess.run(command, check=True, capture_output=True)
     result: dict[str, float] = json.loads(answer.stdout)
@@ -78,12 +78,12 @@ def fresh_pass(name: str, path: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Parse the arguments, run, print."""
-    parser = argparse.ArgumentParser(description="Speed and memory of measuring a large image.")
-    parser.add_argument("--mib", type=int, default=2048, help="size of the large ramdisk")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", help="where the sparse file goes for a while")
-    parser.add_argument("--json", action="store_true")
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mib", type=int, default=2048, help="size of the large ramdisk in MiB")
+    parser.add_argument("--rounds", type=int, default=3, help="passes of each kind")
+    parser.add_argument("--folder", help="directory for the temporary sparse file")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--pass", nargs=2, dest="single", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.single:

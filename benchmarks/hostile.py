@@ -1,4 +1,4 @@
-"""Documents for the C core: accepted ones, and one or more of each class that it refuses."""
+"""Documents for the C core: accepted ones, and at least one of each class that it rejects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GENUINE = Path(__file__).parents[1] / "fixtures/real/20250916_encl_us-east-1_tkh
 
 
 def inputs() -> dict[str, bytes]:
-    """Name and bytes; always the same ones."""
+    """Returns documents by name; the same ones at every call."""
     return {"accepted: genuine": GENUINE.read_bytes(), "accepted: largest": _largest()} | {
         f"refused: {name}": document for name, document in (_faults() | _crafted()).items()
     }
@@ -45,7 +45,7 @@ def _largest() -> bytes:
 
 
 def _faults() -> dict[str, bytes]:
-    """The first fault of each code."""
+    """Returns a document with the first fault of each code."""
     fake = FakeNitro(seed=b"benchmarks")
     found: dict[str, bytes] = {}
     for name, fault in FAULTS.items():
@@ -55,7 +55,7 @@ def _faults() -> dict[str, bytes]:
 
 
 def _crafted() -> dict[str, bytes]:
-    """Returns inputs that cost most if a parser walks, recurses, searches or copies too much."""
+    """Returns the costliest inputs for a parser that recurses, searches or copies needlessly."""
     fields = _fields()
     last = dict(fields) | {"x": 0}
     twice = cbor2.dumps(fields)[1:] + cbor2.dumps("nonce") + cbor2.dumps(bytes(1024))

@@ -1,13 +1,14 @@
-"""Measures if the time of RecipientKey.decrypt reveals which of its checks failed (K-8).
+"""Tests for a timing difference between the failed checks of RecipientKey.decrypt (K-8).
 
-Answers of four kinds are decrypted in random order: one that decrypts, one whose content key does
-not decrypt (OAEP), one whose content key has a different length, and one whose padding is wrong.
-Every attempt has a new blob, so that no cache contains it. The mean of each kind of failure is
-compared with that of the padding failures by Welch's t; a value beyond about 4.5 is not chance.
+Decrypts four kinds of KMS answers in random order: valid ones, ones whose content key does not
+decrypt (OAEP), ones whose content key has the wrong length, and ones with invalid padding. Answers
+are drawn from a pool of 500 of each kind. The mean of each kind is compared with the mean of the
+padding failures by Welch's t-test: an absolute value above about 4.5 is not due to chance.
 
     python benchmarks/kms_timing.py [--tries 10000] [--clock wall|cpu] [--json]
 
-An observer can measure only wall time. The CPU time of the thread has less noise and shows more.
+An attacker can observe wall-clock time only. Thread CPU time has less noise, so it shows smaller
+differences.
 """
 
 from __future__ import annotations
@@ -30,28 +31,28 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from nitro_attest.errors import KmsError
 from nitro_attest.kms.recipient import RecipientKey
-from nitro_attest.testing.cms import enclose
+from nitro_attest.testing.cms import encode_cms
 
-KINDS = ("opens", "oaep", "length", "padding")
+KINDS = ("valid", "oaep", "length", "padding")
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 CLOCKS = {"wall": time.perf_counter_ns, "cpu": time.thread_time_ns}
 POOL = 500
 
 
 def make(kind: str, public_key: rsa.RSAPublicKey, key_id: bytes) -> bytes:
-    """One blob of a kind, all of them of the same length."""
+    """Makes one answer of a kind; the answers of all kinds have the same length."""
     content_key, iv = secrets.token_bytes(32), secrets.token_bytes(16)
     tail = b"\x11" if kind == "padding" else b"\x01"
     encryptor = Cipher(algorithms.AES(content_key), modes.CBC(iv)).encryptor()
     ciphertext = encryptor.update(secrets.token_bytes(47) + tail)
-    sealed = public_key.encrypt(content_key[:31] if kind == "length" else content_key, OAEP)
+    encrypted_key = public_key.encrypt(content_key[:31] if kind == "length" else content_key, OAEP)
     if kind == "oaep":
-        sealed = bytes([sealed[0] >> 1]) + secrets.token_bytes(len(sealed) - 1)
-    return enclose(key_id, sealed, iv, ciphertext)
+        encrypted_key = bytes([encrypted_key[0] >> 1]) + secrets.token_bytes(255)
+    return encode_cms(key_id, encrypted_key, iv, ciphertext)
 
 
 def measure(tries: int, clock: Callable[[], int]) -> dict[str, list[float]]:
-    """Microseconds of each try, by kind."""
+    """Returns the microseconds of each try, by kind."""
     private_key = rsa.generate_private_key(65537, 2048)
     key = RecipientKey(private_key)
     key_id = hashlib.sha256(key.public_key_der).digest()
@@ -72,7 +73,7 @@ def measure(tries: int, clock: Callable[[], int]) -> dict[str, list[float]]:
 
 
 def welch(left: list[float], right: list[float]) -> float:
-    """Welch's t of two samples, without their slowest twentieth, which is the scheduler's."""
+    """Returns Welch's t of two samples, each without its slowest 5 %, which are scheduler noise."""
     left, right = (sorted(sample)[: len(sample) * 19 // 20] for sample in (left, right))
     error = math.sqrt(
         statistics.variance(left) / len(left) + statistics.variance(right) / len(right)
@@ -83,9 +84,9 @@ def welch(left: list[float], right: list[float]) -> float:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tries", type=int, default=10_000)
-    parser.add_argument("--clock", choices=CLOCKS, default="wall")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--tries", type=int, default=10_000, help="decryptions of each kind")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="time to measure")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     times = measure(arguments.tries, CLOCKS[arguments.clock])
     rows = [

@@ -1,4 +1,4 @@
-"""The measurements in other processes: starts, imports, and verifiers installed from PyPI."""
+"""Measurements in separate processes: starts, imports, and verifiers installed from PyPI."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ STARTS = {
 }
 
 PEERS = {"epsilon-attestation-verifier": "epsilon.py"}
-"""Distribution on PyPI, and the script in peers/ that calls it."""
+"""Distributions on PyPI, each with the script in ``peers/`` that measures it."""
 
 
 def starts(rounds: int) -> dict[str, float]:
-    """CPU time of whole processes in milliseconds, one after the other in every round: medians.
+    """Returns the median CPU time of whole processes in milliseconds; the processes alternate.
 
-    With byte code written by the processes before them, as an installed package has it.
+    All but the first processes find compiled byte code, as in an installed package.
     """
     found: dict[str, list[float]] = {name: [] for name in STARTS}
     for _ in range(rounds):
@@ -69,10 +69,10 @@ def _cpu_time(command: list[str]) -> float:
 
 
 def peers(pairs: Iterable[Pair], rounds: int) -> dict[str, Any]:
-    """Other verifiers over the genuine document, each in a virtual environment of its own.
+    """Measures other verifiers on the genuine document, each in its own virtual environment.
 
-    Each process also measures the bare curve with the ``cryptography`` that its verifier brought,
-    interleaved, so that the ratio is one of the same run.
+    Each process also measures the baseline, with the ``cryptography`` installed for its verifier.
+    The two alternate, so that the ratio comes from one run.
     """
     found = {}
     task = {

@@ -1,12 +1,13 @@
-"""The cost of a verification, beside the curve operations that it must do.
+"""Measures the cost of a verification, compared with its signature checks alone.
 
-Measures in one run and interleaved: the bare curve, a first verification, one whose issuers are
-known, one whose path is known, a short script, verify_many, the C core, and process starts. Thread
-CPU time unless it says wall-clock; medians; ratios are medians of the ratios of each round.
+Measures the signature checks alone (the baseline), a first verification, one with cached issuers,
+one with a cached path, a short script, ``verify_many``, the C core, and process starts. Times are
+medians of thread CPU time unless named wall-clock. A case and its baseline alternate; a ratio is
+the median of the ratios of all rounds.
 
     python benchmarks/run.py [--rounds 500] [--peers] [--json FILE] [--document]
 
-``--peers`` also installs other verifiers from PyPI, each into a virtual environment of its own.
+``--peers`` also installs other verifiers from PyPI, each into its own virtual environment.
 ``--document`` writes the figures into docs/explanation/performance.md.
 """
 
@@ -29,11 +30,11 @@ import processes
 from cryptography.hazmat.backends.openssl import backend
 from hostile import inputs
 
-DOCUMENT = Path(__file__).parents[1] / "docs/explanation/performance.md"
+PAGE = Path(__file__).parents[1] / "docs/explanation/performance.md"
 
 
 def machine() -> dict[str, Any]:
-    """Returns the environment that the figures depend on."""
+    """Returns the processor and the versions on which the figures depend."""
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "processor": _processor(),
@@ -55,20 +56,20 @@ def _processor() -> str:
 
 
 def core_nanoseconds(count: int) -> dict[str, float]:
-    """CPU time of the C core for each document, without the call from Python."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    """Returns the CPU time of the C core for each document, without the call from Python."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         driver = core.build(folder)
         path = folder / "document"
         found = {}
-        for what, content in inputs().items():
+        for name, content in inputs().items():
             path.write_bytes(content)
-            _, found[what] = core.nanoseconds(driver, path, count)
+            _, found[name] = core.nanoseconds(driver, path, count)
     return found
 
 
 def rows(report: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
-    """The report as lines."""
+    """Yields the lines of the report."""
     for name, value in report.items():
         if isinstance(value, Mapping):
             yield f"{'  ' * depth}{name}"
@@ -78,21 +79,25 @@ def rows(report: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
 
 
 def write_document(report: Mapping[str, Any]) -> None:
-    """Puts the figures into the document, in the place of those that stand there."""
-    text = DOCUMENT.read_text()
+    """Replaces the figures in the page on performance."""
+    text = PAGE.read_text()
     start = text.index("\n", text.index("<!-- figures")) + 1
     end = text.index("<!-- end of figures")
     table = "\n".join(["```", *rows(report), "```", ""])
-    DOCUMENT.write_text(text[:start] + table + text[end:])
+    PAGE.write_text(text[:start] + table + text[end:])
 
 
 def main() -> int:
-    """Parse the arguments, run, print."""
-    parser = argparse.ArgumentParser(description="What a verification costs.")
-    parser.add_argument("--rounds", type=int, default=500)
-    parser.add_argument("--peers", action="store_true", help="also measure other verifiers")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--document", action="store_true", help="write them into the document")
+    """Measures, prints, and writes the files asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=500, help="rounds of each case")
+    parser.add_argument(
+        "--peers", action="store_true", help="also measure other verifiers from PyPI"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
+    parser.add_argument(
+        "--document", action="store_true", help=f"write the figures into {PAGE.name}"
+    )
     arguments = parser.parse_args()
     rounds = arguments.rounds
     report = {

@@ -1,6 +1,6 @@
-"""Two judges of certificate chains that we did not write: the library's path engine and OpenSSL.
+"""Two independent verifiers of certificate chains: the path engine of cryptography and OpenSSL.
 
-Neither is used by the package. Where they differ from it, the difference names one of our rules.
+The package uses neither. Where they differ from it, the difference names one of our rules.
 """
 
 import re
@@ -16,7 +16,7 @@ from cryptography.x509.verification import (
     Store,
 )
 
-# What another engine accepts although the named rule refuses it, and why it may.
+# The rules whose violations another engine accepts, and the reason.
 ENGINE_DOES_NOT_CHECK = {
     "X-2": "any serial number will do",
     "X-3": "the bundle is a bag",
@@ -42,7 +42,7 @@ OPENSSL_DOES_NOT_CHECK = {
 
 
 def engine_accepts(cabundle, leaf, root, at):
-    """CA and leaf policies as AWS makes them; the bundle is a bag to the engine."""
+    """Checks a chain with policies that fit AWS certificates; the engine ignores their order."""
 
     def needs(extension, attribute):
         def check(_policy, _certificate, value):
@@ -81,7 +81,7 @@ def engine_accepts(cabundle, leaf, root, at):
 
 
 def openssl_errors(folder, cabundle, leaf, root, at, *, strict=False):
-    """What `openssl verify` objects to, as "number at depth"; empty where it accepts."""
+    """The errors of `openssl verify`, as "number at depth"; empty if it accepts the chain."""
     (folder / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
     (folder / "bundle.pem").write_text("".join(map(ssl.DER_cert_to_PEM_cert, cabundle)))
     (folder / "leaf.pem").write_text(ssl.DER_cert_to_PEM_cert(leaf))

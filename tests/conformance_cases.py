@@ -3,9 +3,9 @@
 import base64
 import json
 
-from conftest import FIXTURES
+from support.paths import VECTORS
 
-FOLDER = FIXTURES / "vectors/conformance"
+FOLDER = VECTORS / "conformance"
 FILES = {
     path.stem: json.loads(path.read_text())
     for path in sorted(FOLDER.glob("*.json"))
@@ -15,7 +15,7 @@ CASES = {case["id"]: case for content in FILES.values() for case in content["cas
 
 
 def raw(case):
-    """The document of a case."""
+    """The document of a case, as bytes."""
     stored = case["document"]
     if "file" in stored:
         return (FOLDER / stored["file"]).read_bytes()

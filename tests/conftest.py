@@ -1,4 +1,4 @@
-"""What tests share: where documents are, a fixed time, one fake PKI."""
+"""Fixtures and marks for all tests: documents, a fixed time, one fake PKI."""
 
 import json
 import os
@@ -11,22 +11,22 @@ from hypothesis import settings
 
 from nitro_attest.__main__ import run
 from nitro_attest.testing import FakeNitro
+from nitro_attest.verification.roots import TrustedRoots
+from support.paths import FIXTURES
+from support.paths import ROOT as ROOT  # for tests that import it from here
 
-# How long an example takes says nothing here: other work may share the machine.
+# The time that an example takes means nothing: other processes may share the machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-ROOT = Path(__file__).resolve().parent.parent
-FIXTURES = ROOT / "fixtures"
-
 needs_openssl = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="the openssl command is not installed: it was not asked"
+    shutil.which("openssl") is None, reason="the openssl command is not installed"
 )
 
 
 @pytest.fixture(scope="session")
 def when():
-    """The time at which the fake documents of a test are made and judged."""
+    """The time at which the fake documents of a test are made and verified."""
     return datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
 
 
@@ -40,6 +40,12 @@ def clock(monkeypatch, when):
 @pytest.fixture(scope="session")
 def fake():
     return FakeNitro(seed=b"tests")
+
+
+@pytest.fixture
+def roots(fake):
+    """The trusted roots with the root of ``fake`` alone."""
+    return TrustedRoots.from_pem(fake.root_pem)
 
 
 @pytest.fixture(scope="session")
@@ -60,14 +66,14 @@ def corpus():
     """The documents of NITRO_ATTEST_CORPUS with their manifest entries; skips without it."""
     folder = os.environ.get("NITRO_ATTEST_CORPUS")
     if not folder:
-        pytest.skip("NITRO_ATTEST_CORPUS is not set: genuine documents beyond fixtures/real unread")
+        pytest.skip("NITRO_ATTEST_CORPUS is not set: only fixtures/real is tested")
     entries = json.loads((Path(folder) / "manifest.json").read_text())["documents"]
     return [(entry, (Path(folder) / entry["file"]).read_bytes()) for entry in entries]
 
 
 @pytest.fixture
 def tool(capsys):
-    """Runs the command line tool in this process: exit code, stdout, stderr."""
+    """Runs the command line tool in this process; returns exit code, stdout and stderr."""
 
     def call(*arguments):
         code = run([str(argument) for argument in arguments])

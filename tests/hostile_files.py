@@ -1,4 +1,4 @@
-"""Files that catch a reader which trusts what an image says about itself."""
+"""Files that catch a reader which trusts the sizes in an image."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class WatchedFile(io.BytesIO):
-    """Counts what is read, and fails the test when something outside the file is asked for."""
+    """Counts the bytes read, and fails the test on a read beyond the end of the file."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -28,7 +28,7 @@ class WatchedFile(io.BytesIO):
 
 
 class Zeros(io.RawIOBase):
-    """A file of a few bytes followed by zeros that exist nowhere."""
+    """A file of a few bytes, followed by zeros that take no memory."""
 
     def __init__(self, start: bytes, size: int) -> None:
         self._start, self._size, self._position = start, size, 0

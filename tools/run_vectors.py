@@ -318,7 +318,7 @@ def run(
 
 
 HEADINGS: Final = {
-    "accepts_wrongly": "Accepts what must be refused",
+    "accepts_wrongly": "Accepts what must be rejected",
     "rejects_wrongly": "Refuses what must be accepted",
     "mismeasures": "Accepts, and measures or demands other values",
     "crashes": "Crashes, or does not answer in time",

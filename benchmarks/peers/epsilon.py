@@ -1,4 +1,4 @@
-"""Measures epsilon-attestation-verifier; runs in the environment that it is installed in."""
+"""Measures epsilon-attestation-verifier, in the environment in which it is installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from importlib.metadata import version
 from bare import Pair, interleaved, microseconds, ratio, verify_pairs
 from epsilon_verifier import verify_attestation
 
-logging.disable()  # what it says about expiry on stderr is not what is measured
+logging.disable()  # it warns of the expired certificate at every call
 task = json.load(sys.stdin)
 pairs = [Pair(*map(base64.b64decode, pair)) for pair in task["pairs"]]
 verify = partial(
@@ -22,7 +22,7 @@ verify = partial(
     allow_expired=True,
 )
 if not verify().valid:
-    raise SystemExit("the genuine document was refused")
+    raise SystemExit("the genuine document was rejected")
 found = interleaved({"bare_five": partial(verify_pairs, pairs), "peer": verify}, task["rounds"])
 json.dump(
     {

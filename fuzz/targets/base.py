@@ -54,8 +54,8 @@ def outcome(
         warnings.simplefilter("always")
         try:
             found = call(*arguments, **options)
-        except errors as refusal:
-            found = refusal
+        except errors as rejection:
+            found = rejection
     assert not caught, [str(warning.message) for warning in caught]
     if isinstance(found, NitroAttestError):
         assert found.code.partition(".")[0] in found.families, found.code
@@ -69,6 +69,6 @@ def refused(found: Any) -> bool:
     return isinstance(found, NitroAttestError)
 
 
-def refusal(found: Any) -> tuple[str, int | None] | None:
+def rejection(found: Any) -> tuple[str, int | None] | None:
     """Code and offset of an outcome that is an error; None for any other."""
     return (found.code, found.offset) if refused(found) else None

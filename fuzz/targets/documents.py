@@ -30,7 +30,7 @@ from nitro_attest.verification.signature import P384_ORDER, sig_structure
 from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 from reference import cose_reference
 from reference.documents import OPTIONAL, document_of, head, pairs, payload_of, string, text
-from targets.base import ROOT, VECTORS, Target, outcome, refusal, refused
+from targets.base import ROOT, VECTORS, Target, outcome, refused, rejection
 
 WHEN = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
 """The time at which the documents of the vectors were made."""
@@ -82,7 +82,7 @@ def check_document(data: bytes) -> bool:
     if isinstance(expected, cose_reference.RejectedError):
         # C-2 is judged before the core sees a byte, so there is no offset.
         offset = None if expected.code == "document.too_large" else expected.offset
-        assert refusal(found) == (expected.code, offset)
+        assert rejection(found) == (expected.code, offset)
         return False
     assert not refused(found), found
     said = {name: getattr(found, name) for name in expected}
@@ -186,11 +186,11 @@ def check_verify(data: bytes) -> bool:
     if refused(parsed):
         for verifier in VERIFIERS.values():
             for verdict in verdicts(verifier, data):
-                assert refusal(verdict) == refusal(parsed)
+                assert rejection(verdict) == rejection(parsed)
         return False
     other = "nitrotpm" if parsed.kind == "enclave" else "enclave"
     crossed = verdicts(VERIFIERS[other], data)
-    assert {refusal(verdict) for verdict in crossed} == {("payload.kind", None)}
+    assert {rejection(verdict) for verdict in crossed} == {("payload.kind", None)}
     found = verdicts(VERIFIERS[parsed.kind], data)
     assert identity(parsed) in signed() or not any(map(authentic, found))
     return True in [says(verdict, parsed) for verdict in found]
@@ -281,11 +281,11 @@ def check_challenge(data: bytes) -> bool:
     assert nonce == answered.nonce == NONCE
     assert identity(parse_unverified(document)) == identity(parse_unverified(answer_document()))
     again = outcome(len(document), errors, answer, nonce, document, at=WHEN)
-    assert refusal(again) == ("policy.nonce", None)
+    assert rejection(again) == ("policy.nonce", None)
     other = document[1:] if document.startswith(TAG) else TAG + document
     assert not refused(outcome(len(document), errors, verify, document, at=WHEN))
     again = outcome(len(other), errors, verify, other, at=WHEN)
-    assert refusal(again) == ("freshness.replayed", None)
+    assert rejection(again) == ("freshness.replayed", None)
     return True
 
 

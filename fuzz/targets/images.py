@@ -28,7 +28,7 @@ from nitro_attest.testing.eif import (
     with_crc,
 )
 from nitro_attest.testing.uki import build_pe, build_uki, signature_list
-from targets.base import VECTORS, Target, outcome, refusal, refused
+from targets.base import VECTORS, Target, outcome, refused, rejection
 
 PLAIN = [
     (SectionKind.KERNEL, b"kernel"),
@@ -78,7 +78,7 @@ def check_eif(data: bytes) -> bool:
     assert measure(io.BytesIO(whole)).measurements() == image.measurements()
     if whole != data:
         found = outcome(len(data), ImageError, measure, io.BytesIO(data))
-        assert refusal(found) == ("eif.crc", CRC_OFFSET)
+        assert rejection(found) == ("eif.crc", CRC_OFFSET)
     return True
 
 

@@ -25,7 +25,7 @@ from nitro_attest.kms.cms import parse_enveloped_data
 from nitro_attest.kms.recipient import RecipientKey
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
 from nitro_attest.testing.cms import encode_cms, encrypt_for
-from targets.base import VECTORS, Target, outcome, refusal, refused
+from targets.base import VECTORS, Target, outcome, refused, rejection
 from targets.documents import documents
 
 NONCE = bytes(range(32))
@@ -146,7 +146,7 @@ def check_http_answer(data: bytes) -> bool:
 
 
 def http_answers() -> Iterator[bytes]:
-    """Whole answers, answers in chunks, refusals, and what is no answer."""
+    """Whole answers, chunked answers, rejections, and bytes that are no answer."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
     document = documents()[0]
     yield head + b"Content-Length: %d\r\n\r\n" % len(document) + document
@@ -235,7 +235,7 @@ def _all_of(connection: socket.socket) -> bytes:
 
 
 def check_http_request(data: bytes) -> bool:
-    """A request to the server: a document for its nonce, or a refusal, and one line in the log."""
+    """Sends a request: the server answers with a document or rejects it, and logs one line."""
     ours, its = socket.socketpair()
     with ours, serving() as (served, lines):
         its.setblocking(False)
@@ -293,15 +293,15 @@ def check_recipient(data: bytes) -> bool:
     plaintext = outcome(len(data), KmsError, recipient()[0].decrypt, data)
     if refused(parts):
         assert parts.code == "kms.format"
-        assert refusal(parts) == refusal(plaintext)
+        assert rejection(parts) == rejection(plaintext)
         return False
     assert not refused(tree)
     assert len(parts.iv) == 16
     name = hashlib.sha256(recipient()[0].public_key_der).digest()
     other = len(parts.key_id) == len(name) and parts.key_id != name
-    assert other == (refusal(plaintext) == ("kms.recipient", None))
+    assert other == (rejection(plaintext) == ("kms.recipient", None))
     if refused(plaintext):
-        assert other or refusal(plaintext) == ("kms.decrypt", None)
+        assert other or rejection(plaintext) == ("kms.decrypt", None)
         return False
     assert len(plaintext) < len(parts.ciphertext)
     return True

@@ -11,7 +11,6 @@ from collections import Counter
 
 import pytest
 
-from conftest import FIXTURES
 from nitro_attest import (
     AnyEnclave,
     ChainError,
@@ -21,15 +20,16 @@ from nitro_attest import (
     Verifier,
     parse_unverified,
 )
+from support.paths import FIXTURES
 
 LONG = bool(os.environ.get("NITRO_ATTEST_LONG"))
 DOCUMENTS = {path.stem: path.read_bytes() for path in sorted((FIXTURES / "real").glob("*.bin"))}
 VERIFIER = Verifier(policy=AnyEnclave(allow_debug=True))
 
-# Which steps may refuse a change, by where it is made. What covers the certificates is judged after
+# Which steps may reject a change, by where it is made. What covers the certificates is judged after
 # them. A changed head in the payload nearly always spoils its form; a greater length of a
 # certificate that swallows exactly the next fields does not, and makes it no certificate.
-REFUSED_BY = {
+REJECTED_BY = {
     "envelope": {FormatError},
     "payload": {FormatError, ChainError, SignatureError},
     "certificates": {ChainError},
@@ -49,16 +49,16 @@ def regions(document):
     return found
 
 
-def refusal(document):
-    """The error that a document is refused with; None where it verifies."""
+def error_of(document):
+    """The error that a document is rejected with; None if it verifies."""
     try:
         VERIFIER.verify(document, at="document")
     except NitroAttestError as error:
-        refused = error
+        rejected = error
     else:
         return None
-    assert refused.offset is None or 0 <= refused.offset <= len(document)
-    return refused
+    assert rejected.offset is None or 0 <= rejected.offset <= len(document)
+    return rejected
 
 
 def sample(population, size, chooser):
@@ -72,7 +72,7 @@ def other_values(byte, chooser):
 
 
 def report(what, counts):
-    print(f"\n{what}: {sum(counts.values())} refused; " + ", ".join(
+    print(f"\n{what}: {sum(counts.values())} rejected; " + ", ".join(
         f"{' '.join(key)} {count}" for key, count in sorted(counts.items())
     ))  # fmt: skip
 
@@ -80,18 +80,18 @@ def report(what, counts):
 def test_the_documents_verify_unchanged_and_each_region_is_there():
     assert len(DOCUMENTS) >= 3
     for document in DOCUMENTS.values():
-        assert refusal(document) is None
-        assert set(regions(document)) == set(REFUSED_BY)
+        assert error_of(document) is None
+        assert set(regions(document)) == set(REJECTED_BY)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_every_change_of_a_byte_or_a_bit_is_refused_by_the_step_it_concerns(name):
+def test_every_change_of_a_byte_or_a_bit_is_rejected_by_the_step_it_concerns(name):
     document, chooser, counts = DOCUMENTS[name], random.Random(name), Counter()
     where = regions(document)
     for at in sample(range(len(document)), 150, chooser):
         for value in other_values(document[at], chooser):
-            error = refusal(document[:at] + bytes([value]) + document[at + 1 :])
-            assert type(error) in REFUSED_BY[where[at]], (at, value, error)
+            error = error_of(document[:at] + bytes([value]) + document[at + 1 :])
+            assert type(error) in REJECTED_BY[where[at]], (at, value, error)
             counts[where[at], type(error).__name__] += 1
     assert not LONG or sum(counts.values()) == 255 * len(document)
     report(f"{name}: one byte changed", counts)
@@ -101,7 +101,7 @@ def test_every_change_of_a_byte_or_a_bit_is_refused_by_the_step_it_concerns(name
 def test_c13_every_truncation_is_a_format_error_at_its_end(name):
     document = DOCUMENTS[name]
     for size in range(len(document)):
-        error = refusal(document[:size])
+        error = error_of(document[:size])
         assert type(error) is FormatError
         assert error.code == ("document.empty" if size == 0 else "cbor.truncated")
         assert error.offset == size
@@ -114,7 +114,7 @@ def test_every_insertion_of_a_byte_is_a_format_error_but_that_of_the_tag(name):
     for at in sample(range(len(document) + 1), 40, random.Random(name)):
         for value in range(256):
             longer = document[:at] + bytes([value]) + document[at:]
-            error = refusal(longer)
+            error = error_of(longer)
             if longer == b"\xd2" + document:  # C-4
                 assert error is None
                 continue

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import FIXTURES
 from nitro_attest import ChainError, FormatError, NitroAttestError, parse_unverified, verify
+from support.paths import FIXTURES
 
 
 def test_every_genuine_enclave_document_verifies_at_its_own_time(corpus):
@@ -17,9 +17,9 @@ def test_every_genuine_enclave_document_verifies_at_its_own_time(corpus):
         if entry["expect"] != "genuine" or entry["kind"] != "enclave":
             continue
         if entry["debug"]:
-            with pytest.raises(NitroAttestError) as refused:
+            with pytest.raises(NitroAttestError) as rejected:
                 verify(document, at="document")
-            assert refused.value.code == "policy.debug"
+            assert rejected.value.code == "policy.debug"
         attestation = verify(document, at="document", allow_debug=entry["debug"])
         assert attestation.module_id == entry["module_id"]
         assert attestation.region == entry["region"]
@@ -36,21 +36,21 @@ def test_every_genuine_enclave_document_expires_with_its_signing_certificate(cor
             continue
         end = datetime.fromisoformat(entry["leaf_not_after"])
         verify(document, at=end, allow_debug=True)
-        with pytest.raises(ChainError) as refused:
+        with pytest.raises(ChainError) as rejected:
             verify(document, at=end + timedelta(seconds=1), allow_debug=True)
-        assert refused.value.code == "cert.expired"
+        assert rejected.value.code == "cert.expired"
 
 
-def test_t1_every_genuine_instance_document_is_refused_as_an_enclave(corpus):
+def test_t1_every_genuine_instance_document_is_rejected_as_an_enclave(corpus):
     instances = [document for entry, document in corpus if entry["kind"] == "nitrotpm"]
     assert instances
     for document in instances:
-        with pytest.raises(FormatError) as refused:
+        with pytest.raises(FormatError) as rejected:
             verify(document, at="document")
-        assert refused.value.code == "payload.kind"
+        assert rejected.value.code == "payload.kind"
 
 
-def test_no_document_that_must_be_refused_verifies(corpus):
+def test_no_document_that_must_be_rejected_verifies(corpus):
     bad = [document for entry, document in corpus if entry["expect"] == "reject"]
     assert bad
     for document in bad:
@@ -58,12 +58,12 @@ def test_no_document_that_must_be_refused_verifies(corpus):
             verify(document, at="document", allow_debug=True)
 
 
-def test_c17_an_emulators_unsigned_document_is_refused_by_name(fake_document):
+def test_c17_an_emulators_unsigned_document_is_rejected_by_name(fake_document):
     emulated = fake_document.replace(bytes.fromhex("44a1013822"), bytes.fromhex("43a10120"), 1)
-    with pytest.raises(FormatError, match="QEMU") as refused:
+    with pytest.raises(FormatError, match="QEMU") as rejected:
         verify(emulated)
-    assert refused.value.code == "cose.protected"
-    assert refused.value.offset == 1
+    assert rejected.value.code == "cose.protected"
+    assert rejected.value.offset == 1
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (FIXTURES / "real").glob("*.bin")))
@@ -88,12 +88,12 @@ def test_the_document_time_is_the_signed_one(genuine):
     assert verify(document, at=made.astimezone(timezone(timedelta(hours=9)))).verified_at == made
 
 
-def test_c17_every_document_that_an_emulator_made_is_refused_by_name():
+def test_c17_every_document_that_an_emulator_made_is_rejected_by_name():
     folder = Path(os.environ.get("NITRO_ATTEST_CORPUS", "")).parent / "emulated"
     documents = sorted(folder.glob("*.cbor")) if "NITRO_ATTEST_CORPUS" in os.environ else []
     if not documents:
         pytest.skip("NITRO_ATTEST_CORPUS is not set or has no sibling folder emulated: unread")
     for path in documents:
-        with pytest.raises(FormatError, match="QEMU") as refused:
+        with pytest.raises(FormatError, match="QEMU") as rejected:
             verify(path.read_bytes(), at="document", allow_debug=True)
-        assert refused.value.code == "cose.protected"
+        assert rejected.value.code == "cose.protected"

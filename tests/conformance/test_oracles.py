@@ -78,7 +78,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.Cryptography
 
 
 def too_lenient(accepts, fake, when):
-    """Rules whose faults another engine accepts; fails where it refuses what we accept."""
+    """Rules whose faults another engine accepts; fails where it rejects what we accept."""
     rules = set()
     for name in FORGED:
         fault = FAULTS[name]
@@ -88,17 +88,17 @@ def too_lenient(accepts, fake, when):
         root = x509.load_pem_x509_certificate(fake.root_pem)
         ours = we_accept(document, fake.root_pem, at)
         theirs = accepts(parsed.cabundle, parsed.certificate, root, at)
-        assert theirs or not ours, f"{name}: we accept what another engine refuses"
+        assert theirs or not ours, f"{name}: we accept what another engine rejects"
         if theirs and not ours:
             rules.add(fault.rule)
     return rules
 
 
-def test_the_path_engine_refuses_every_forged_chain_but_by_rules_that_are_ours(fake, when):
+def test_the_path_engine_rejects_every_forged_chain_but_by_rules_that_are_ours(fake, when):
     assert too_lenient(engine_accepts, fake, when) == set(ENGINE_DOES_NOT_CHECK)
 
 
 @needs_openssl
-def test_openssl_refuses_every_forged_chain_but_by_rules_that_are_ours(fake, when, tmp_path):
+def test_openssl_rejects_every_forged_chain_but_by_rules_that_are_ours(fake, when, tmp_path):
     accepts = functools.partial(openssl_accepts, tmp_path)
     assert too_lenient(accepts, fake, when) == set(OPENSSL_DOES_NOT_CHECK)

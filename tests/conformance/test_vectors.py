@@ -16,10 +16,10 @@ from cryptography import x509
 from jsonschema import Draft202012Validator
 
 from conformance_cases import CASES, FILES, FOLDER, raw
-from conftest import ROOT, needs_openssl
+from conftest import needs_openssl
 from nitro_attest.testing import FAULTS, VARIANTS
+from support.paths import ROOT, TOOLS
 
-TOOLS = ROOT / "tools"
 ADAPTER = TOOLS / "adapters/nitro_attest_adapter.py"
 SCHEMA = json.loads((FOLDER / "schema.json").read_text())
 IMAGE_SCHEMA = json.loads((FOLDER / "image-schema.json").read_text())
@@ -68,7 +68,7 @@ def test_the_images_are_as_their_schema_says():
 
 
 @pytest.mark.parametrize("name", SCHEMA["$defs"]["case"]["required"])
-def test_the_schema_refuses_a_case_without_any_of_its_members(name):
+def test_the_schema_rejects_a_case_without_any_of_its_members(name):
     content = copy.deepcopy(FILES["signature"])
     del content["cases"][0][name]
     assert not VALIDATOR.is_valid(content)
@@ -90,7 +90,7 @@ def test_the_schema_refuses_a_case_without_any_of_its_members(name):
         ("unknown", 1),
     ],
 )
-def test_the_schema_refuses_other_values(name, value):
+def test_the_schema_rejects_other_values(name, value):
     content = copy.deepcopy(FILES["signature"])
     content["cases"][0][name] = value
     assert not VALIDATOR.is_valid(content)
@@ -245,7 +245,7 @@ def test_every_rule_of_images_and_policy_files_has_both_outcomes():
         *("L-1", "L-2", "L-3", "L-4", "L-6", "L-7", "L-8", "M-3", "M-9", "T-6"),
         *("F-1", "F-2", "F-3", "F-4", "F-5", "F-6", "S-2"),
     }
-    # L-5, M-4 to M-6, F-8 and S-3 to S-5 refuse nothing; whom S-1 does not refuse, S-2 accepts.
+    # L-5, M-4 to M-6, F-8 and S-3 to S-5 reject nothing; what S-1 does not reject, S-2 accepts.
     accepted = {"L-5", "M-4", "M-5", "M-6", "F-8", "S-3", "S-4", "S-5"}
     assert {rule for rule, good in outcomes if good} == both | accepted
     assert {rule for rule, good in outcomes if not good} == both | {"S-1", "T-2"}
@@ -307,7 +307,7 @@ def test_a_command_that_always_says_the_same_is_found_out(command, wrong):
 def test_the_table_says_what_was_wrongly_accepted():
     run = tool("run_vectors.py", "--cmd", "true {doc}", "--rule", "C-14")
     assert run.returncode == 1
-    assert "Accepts what must be refused: 7 (0 by our reading alone)" in run.stdout
+    assert "Accepts what must be rejected: 7 (0 by our reading alone)" in run.stdout
     assert re.search(r"^  C-14\.r-zero +signature\.range: ", run.stdout, re.MULTILINE)
 
 

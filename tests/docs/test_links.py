@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from conftest import ROOT
+from support.paths import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
 

@@ -3,9 +3,7 @@
 import subprocess
 import sys
 
-from conftest import ROOT
-
-TOOLS = ROOT / "tools"
+from support.paths import ROOT, TOOLS
 
 
 def mutate(option):

@@ -11,10 +11,10 @@ import sys
 
 import pytest
 
-from conftest import FIXTURES, ROOT
 from nitro_attest.measurements import measure, uki_measurements
 from nitro_attest.testing import FakeNitro
 from nitro_attest.verification import roots
+from support.paths import FIXTURES, ROOT
 
 PAGES = [
     ROOT / "README.md",

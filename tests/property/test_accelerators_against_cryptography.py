@@ -1,6 +1,6 @@
 """Accelerators against ``cryptography``, on signatures good and changed and at every edge.
 
-Each must confirm nothing that ``cryptography`` refuses. NITRO_ATTEST_LONG=1 compares a million.
+Each must confirm nothing that ``cryptography`` rejects. NITRO_ATTEST_LONG=1 compares a million.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ def confirmed(request, monkeypatch):
     return lambda claims: [accelerator.precheck(claims)(claim) for claim in claims]
 
 
-def test_c16_it_confirms_nothing_that_cryptography_refuses_and_all_that_it_accepts(confirmed):
+def test_c16_it_confirms_nothing_that_cryptography_rejects_and_all_that_it_accepts(confirmed):
     good = list(good_claims(b"accelerators", 64))
     chooser = random.Random("claims")
     claims = (changed(chooser.choice(good), good, chooser) for _ in range(COUNT))
@@ -71,7 +71,7 @@ def test_c16_wycheproofs_cases(confirmed):
         for case in group["tests"]:
             signature = bytes.fromhex(case["sig"])
             if len(signature) != 96:
-                continue  # C-10 refuses it before any curve is asked
+                continue  # C-10 rejects it before any curve is asked
             claim = SignatureClaim(
                 signing_key(key), signature, hashlib.sha384(bytes.fromhex(case["msg"])).digest()
             )

@@ -1,4 +1,4 @@
-"""K-5, K-6: any octets given as a CiphertextForRecipient are read or refused, within bounds."""
+"""K-5, K-6: any octets given as a CiphertextForRecipient are read or rejected, within bounds."""
 
 import contextlib
 
@@ -54,7 +54,7 @@ def test_what_is_written_in_either_form_of_length_is_read_back(tree):
 
 
 @given(TREES, st.data())
-def test_what_is_cut_short_or_goes_on_is_refused(tree, data):
+def test_what_is_cut_short_or_goes_on_is_rejected(tree, data):
     octets = encode(tree)
     cut = data.draw(st.integers(0, len(octets) - 1))
     for wrong in (octets[:cut], octets + b"\x00", octets + END, octets + octets):
@@ -71,7 +71,7 @@ def test_any_octets_are_a_tree_or_an_error(octets):
 
 
 @given(st.integers(0, len(BLOB) - 1), st.integers(0, 40), st.binary(max_size=40))
-def test_an_answer_with_octets_replaced_is_read_or_refused(start, size, octets):
+def test_an_answer_with_octets_replaced_is_read_or_rejected(start, size, octets):
     with contextlib.suppress(KmsError):
         enveloped = parse_enveloped_data(BLOB[:start] + octets + BLOB[start + size :])
         assert len(enveloped.iv) == 16
@@ -100,7 +100,7 @@ def test_an_answer_with_octets_replaced_is_read_or_refused(start, size, octets):
         (b"\x30\x80\x30\x02\x00\x00\x00\x00", "tag 00"),
     ],
 )
-def test_malformed_octets_are_refused_with_a_reason(octets, why):
+def test_malformed_octets_are_rejected_with_a_reason(octets, why):
     with pytest.raises(KmsError, match=why):
         parse_ber(octets)
 

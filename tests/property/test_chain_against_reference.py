@@ -4,9 +4,9 @@ Over the conformance vectors, every fault and variant of both kinds, genuine doc
 made up here, each at or near an end of some certificate's validity.
 
 Any difference is a failure but for those in READ_FURTHER and PERMITTED. X-1 leaves the form of a
-certificate to the library, which opens more of it than the rules ask: it may refuse with
-``cert.malformed`` what the reference refuses for another reason, or does not look into. Whatever
-the reference refuses, we refuse.
+certificate to the library, which opens more of it than the rules ask: it may reject with
+``cert.malformed`` what the reference rejects for another reason, or does not look into. Whatever
+the reference rejects, we reject.
 """
 
 import os
@@ -21,7 +21,6 @@ import pytest
 from hypothesis import given, settings
 
 from conformance_cases import FILES, FOLDER, raw
-from conftest import FIXTURES
 from nitro_attest import ChainError, TrustedRoots
 from nitro_attest.testing import FAULTS, VARIANTS, FakeNitro
 from nitro_attest.verification import certificate
@@ -29,6 +28,8 @@ from nitro_attest.verification import path as path_module
 from nitro_attest.verification.path import PathVerifier, check_windows
 from reference import chain_reference, cose_reference
 from reference.chains import chains, issue
+from support.errors import code_or_none
+from support.paths import FIXTURES
 
 LONG = os.environ.get("NITRO_ATTEST_LONG") == "1"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -55,14 +56,6 @@ def milliseconds(moment):
     return (moment - EPOCH) // MILLISECOND
 
 
-def code_of(call, *arguments):
-    try:
-        call(*arguments)
-    except ChainError as error:
-        return error.code
-    return None
-
-
 def windows_of(path):
     return [(each.not_before_ms, each.not_after_ms) for each in path.certificates]
 
@@ -72,7 +65,7 @@ def by_us(paths, cabundle, leaf, at_ms, skew_ms):
         path = paths.verify(tuple(cabundle), leaf)
     except ChainError as error:
         return error.code, None
-    return code_of(check_windows, path, at_ms, skew_ms), windows_of(path)
+    return code_or_none(check_windows, path, at_ms, skew_ms), windows_of(path)
 
 
 def compare(name, document, root_pem, at, skew_ms=0):
@@ -148,7 +141,9 @@ def at_every_edge(document):
     codes = set()
     for at_ms in {edge + shift for both in windows for edge in both for shift in (-1, 0, 1)}:
         codes.add(chain_reference.outside(windows, at_ms))
-        assert code_of(check_windows, path, at_ms, 0) == chain_reference.outside(windows, at_ms)
+        assert code_or_none(check_windows, path, at_ms, 0) == chain_reference.outside(
+            windows, at_ms
+        )
     assert codes == {None, "cert.expired", "cert.not_yet_valid"}
 
 
@@ -176,7 +171,7 @@ USUAL = {part for form in HONEST for part in chain_reference.read(form.der).unop
 
 
 def opened_by_the_library(certificate):
-    """X-1: it holds what the reference leaves unopened, or need not read to the end to refuse."""
+    """X-1: it holds what the reference leaves unopened, or need not read to the end to reject."""
     authority, length = certificate.values.get(chain_reference.BASIC_CONSTRAINTS, (True, None))
     return (
         not certificate.unopened <= USUAL

@@ -244,7 +244,7 @@ def test_the_conformance_cases():
             assert isinstance(verdict, dict), case["id"]
 
 
-def test_the_wrong_documents_are_refused_and_reach_every_code():
+def test_the_wrong_documents_are_rejected_and_reach_every_code():
     verdicts = [check(document) for document in every_wrong_document()]
     assert not [verdict for verdict in verdicts if isinstance(verdict, dict)]
     special = {"cose.protected", "cose.tag", "document.encoding"}

@@ -51,15 +51,15 @@ def judged(data: bytes) -> EnclaveImage | ImageError:
     try:
         image = measure(file, ignore_crc=True)
     except ImageError as error:
-        refusal = error
+        rejection = error
     else:
         assert file.bytes_read == len(data)
         json.dumps(image.to_dict(), allow_nan=False)
         return image
-    assert refusal.code.startswith("eif.")
-    assert refusal.offset is None or 0 <= refusal.offset <= len(data)
+    assert rejection.code.startswith("eif.")
+    assert rejection.offset is None or 0 <= rejection.offset <= len(data)
     assert file.bytes_read <= len(data)
-    return refusal
+    return rejection
 
 
 @given(st.binary(max_size=2048))

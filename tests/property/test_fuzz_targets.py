@@ -8,9 +8,9 @@ from itertools import chain
 
 import pytest
 
-from conftest import ROOT
 from nitro_attest.verification.core import Limits, parse
 from nitro_attest.verification.signature import sig_structure
+from support.paths import ROOT
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 
@@ -44,7 +44,7 @@ def mutations(seeds, chooser):
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_what_must_hold_holds_for_the_seeds_of_which_some_are_accepted_and_some_refused(name):
+def test_what_must_hold_holds_for_the_seeds_of_which_some_are_accepted_and_some_rejected(name):
     accepted = [TARGETS[name].check(seed) for seed in seeds_of(name)]
     assert set(accepted) == {True, False}
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nitro_attest.verification.path
-from conftest import FIXTURES
 from nitro_attest import NitroAttestError, parse_unverified, verify
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
+from support.paths import FIXTURES
 
 GENUINE = (FIXTURES / "real/20250916_encl_us-east-1_tkhq_b1086cbb.bin").read_bytes()
 
@@ -19,28 +19,28 @@ def outcome(document, **options):
     try:
         verify(document, at="document", allow_debug=True, **options)
     except NitroAttestError as error:
-        refusal = error
+        rejection = error
     else:
         return None
-    assert refusal.code.partition(".")[0] in refusal.families
-    assert refusal.offset is None or 0 <= refusal.offset <= len(document)
-    assert refusal.message
-    return refusal
+    assert rejection.code.partition(".")[0] in rejection.families
+    assert rejection.offset is None or 0 <= rejection.offset <= len(document)
+    assert rejection.message
+    return rejection
 
 
 @given(st.binary(max_size=600))
-def test_random_bytes_are_refused_in_good_order(data):
+def test_random_bytes_are_rejected_in_good_order(data):
     assert outcome(data) is not None
 
 
 @given(st.binary(max_size=200))
-def test_random_bytes_after_a_good_start_are_refused_in_good_order(data):
+def test_random_bytes_after_a_good_start_are_rejected_in_good_order(data):
     assert outcome(GENUINE[:12] + data) is not None
 
 
 @settings(max_examples=300)
 @given(st.data())
-def test_a_mutated_genuine_document_is_refused_in_good_order(data):
+def test_a_mutated_genuine_document_is_rejected_in_good_order(data):
     document = bytearray(GENUINE)
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(document)))
@@ -82,7 +82,7 @@ def test_the_largest_hostile_input_needs_less_than_a_mebibyte(filler):
         assert peak < 1 << 20
 
 
-def test_an_input_over_the_limit_is_refused_before_it_is_copied():
+def test_an_input_over_the_limit_is_rejected_before_it_is_copied():
     large = bytearray(64 << 20)
     tracemalloc.start()
     error = outcome(large)

@@ -108,7 +108,7 @@ def test_a_policy_survives_its_json_form(policy):
     assert (loaded.policy, loaded.form) == (policy, "policy")
 
 
-def read_or_refused(content, **options):
+def read_or_rejected(content, **options):
     try:
         loaded = parse_policy(content, **options)
     except InputError as error:
@@ -132,18 +132,18 @@ def read_or_refused(content, **options):
 @example("PCR0=" + "9" * 100_000)
 @example("1" * 100_000 + " PCR" + "1" * 100_000)
 def test_any_content_is_a_policy_or_an_input_error(content):
-    read_or_refused(content)
+    read_or_rejected(content)
 
 
 @given(json_values(POLICY_KEYS, LEAVES), st.none() | st.just("x"), st.none() | st.just(16))
 def test_any_json_is_a_policy_or_an_input_error(value, enclave_name, pcr_index):
-    read_or_refused(json.dumps(value), enclave_name=enclave_name, pcr_index=pcr_index)
+    read_or_rejected(json.dumps(value), enclave_name=enclave_name, pcr_index=pcr_index)
 
 
 @given(st.binary() | st.text() | json_values(KEY_POLICY_KEYS, LEAVES).map(json.dumps))
 @example("{")
 @example('{"Statement": {"Effect": "Allow", "Action": "\\ud800"}}')
-def test_any_content_is_linted_or_refused(content):
+def test_any_content_is_linted_or_rejected(content):
     try:
         found = lint(content)
     except InputError as error:

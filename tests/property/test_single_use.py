@@ -56,7 +56,7 @@ class GatedStore:
 
 
 class Call:
-    """One call in flight; returns from its constructor at the gate, or done if refused before."""
+    """One call in flight; returns from its constructor at the gate, or done if rejected before."""
 
     def __init__(self, store, function, what):
         self.what = what

@@ -46,14 +46,14 @@ def judged(data: bytes, version: int | None = None) -> UkiMeasurements | ImageEr
     try:
         return uki_measurements(file, systemd_stub_version=version)
     except ImageError as error:
-        refusal = error
+        rejection = error
     finally:
         assert file.bytes_read <= 2 * len(data) + 8192  # both images, and the headers first
-    assert refusal.code.startswith("pe.")
-    assert refusal.offset is None or 0 <= refusal.offset <= len(data)
-    if refusal.code == "pe.stub_version" and version is None:
+    assert rejection.code.startswith("pe.")
+    assert rejection.offset is None or 0 <= rejection.offset <= len(data)
+    if rejection.code == "pe.stub_version" and version is None:
         return judged(data, 252)
-    return refusal
+    return rejection
 
 
 @given(st.binary(max_size=1024))

@@ -401,3 +401,9 @@ def test_a_path_or_object_in_place_of_content_is_rejected(value):
     with pytest.raises(InputError) as caught:
         parse_policy(value)
     assert caught.value.code == "input.expected"
+
+
+def test_the_error_for_parsed_measurements_names_the_right_call():
+    with pytest.raises(InputError, match=r"policy=") as caught:
+        parse_policy(ONE)
+    assert caught.value.code == "input.expected"

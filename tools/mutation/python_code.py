@@ -173,7 +173,7 @@ def _replacements(slot: _Slot, node: ast.AST) -> Iterator[ast.AST | None]:
 
 
 def _of_place(slot: _Slot, node: ast.AST) -> Iterator[ast.AST | None]:
-    """Yields changes of the place: conditions, results, bounds of slices, limits in comparisons."""
+    """Mutants that depend on the place: a condition, a result, a slice bound, a limit."""
     parent, field = slot.parent, slot.field
     if field in ("test", "ifs"):
         yield from (ast.Constant(True), ast.Constant(False))
@@ -288,7 +288,7 @@ _BY_TYPE: Final[dict[type[ast.AST], Any]] = {
 
 
 def _is_deletable(node: ast.stmt) -> bool:
-    """Returns True if a deletion leaves no name undefined, which any test would notice."""
+    """True if no name is undefined without the statement, which any test would notice."""
     if isinstance(node, ast.Assign):
         return not isinstance(node.targets[0], (ast.Name, ast.Tuple))
     return isinstance(node, _DELETABLE) or (

@@ -101,7 +101,7 @@ def _warm_up(root: Path) -> None:
 
 
 def _run(tests: Sequence[str], mutant: Mutant | None, limit: int) -> str | None:
-    """Returns how the tests failed, or None if they passed. The limit is in seconds."""
+    """Runs tests for at most ``limit`` seconds; returns how they failed, or None."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

@@ -101,7 +101,7 @@ def attest(
     endpoint: str,
     *,
     policy: Policy | AnyEnclave | Mapping[int, bytes | str],
-    roots: TrustedRoots | None = None,
+    roots: bytes | str | TrustedRoots | None = None,
     nonce: bytes | None = None,
     max_age: timedelta | None = None,
     timeout: float = 15.0,

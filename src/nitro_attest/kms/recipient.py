@@ -101,7 +101,7 @@ class RecipientKey:
             The key.
 
         Raises:
-            InputError: ``input.expected``: ``bits`` is a different number.
+            InputError: ``input.expected``: ``bits`` is not 2048, 3072 or 4096.
         """
         if bits not in KEY_BITS:
             raise InputError("input.expected", f"invalid bits: expected {_SIZES}, found {bits!r}")

@@ -95,11 +95,11 @@ ORDINARY: Final = (
 """Rules that allow only one form, which every ordinary document has."""
 
 _ENVELOPE: Final = (
-    Variant("C-1.ordinary", ORDINARY, "An ordinary document, as enclaves make since mid-2025."),
+    Variant("C-1.ordinary", ORDINARY, "A document as enclaves have made them since mid-2025."),
     Variant(
         "C-2.large",
         ("C-2",),
-        "Every field of maximum size.",
+        "Every field as large as it may be.",
         document={
             "pcrs": dict.fromkeys(range(16, 32), _ALL_AA),
             "nonce": bytes(1024),
@@ -111,19 +111,19 @@ _ENVELOPE: Final = (
     Variant(
         "C-4.tag-18",
         ("C-4",),
-        "The tag that the standard allows, but no NSM sends.",
+        "The tag that the standard allows and no NSM sends.",
         document={"tagged": True},
     ),
     Variant(
         "C-15.high-s",
         ("C-14", "C-15", "C-16"),
-        "High s, as in half of all genuine signatures.",
+        "As half of all genuine signatures.",
         document={"high_s": True},
     ),
     Variant(
         "C-15.low-s",
         ("C-14", "C-15", "C-16"),
-        "Low s, as in the other half.",
+        "As the other half.",
         document={"high_s": False},
     ),
 )
@@ -132,31 +132,31 @@ _PAYLOAD: Final = (
     Variant(
         "P-1.counted",
         ("P-1",),
-        "A map with its count, as until mid-2025.",
+        "The map with its count, as until mid-2025.",
         document={"indefinite": False},
     ),
     Variant(
         "P-1.indefinite",
         ("P-1", "P-4"),
-        "A map without its count, as since mid-2025.",
+        "The map without its count, as since then.",
         document={"indefinite": True},
     ),
     Variant(
         "P-8.sorted",
         ("P-8",),
-        "Keys in an order other than that of the NSM.",
+        "Keys in another order than the NSM's.",
         edit=Edit("fields", _sorted_fields),
     ),
     Variant(
         "P-9.absent",
         ("P-9", "P-10"),
-        "Optional fields omitted instead of null.",
+        "Optional fields left out instead of null.",
         document={"absent": ("public_key", "user_data", "nonce")},
     ),
     Variant(
         "P-9.absent-counted",
         ("P-9",),
-        "Optional fields omitted from a counted map of six.",
+        "The same in a counted map of six.",
         document={"absent": ("public_key", "user_data", "nonce"), "indefinite": False},
     ),
     Variant("P-10.null", ("P-10",), "Optional fields null, as the NSM writes them."),
@@ -181,7 +181,7 @@ _PAYLOAD: Final = (
     Variant(
         "P-15.all-32",
         ("P-15", "P-16"),
-        "All 32 PCRs.",
+        "All PCRs there are.",
         document={"pcrs": dict.fromkeys(range(16, 32), _ALL_AA)},
     ),
     Variant(
@@ -193,7 +193,7 @@ _PAYLOAD: Final = (
     Variant(
         "P-18.gaps",
         ("P-18",),
-        "PCR0 to PCR15 and 20 to 22, as in one genuine document.",
+        "PCR0 to PCR15 and 20 to 22, as measured once.",
         document={"pcrs": dict.fromkeys((20, 21, 22), _ALL_AA)},
     ),
     Variant(
@@ -230,7 +230,7 @@ _PAYLOAD: Final = (
         Variant(
             f"{rule}.1024-bytes",
             (rule,),
-            f"{name} of 1024 bytes, the maximum.",
+            f"{name} of 1024 bytes, as occurs.",
             document={name: bytes(1024)},
         )
         for rule, name in (("P-22", "public_key"), ("P-23", "user_data"), ("P-24", "nonce"))
@@ -260,7 +260,7 @@ _CHAIN: Final = (
     Variant(
         "X-10.slow-clock",
         ("X-10",),
-        "Verified 57 s before the leaf is valid.",
+        "Verified 57 s before the leaf starts.",
         at_shift=timedelta(seconds=-60),
     ),
     Variant(
@@ -287,7 +287,7 @@ _CHAIN: Final = (
     Variant(
         "X-16.generous",
         ("X-16",),
-        "A regional CA whose pathLen allows more certificates than there are.",
+        "A regional CA that allows more than there are.",
         edit=put(REGIONAL, BASIC_CONSTRAINTS, basic_constraints(ca=True, path_length=9)),
     ),
     Variant(
@@ -299,7 +299,7 @@ _CHAIN: Final = (
     Variant(
         "X-17.uncritical-key-usage",
         ("X-17",),
-        "A leaf whose keyUsage is not critical, as in genuine documents.",
+        "A leaf whose keyUsage is not, as genuine.",
     ),
     Variant(
         "X-19.none",
@@ -310,7 +310,7 @@ _CHAIN: Final = (
     Variant(
         "X-19.leaf",
         ("X-19",),
-        "A leaf with the key identifier of its issuer.",
+        "A leaf that names its issuer's key.",
         edit=certificate(
             LEAF,
             extensions=lambda draft, form: (
@@ -322,7 +322,7 @@ _CHAIN: Final = (
     Variant(
         "X-19.issuer-silent",
         ("X-19",),
-        "An issuer without a key identifier of its own.",
+        "The issuer does not say what its identifier is.",
         edit=put(ZONAL, _SUBJECT_KEY),
     ),
 )
@@ -331,14 +331,14 @@ _POLICY: Final = (
     Variant(
         "X-20.archive",
         ("X-20",),
-        "Verified as of its own timestamp, years later.",
+        "Judged at its own time, years later.",
         verify={"at": "document"},
         warnings=_ARCHIVE,
     ),
     Variant(
         "X-21.at-start",
         ("X-21",),
-        "Made 59 s before its leaf is valid, within the clock skew.",
+        "Made 59 s before its leaf starts, within the skew.",
         edit=certificate(
             LEAF, not_before=lambda draft, form: issued(draft) + timedelta(seconds=59)
         ),
@@ -347,13 +347,13 @@ _POLICY: Final = (
     Variant(
         "X-22.within-skew",
         ("X-22",),
-        "Made 60 s ahead of the verifier's clock, within the clock skew.",
+        "Made 60 s ahead of the verifier's clock.",
         edit=made_at(timedelta(seconds=60)),
     ),
     Variant(
         "X-23.just-in-time",
         ("X-23",),
-        "Exactly as old as the maximum age.",
+        "As old as the limit allows.",
         verify={"max_age": timedelta(minutes=5)},
         at_shift=timedelta(minutes=5),
         warnings=_FRESH,
@@ -361,7 +361,7 @@ _POLICY: Final = (
     Variant(
         "M-2.debug-allowed",
         ("M-2",),
-        "Debug mode, allowed by the caller.",
+        "Debug mode, which the caller allows.",
         document={"debug": True},
         verify={"allow_debug": True},
         warnings=_DEBUG,

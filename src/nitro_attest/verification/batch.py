@@ -56,7 +56,7 @@ class Request:
 
 
 Item = bytes | bytearray | memoryview | Request | NitroAttestError
-"""One item for ``verify_many``; an error takes the place of a document that could not be read."""
+"""One item for ``verify_many``; an error in place of a document that could not be read."""
 
 _AttestationT = TypeVar("_AttestationT")
 

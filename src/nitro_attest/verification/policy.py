@@ -10,6 +10,7 @@ import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from nitro_attest._internal.checks import check_keys
@@ -238,6 +239,11 @@ class _Conditions:
     instance_ids: tuple[str, ...] | None
     regions: tuple[str, ...] | None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the arguments, so that a copy is made, and checked, by the constructor."""
+        arguments = {each.name: getattr(self, each.name) for each in fields(self)}
+        return partial(type(self), **arguments), ()
+
     def _restrict(
         self,
         max_age: timedelta | None,
@@ -342,9 +348,6 @@ class Policy(_Conditions):
     def kind(self) -> Literal["enclave"]:
         """The kind of document that the policy is for."""
         return "enclave"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), _arguments(self))
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Policy:
@@ -478,9 +481,6 @@ class NitroTpmPolicy(_Conditions):
         """The kind of document that the policy is for."""
         return "nitrotpm"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), _arguments(self))
-
     def evaluate(self, document: NitroTpmDocument, facts: DocumentFacts) -> Evaluation:
         """Checks the measurement sets (L-8), and the names and region of the instance.
 
@@ -603,15 +603,6 @@ def _first_match(
 def _set(policy: _Conditions, **values: object) -> None:
     for name, value in values.items():
         object.__setattr__(policy, name, value)
-
-
-def _arguments(policy: _Conditions) -> dict[str, Any]:
-    return {each.name: getattr(policy, each.name) for each in fields(policy)}
-
-
-def _rebuild(kind: type[_Conditions], arguments: dict[str, Any]) -> _Conditions:
-    """Makes a policy from its pickled arguments, and so checks them again."""
-    return kind(**arguments)
 
 
 def _measurement_sets(items: object, kind: type[_SetT]) -> tuple[_SetT, ...]:

@@ -10,7 +10,6 @@ from nitro_attest import (
     Challenge,
     Challenger,
     MemoryStore,
-    NitroAttestError,
     Policy,
     ReplayGuard,
     TrustedRoots,
@@ -18,14 +17,9 @@ from nitro_attest import (
 )
 from nitro_attest._internal.times import to_milliseconds
 from nitro_attest.testing import FakeNitro
+from support.errors import code_of
 
 TTL = timedelta(minutes=1)
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(NitroAttestError) as caught:
-        call(*args, **options)
-    return caught.value.code
 
 
 @pytest.fixture

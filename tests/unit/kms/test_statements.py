@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nitro_attest import InputError, MeasurementSet, Policy
+from nitro_attest import MeasurementSet, Policy
 from nitro_attest._internal.pcrs import EMPTY_RAMDISKS
 from nitro_attest.kms.lint import lint
 from nitro_attest.kms.statements import (
@@ -13,6 +13,7 @@ from nitro_attest.kms.statements import (
     statements,
     unenforced,
 )
+from support.errors import code_of
 
 A, B = "ab" * 48, "cd" * 48
 ZERO = "0" * 96
@@ -20,12 +21,6 @@ ROLE = "arn:aws:iam::111122223333:role/enclaves"
 KEY = "kms:RecipientAttestation:"
 IMAGE = KEY + "ImageSha384"
 SAFE = {"StringEqualsIgnoreCase": {IMAGE: A}}
-
-
-def refusal(call, *args, **options):
-    with pytest.raises(InputError) as caught:
-        call(*args, **options)
-    return caught.value.code
 
 
 def test_k1_values_are_96_lower_case_hex_digits_compared_case_insensitively():
@@ -67,8 +62,8 @@ def test_written_statements_have_no_findings():
 
 
 def test_m3_zero_and_empty_measurements_are_rejected():
-    assert refusal(condition_block, {0: ZERO}) == "policyfile.zero_pin"
-    assert refusal(condition_block, {}) == "policyfile.empty"
+    assert code_of(condition_block, {0: ZERO}) == "policyfile.zero_pin"
+    assert code_of(condition_block, {}) == "policyfile.empty"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +85,7 @@ def test_m3_zero_and_empty_measurements_are_rejected():
     ],
 )
 def test_invalid_principals_actions_and_sids_are_rejected(options):
-    code = refusal(statements, {0: A}, **{"principals": [ROLE], **options})
+    code = code_of(statements, {0: A}, **{"principals": [ROLE], **options})
     assert code == "input.expected"
 
 

@@ -583,11 +583,18 @@ def test_metadata_is_parsed_and_named_unattested() -> None:
     assert image.unattested_metadata == {"ImageName": "ü"}
 
 
+def test_keys_of_metadata_may_differ_only_in_case() -> None:
+    metadata = b' {"label": 1, "Label": 2}\n'
+    image = measured(assemble([*PLAIN[:2], (METADATA, metadata), PLAIN[3]]))
+    assert image.unattested_metadata == {"label": 1, "Label": 2}
+
+
 @pytest.mark.parametrize(
     "metadata",
     [
         b"",
         b"[]",
+        b"{} {}",
         b"{",
         b"\xff",
         b'{"a": 1, "a": 2}',
@@ -599,7 +606,7 @@ def test_metadata_is_parsed_and_named_unattested() -> None:
         b'{"a": "' + b"x" * (1 << 18) + b'"}',
         b'{"a": "' + b"x" * (3 << 20) + b'"}',
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_unreadable_metadata_is_a_warning(metadata: bytes) -> None:
     image = measured(assemble([*PLAIN[:2], (METADATA, metadata), PLAIN[3]]))

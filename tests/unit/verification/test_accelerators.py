@@ -13,6 +13,7 @@ from nitro_attest.verification import accelerators
 from nitro_attest.verification.accelerators import libcrypto_mb
 from nitro_attest.verification.signature import SignatureClaim, check_with_cryptography
 from reference.claims import good_claims, signing_key
+from support.errors import outcome_codes
 
 
 def claim_in(arguments, place):
@@ -66,10 +67,6 @@ def documents(fake, when):
     return [fake.document(at=when + timedelta(milliseconds=n)) for n in range(11)]
 
 
-def codes(outcomes):
-    return [outcome.error and outcome.error.code for outcome in outcomes]
-
-
 @pytest.fixture
 def curve_calls(monkeypatch):
     """How often ``cryptography`` was asked about a document's signature."""
@@ -90,7 +87,7 @@ def test_documents_of_a_known_path_are_confirmed_in_eights(
     verifier, library = verifier_with()
     curve_calls.clear()
     found = verifier.verify_many(documents, workers=workers, at=when + timedelta(minutes=1))
-    assert codes(found) == [None] * 11
+    assert outcome_codes(found) == [None] * 11
     assert sorted(len(set(asked)) for asked in library.asked) == [3, 8]
     assert curve_calls == []
 
@@ -100,7 +97,7 @@ def test_a_request_is_confirmed_as_its_document_is(verifier_with, documents, whe
     curve_calls.clear()
     items = [Request(document) for document in documents]
     found = verifier.verify_many(items, workers=1, at=when + timedelta(minutes=1))
-    assert codes(found) == [None] * 11
+    assert outcome_codes(found) == [None] * 11
     assert curve_calls == []
 
 
@@ -110,7 +107,7 @@ def test_what_was_confirmed_is_forgotten_with_the_batch(
     verifier, _ = verifier_with()
     curve_calls.clear()
     later = when + timedelta(minutes=1)
-    assert codes(verifier.verify_many(documents[:8], workers=1, at=later)) == [None] * 8
+    assert outcome_codes(verifier.verify_many(documents[:8], workers=1, at=later)) == [None] * 8
     assert curve_calls == []
     assert verifier.verify(documents[0], at=later)
     assert len(curve_calls) == 1
@@ -120,7 +117,7 @@ def test_what_it_does_not_confirm_cryptography_decides(verifier_with, documents,
     verifier, library = verifier_with(never=True)
     curve_calls.clear()
     found = verifier.verify_many(documents[:8], workers=1, at=when + timedelta(minutes=1))
-    assert codes(found) == [None] * 8
+    assert outcome_codes(found) == [None] * 8
     assert len(library.asked) == 1
     assert len(curve_calls) == 8
 
@@ -134,7 +131,7 @@ def test_c16_a_document_that_was_altered_is_refused_among_confirmed_ones(
     found = verifier.verify_many(
         [*mixed, *documents[5:7]], workers=1, at=when + timedelta(1 / 1440)
     )
-    assert codes(found) == [
+    assert outcome_codes(found) == [
         *(None, None, None, "signature.invalid", "policy.nonce", "document.encoding", None, None)
     ]
 
@@ -142,16 +139,16 @@ def test_c16_a_document_that_was_altered_is_refused_among_confirmed_ones(
 def test_fewer_than_three_are_not_worth_a_call(verifier_with, documents, when):
     verifier, library = verifier_with()
     later = when + timedelta(minutes=1)
-    assert codes(verifier.verify_many(documents[:2], workers=1, at=later)) == [None, None]
+    assert outcome_codes(verifier.verify_many(documents[:2], workers=1, at=later)) == [None, None]
     assert library.asked == []
-    assert codes(verifier.verify_many(documents[:3], workers=1, at=later)) == [None] * 3
+    assert outcome_codes(verifier.verify_many(documents[:3], workers=1, at=later)) == [None] * 3
     assert len(library.asked) == 1
 
 
 def test_the_signature_under_an_unknown_path_is_not_looked_at_ahead(verifier_with, documents, when):
     verifier, library = verifier_with(cache_size=0)
     found = verifier.verify_many(documents[:8], workers=1, at=when + timedelta(minutes=1))
-    assert codes(found) == [None] * 8
+    assert outcome_codes(found) == [None] * 8
     assert library.asked == []
 
 
@@ -249,5 +246,5 @@ def test_a_verifier_asks_its_accelerator_about_every_document(aws_lc, fake, fake
     roots = TrustedRoots.from_pem(fake.root_pem)
     verifier = Verifier(roots, policy=ANY_ENCLAVE, accelerator="aws-lc")
     attestation_id = verifier.verify(fake_document, at=when).attestation_id
-    assert codes(verifier.verify_many([fake_document], workers=1, at=when)) == [None]
+    assert outcome_codes(verifier.verify_many([fake_document], workers=1, at=when)) == [None]
     assert aws_lc.asked == [attestation_id] * 2

@@ -17,18 +17,13 @@ from nitro_attest import (
     NitroAttestError,
     NitroTpmVerifier,
     Request,
-    TrustedRoots,
     Verifier,
 )
 from nitro_attest.verification import batch
 from nitro_attest.verification.batch import Rejected, Verified
+from support.errors import outcome_codes
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
-
-
-@pytest.fixture
-def roots(fake):
-    return TrustedRoots.from_pem(fake.root_pem)
 
 
 @pytest.fixture
@@ -50,10 +45,6 @@ def no_threads_left():
     return not [t for t in threading.enumerate() if t.name.startswith("nitro-attest-many")]
 
 
-def codes(outcomes):
-    return [outcome.error and outcome.error.code for outcome in outcomes]
-
-
 @BOTH
 def test_outcomes_come_in_the_order_of_the_items(verifier, fake, when, workers):
     nonces = [bytes([n]) * 16 for n in range(40)]
@@ -66,7 +57,7 @@ def test_outcomes_come_in_the_order_of_the_items(verifier, fake, when, workers):
 @BOTH
 def test_a_refusal_is_a_value_and_stops_nothing(verifier, fake_document, when, workers):
     items = [b"", fake_document, b"\x84", "text", None, 7, fake_document[:-1], fake_document]
-    assert codes(verifier.verify_many(items, workers=workers, at=when)) == [
+    assert outcome_codes(verifier.verify_many(items, workers=workers, at=when)) == [
         "document.empty",
         None,
         "cbor.truncated",
@@ -175,7 +166,7 @@ def test_a_request_says_what_is_expected_of_it_alone(verifier, fake, when):
     wrong = [Request(document, **fields | {name: b"x" * 16}) for name in fields]
     none = [Request(document, **fields | {name: None}) for name in fields]
     found = verifier.verify_many([Request(document, **fields), document, *wrong, *none], at=when)
-    assert codes(found) == [
+    assert outcome_codes(found) == [
         *(None, None, "policy.nonce", "policy.user_data", "policy.public_key"),
         *("input.nonce", "input.expected", "input.expected"),
     ]
@@ -191,7 +182,7 @@ def test_a_request_may_name_its_own_time(verifier, fake_document, when):
         Request(fake_document, at=0),
     ]
     found = list(verifier.verify_many(items, at=when))
-    assert codes(found) == [None, "cert.expired", None, "input.time", "input.time"]
+    assert outcome_codes(found) == [None, "cert.expired", None, "input.time", "input.time"]
     assert found[0].unwrap().verified_at == when
     assert found[2].unwrap().time_source == "document"
 
@@ -208,9 +199,11 @@ def test_the_strictest_of_three_maximum_ages_holds(roots, fake_document, when):
     ]:
         judge = Verifier(roots, policy=AnyEnclave(max_age=of_policy))
         items = [Request(fake_document, max_age=of_item)]
-        assert codes(judge.verify_many(items, at=late, max_age=of_call)) == ["freshness.too_old"]
+        assert outcome_codes(judge.verify_many(items, at=late, max_age=of_call)) == [
+            "freshness.too_old"
+        ]
     bad_ages = [Request(fake_document, max_age=age) for age in (timedelta(0), 60, "10m")]
-    assert codes(judge.verify_many(bad_ages, at=when, max_age=long)) == ["input.time"] * 3
+    assert outcome_codes(judge.verify_many(bad_ages, at=when, max_age=long)) == ["input.time"] * 3
 
 
 @BOTH
@@ -233,7 +226,7 @@ def test_instances_have_a_verifier_of_their_own(roots, fake, fake_document, when
     instance = fake.document(at=when, kind="nitrotpm")
     verifier = NitroTpmVerifier(roots, policy=ANY_INSTANCE)
     found = verifier.verify_many([instance, fake_document], at=when, workers=2)
-    assert codes(found) == [None, "payload.kind"]
+    assert outcome_codes(found) == [None, "payload.kind"]
     (evidence,) = verifier.verify_many([instance])  # at the time of the stopped clock
     assert evidence.unwrap().verified_at == when
 

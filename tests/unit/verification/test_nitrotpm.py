@@ -12,7 +12,6 @@ from nitro_attest import (
     FormatError,
     InputError,
     MeasurementSet,
-    NitroAttestError,
     NitroTpmAttestation,
     NitroTpmDocument,
     NitroTpmMeasurementSet,
@@ -27,6 +26,7 @@ from nitro_attest import (
 )
 from nitro_attest._internal.pcrs import SECURE_BOOT_OFF_PCR7
 from nitro_attest.testing import FakeNitro
+from support.errors import code_of, warning_codes
 
 ONES = b"\1" * 48
 
@@ -41,23 +41,13 @@ def judged(fake, when):
     return {"root_pem": fake.root_pem, "at": when}
 
 
-def code_of(call, *args, **options):
-    with pytest.raises(NitroAttestError) as caught:
-        call(*args, **options)
-    return caught.value.code
-
-
-def codes(result):
-    return [notice.code for notice in result.warnings]
-
-
 def test_an_instances_document_is_verified_as_one(instance, judged):
     result = verify_nitrotpm(instance, **judged, nonce=b"n" * 16)
     assert isinstance(result, NitroTpmAttestation)
     assert isinstance(result.document, NitroTpmDocument)
     assert sorted(result.nitrotpm_pcrs) == list(range(24))
     assert result.module_id == f"{result.instance_id}-tpm0000000000000000"
-    assert codes(result) == ["policy.none", "root.custom"]
+    assert warning_codes(result) == ["policy.none", "root.custom"]
     assert set(result.to_dict()["document"]["nitrotpm_pcrs"]) == {str(i) for i in range(24)}
 
 
@@ -219,7 +209,7 @@ def test_pins_from_elsewhere_are_added_to_every_set_and_keep_the_rest():
 
 def test_zero_registers_of_an_instance_are_not_debug_mode(fake, when, judged):
     zeros = fake.document(at=when, kind="nitrotpm", pcrs=dict.fromkeys((0, 1, 2), bytes(48)))
-    assert "policy.debug" not in codes(verify_nitrotpm(zeros, **judged))
+    assert "policy.debug" not in warning_codes(verify_nitrotpm(zeros, **judged))
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,14 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from nitro_attest import ChainError, TrustedRoots
+from nitro_attest import TrustedRoots
 from nitro_attest.testing import FakeNitro
 from nitro_attest.testing.certificates import Extension
 from nitro_attest.testing.pki import host_name
 from nitro_attest.verification.path import CertificatePath, PathVerifier, check_windows
+from support.errors import rejection
 
 DAY = 24 * 60 * 60 * 1000
-
-
-@pytest.fixture
-def roots(fake):
-    return TrustedRoots.from_pem(fake.root_pem)
 
 
 @pytest.fixture
@@ -34,12 +30,6 @@ def path(roots, forms):
 def walk(roots, *forms):
     *issuers, leaf = (form.der for form in forms)
     return PathVerifier(roots, 0).verify(tuple(issuers), leaf)
-
-
-def refusal(call, *args):
-    with pytest.raises(ChainError) as caught:
-        call(*args)
-    return caught.value
 
 
 def test_x5_the_root_of_a_path_is_our_own_copy(path, roots):
@@ -75,20 +65,20 @@ def test_what_a_cache_shares_cannot_be_changed(path):
 
 def test_x10_of_several_expired_certificates_the_leaf_is_named(path):
     late = path.certificates[0].not_after_ms + 1
-    assert refusal(check_windows, path, late, 0).message.startswith("the signing certificate")
+    assert rejection(check_windows, path, late, 0).message.startswith("the signing certificate")
 
 
 def test_x10_the_sentence_says_how_late_or_early_it_is_in_whole_seconds(path):
-    error = refusal(check_windows, path, path.leaf.not_after_ms + DAY + 999, 0)
+    error = rejection(check_windows, path, path.leaf.not_after_ms + DAY + 999, 0)
     assert " 1 day, 0:00:00 before the verification time;" in error.message
-    error = refusal(check_windows, path, path.leaf.not_before_ms - DAY - 999, 0)
+    error = rejection(check_windows, path, path.leaf.not_before_ms - DAY - 999, 0)
     assert "1 day, 0:00:00 after the verification time; check" in error.message
 
 
 def test_x10_the_skew_is_allowed_to_the_millisecond(path):
     skew = 2000
     check_windows(path, path.leaf.not_before_ms - skew, skew)
-    error = refusal(check_windows, path, path.leaf.not_before_ms - skew - 1, skew)
+    error = rejection(check_windows, path, path.leaf.not_before_ms - skew - 1, skew)
     assert error.code == "cert.not_yet_valid"
 
 
@@ -108,15 +98,15 @@ def test_x10_a_certificate_is_valid_at_both_ends_of_its_window(path, leaf, issue
         for certificate, (begins, ends) in ((last, issuer), (signing, leaf))
     ]
     beyond = CertificatePath(path.root, (*above, *changed), path.key)
-    error = refusal(check_windows, beyond, at, 0)
+    error = rejection(check_windows, beyond, at, 0)
     assert error.code == code
     assert error.message.startswith(label)
 
 
 def test_x1_the_sentence_says_which_certificate_it_is(roots, fake):
     issuers = PathVerifier(roots, 0)._walk_issuers
-    root = refusal(issuers, (b"no certificate",))
-    other = refusal(issuers, (fake.root_der, b"no certificate"))
+    root = rejection(issuers, (b"no certificate",))
+    other = rejection(issuers, (fake.root_der, b"no certificate"))
     assert root.message.startswith("certificate 0 (root) cannot be read")
     assert other.message.startswith("certificate 1 (intermediate CA) cannot be read")
 
@@ -124,14 +114,14 @@ def test_x1_the_sentence_says_which_certificate_it_is(roots, fake):
 def test_x1_an_issuer_that_cannot_be_read_is_a_malformed_certificate(roots, forms):
     common_name = b"\x30\x08\x06\x03\x55\x04\x03\x0c\x01\xff"  # UTF-8 that is none
     unreadable = b"\x30\x0c\x31\x0a" + common_name
-    error = refusal(walk, roots, *forms[:-1], replace(forms[-1], issuer=unreadable))
+    error = rejection(walk, roots, *forms[:-1], replace(forms[-1], issuer=unreadable))
     assert error.code == "cert.malformed"
 
 
 def test_x4_the_partition_of_an_aws_root_that_is_not_trusted_is_named(roots):
     (gov,) = TrustedRoots.AWS_US_GOV
     (root,) = roots
-    error = refusal(PathVerifier(roots, 0)._walk_issuers, (gov.der,))
+    error = rejection(PathVerifier(roots, 0)._walk_issuers, (gov.der,))
     assert error.code == "chain.untrusted_root"
     assert "it is the root of AWS partition aws-us-gov;" in error.message
     assert error.message.endswith(f"; trusted roots: {root.name}")
@@ -140,7 +130,7 @@ def test_x4_the_partition_of_an_aws_root_that_is_not_trusted_is_named(roots):
 def test_x4_of_an_unknown_root_the_sentence_says_what_is_trusted(roots):
     stranger = FakeNitro(seed=b"stranger")
     (root,) = roots
-    error = refusal(PathVerifier(roots, 0)._walk_issuers, (stranger.root_der,))
+    error = rejection(PathVerifier(roots, 0)._walk_issuers, (stranger.root_der,))
     assert error.message.endswith(f"; trusted roots: {root.name}")
 
 
@@ -155,5 +145,5 @@ def test_x19_an_issuer_named_by_name_and_serial_alone_has_no_key_to_differ(roots
 
 def test_x7_a_self_issued_signing_certificate_is_wrongly_named_not_wrongly_ordered(roots, forms):
     own = host_name("nobody above")
-    error = refusal(walk, roots, *forms[:-1], replace(forms[-1], subject=own, issuer=own))
+    error = rejection(walk, roots, *forms[:-1], replace(forms[-1], subject=own, issuer=own))
     assert error.code == "chain.name"

@@ -25,11 +25,6 @@ def neighbour():
 
 
 @pytest.fixture
-def roots(fake):
-    return TrustedRoots.from_pem(fake.root_pem)
-
-
-@pytest.fixture
 def verifier(roots):
     return Verifier(roots, policy=ANY_ENCLAVE)
 

@@ -27,6 +27,7 @@ from nitro_attest import (
 from nitro_attest._internal.pcrs import EMPTY_RAMDISKS
 from nitro_attest.measurements import pcr3_from_role_arn, pcr4_from_instance_id
 from nitro_attest.testing.registers import IMAGE, ROLE_ARN
+from support.errors import code_of
 
 ZERO = bytes(48)
 OTHER = bytes([7]) * 48
@@ -49,12 +50,6 @@ def failures(call, *args, **options):
     with pytest.raises(PolicyError) as caught:
         call(*args, **options)
     return caught.value.failures
-
-
-def refusal(call, *args, **options):
-    with pytest.raises(InputError) as caught:
-        call(*args, **options)
-    return caught.value.code
 
 
 def warnings(attestation):
@@ -131,8 +126,8 @@ def test_m2_a_set_that_pins_the_image_refuses_debug_mode_even_where_it_is_allowe
 @pytest.mark.parametrize("index", [0, 1, 2])
 @pytest.mark.parametrize("zero", [ZERO, "0" * 96, "0x" + "0" * 96])
 def test_m3_a_zero_pin_of_an_image_pcr_is_refused_when_the_policy_is_made(index, zero):
-    assert refusal(MeasurementSet, {index: zero, 8: OTHER}) == "policyfile.zero_pin"
-    assert refusal(Policy, [{index: zero}], allow_debug=True) == "policyfile.zero_pin"
+    assert code_of(MeasurementSet, {index: zero, 8: OTHER}) == "policyfile.zero_pin"
+    assert code_of(Policy, [{index: zero}], allow_debug=True) == "policyfile.zero_pin"
 
 
 def test_m3_a_zero_pcr8_is_accepted_and_reported(judged):
@@ -178,12 +173,12 @@ def test_m9_hex_of_either_case_with_an_optional_0x_is_one_value(text):
     ],
 )
 def test_m9_any_other_value_is_refused(value):
-    assert refusal(MeasurementSet, {0: value}) == "policyfile.hex"
+    assert code_of(MeasurementSet, {0: value}) == "policyfile.hex"
 
 
 @pytest.mark.parametrize("index", [-1, 32, "0", True, 1.0, None])
 def test_an_index_that_no_document_has_is_refused(index):
-    assert refusal(MeasurementSet, {index: OTHER}) == "policyfile.pcr_index"
+    assert code_of(MeasurementSet, {index: OTHER}) == "policyfile.pcr_index"
 
 
 def test_p18_an_expected_pcr_that_the_document_lacks_fails(judged):
@@ -222,18 +217,18 @@ def test_l8_sets_without_a_name_are_told_apart_by_their_place(judged):
 
 def test_l8_two_sets_of_one_name_are_refused():
     sets = [MeasurementSet({0: OTHER}, "v1"), MeasurementSet({1: OTHER}, "v1")]
-    assert refusal(Policy, sets) == "policyfile.duplicate"
-    assert refusal(Policy, [MeasurementSet({0: OTHER}, "#2"), {0: OTHER}]) == "policyfile.duplicate"
+    assert code_of(Policy, sets) == "policyfile.duplicate"
+    assert code_of(Policy, [MeasurementSet({0: OTHER}, "#2"), {0: OTHER}]) == "policyfile.duplicate"
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "\x1b[31m", "x" * 129, 7])
 def test_a_name_that_a_terminal_could_obey_is_refused(name):
-    assert refusal(MeasurementSet, {0: OTHER}, name) == "policyfile.format"
+    assert code_of(MeasurementSet, {0: OTHER}, name) == "policyfile.format"
 
 
 @pytest.mark.parametrize("nothing", [[], (), {}, "", None])
 def test_l7_an_empty_policy_is_not_any_enclave(nothing):
-    assert refusal(Policy, nothing) == "policyfile.empty"
+    assert code_of(Policy, nothing) == "policyfile.empty"
 
 
 def test_l7_text_is_no_list_of_sets():
@@ -242,7 +237,7 @@ def test_l7_text_is_no_list_of_sets():
 
 
 def test_l7_an_empty_set_beside_a_full_one_is_refused():
-    assert refusal(Policy, [{0: OTHER}, {}]) == "policyfile.empty"
+    assert code_of(Policy, [{0: OTHER}, {}]) == "policyfile.empty"
 
 
 # Where, how fresh, by which source
@@ -280,7 +275,7 @@ def test_an_unknown_region_is_none_of_those_named(fake, when):
 
 @pytest.mark.parametrize("name", ["module_ids", "instance_ids", "regions"])
 def test_a_list_of_places_is_not_empty_and_not_a_string(name):
-    assert refusal(Policy, [IMAGE], **{name: []}) == "policyfile.empty"
+    assert code_of(Policy, [IMAGE], **{name: []}) == "policyfile.empty"
     for value in ("us-east-1", {"us-east-1": 1}, 7, [""], [None], [7], ["a\n"]):
         with pytest.raises(
             InputError, match=f": {name}: expected |{name} is an empty list"
@@ -310,7 +305,7 @@ def test_a_required_nonce_must_come_with_every_call(judged, fake, when):
     nonce = bytes(range(16))
     document = fake.document(at=when, nonce=nonce)
     assert judged(policy, document, nonce=nonce).nonce == nonce
-    assert refusal(judged, policy, document) == "input.nonce"
+    assert code_of(judged, policy, document) == "input.nonce"
 
 
 def test_the_smaller_maximum_age_holds(fake, fake_document, when):
@@ -332,7 +327,7 @@ def test_the_smaller_maximum_age_holds(fake, fake_document, when):
 def test_x23_any_positive_maximum_age_is_allowed_and_no_other():
     assert Policy([IMAGE], timedelta.resolution).max_age == timedelta.resolution
     for age in (timedelta(0), -timedelta.resolution, 60):
-        assert refusal(Policy, [IMAGE], age) == "input.time"
+        assert code_of(Policy, [IMAGE], age) == "input.time"
 
 
 @pytest.mark.parametrize("caveat", ["policy.source_unattested", "policy.debug_flag"])
@@ -342,7 +337,7 @@ def test_l2_l5_what_is_known_against_the_source_stands_on_every_result(judged, c
 
 
 def test_a_caveat_that_nobody_knows_is_refused():
-    assert refusal(Policy, [IMAGE], caveats=["policy.fine"]) == "policyfile.unknown_key"
+    assert code_of(Policy, [IMAGE], caveats=["policy.fine"]) == "policyfile.unknown_key"
     with pytest.raises(InputError, match=r"caveats: expected a list, found 'policy\.debug_flag'"):
         Policy([IMAGE], caveats="policy.debug_flag")
 
@@ -373,9 +368,9 @@ def test_pins_keep_the_rest_of_the_policy():
 
 def test_a_pin_that_contradicts_one_set_is_an_error_and_drops_no_set():
     policy = Policy([{0: OTHER}, {0: IMAGE[0]}])
-    assert refusal(policy.with_pins, {0: OTHER}) == "policyfile.duplicate"
+    assert code_of(policy.with_pins, {0: OTHER}) == "policyfile.duplicate"
     assert Policy([{0: OTHER}]).with_pins({0: OTHER}) == Policy([{0: OTHER}])
-    assert refusal(policy.with_pins, {}) == "policyfile.empty"
+    assert code_of(policy.with_pins, {}) == "policyfile.empty"
 
 
 # The JSON form
@@ -431,7 +426,7 @@ def test_whole_seconds_are_written_as_an_integer():
     "key", ["at", "time", "clock_skew", "roots", "root", "consistency", "Regions", "max_age"]
 )
 def test_x20_a_policy_has_no_key_for_archive_mode_clock_or_roots_nor_for_typos(key):
-    assert refusal(Policy.from_dict, form(**{key: "document"})) == "policyfile.unknown_key"
+    assert code_of(Policy.from_dict, form(**{key: "document"})) == "policyfile.unknown_key"
 
 
 @pytest.mark.parametrize(
@@ -473,12 +468,12 @@ def test_x20_a_policy_has_no_key_for_archive_mode_clock_or_roots_nor_for_typos(k
     ],
 )
 def test_a_malformed_policy_is_refused_with_its_code(changes, code):
-    assert refusal(Policy.from_dict, form(**changes)) == f"policyfile.{code}"
+    assert code_of(Policy.from_dict, form(**changes)) == f"policyfile.{code}"
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 7, {}])
 def test_what_is_no_policy_is_refused(value):
-    assert refusal(Policy.from_dict, value) == "policyfile.format"
+    assert code_of(Policy.from_dict, value) == "policyfile.format"
 
 
 def test_any_enclave_must_still_be_explicit(judged):
@@ -497,7 +492,7 @@ def test_a_policy_cannot_be_changed(policy):
 @pytest.mark.parametrize("kind", [AnyEnclave, AnyInstance])
 def test_a_policy_that_asks_for_nothing_is_checked_as_any_other(kind):
     assert kind().explicit is True
-    assert refusal(kind, max_age=timedelta(0)) == "input.time"
+    assert code_of(kind, max_age=timedelta(0)) == "input.time"
 
 
 @pytest.mark.parametrize(
@@ -554,7 +549,7 @@ def test_l1_a_mapping_of_pcrs_is_a_policy_in_each_of_its_forms(judged, policy):
     ],
 )
 def test_l1_any_other_form_is_rejected(judged, policy, code):
-    assert refusal(judged, policy) == code
+    assert code_of(judged, policy) == code
 
 
 class InRegions:
@@ -584,10 +579,10 @@ def test_a_policy_without_all_that_it_needs_is_rejected(judged, name):
     parts = {each: getattr(InRegions, each) for each in ("kind", "max_age", "require_nonce")}
     parts["evaluate"] = lambda self, document, facts: Evaluation()
     del parts[name]
-    assert refusal(judged, type("Incomplete", (), parts)()) == "input.expected"
+    assert code_of(judged, type("Incomplete", (), parts)()) == "input.expected"
 
 
 def test_a_policy_that_answers_with_anything_but_an_evaluation_is_rejected(judged):
     policy = InRegions("us-east-1")
     policy.evaluate = lambda document, facts: True
-    assert refusal(judged, policy) == "input.expected"
+    assert code_of(judged, policy) == "input.expected"

@@ -14,7 +14,6 @@ from nitro_attest import (
     ChainError,
     InputError,
     Limits,
-    NitroAttestError,
     NitroTpmPolicy,
     Policy,
     PolicyError,
@@ -25,23 +24,9 @@ from nitro_attest import (
 )
 from nitro_attest.keys.public_key import load_public_key
 from nitro_attest.testing import FAULTS
+from support.errors import code_of, warning_codes
 
 ZERO = bytes(48)
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(NitroAttestError) as caught:
-        call(*args, **options)
-    return caught.value.code
-
-
-def codes(attestation):
-    return [notice.code for notice in attestation.warnings]
-
-
-@pytest.fixture
-def roots(fake):
-    return TrustedRoots.from_pem(fake.root_pem)
 
 
 @pytest.mark.usefixtures("clock")
@@ -49,7 +34,7 @@ def test_verify_takes_bytes_and_a_root_and_nothing_more(fake, when):
     attestation = verify(fake.document(at=when), fake.root_pem)
     assert attestation.module_id == fake.module_id
     assert (attestation.time_source, attestation.verified_at) == ("now", when)
-    assert codes(attestation) == ["policy.none", "freshness.unbound", "root.custom"]
+    assert warning_codes(attestation) == ["policy.none", "freshness.unbound", "root.custom"]
     verifier = Verifier(TrustedRoots.from_pem(fake.root_pem), policy=ANY_ENCLAVE)
     assert verifier.verify(fake.document(at=when)).verified_at == when
 
@@ -89,7 +74,7 @@ def test_a_null_or_absent_field_fails_whatever_was_expected(fake, when, absent):
 def test_a_short_nonce_is_reported(fake, when):
     document = fake.document(at=when, nonce=b"short")
     attestation = verify(document, fake.root_pem, at=when, nonce=b"short", policy=ANY_ENCLAVE)
-    assert codes(attestation) == ["freshness.short_nonce", "root.custom"]
+    assert warning_codes(attestation) == ["freshness.short_nonce", "root.custom"]
 
 
 def test_x20_a_naive_time_and_a_word_that_is_none_are_refused(fake_document, when):
@@ -116,7 +101,7 @@ def test_x20_archive_mode_says_so(fake_document, fake, when):
     attestation = verify(fake_document, fake.root_pem, at="document")
     assert attestation.time_source == "document"
     assert attestation.verified_at == when
-    assert "time.document" in codes(attestation)
+    assert "time.document" in warning_codes(attestation)
 
 
 @pytest.mark.parametrize("age", [timedelta(0), timedelta(seconds=-1), 60, "10m"])
@@ -128,7 +113,7 @@ def test_x23_a_maximum_age_that_is_no_positive_duration_is_refused(fake_document
 def test_x23_a_document_is_refused_a_millisecond_after_its_maximum_age(fake_document, fake, when):
     limit = timedelta(minutes=5)
     attestation = verify(fake_document, fake.root_pem, at=when + limit, max_age=limit)
-    assert "freshness.unbound" not in codes(attestation)
+    assert "freshness.unbound" not in warning_codes(attestation)
     late = when + limit + timedelta(milliseconds=1)
     code = code_of(verify, fake_document, fake.root_pem, at=late, max_age=limit)
     assert code == "freshness.too_old"
@@ -182,7 +167,7 @@ def test_x24_names_that_disagree_can_be_made_a_warning(fake, roots, when):
     refusing = Verifier(roots, policy=ANY_ENCLAVE)
     assert code_of(refusing.verify, document, at=when) == "consistency.module_id"
     warning = Verifier(roots, policy=ANY_ENCLAVE, consistency="warn")
-    assert "consistency.module_id" in codes(warning.verify(document, at=when))
+    assert "consistency.module_id" in warning_codes(warning.verify(document, at=when))
     assert code_of(Verifier, policy=ANY_ENCLAVE, consistency="off") == "input.expected"
 
 
@@ -190,7 +175,7 @@ def test_m2_debug_mode_is_refused_unless_the_call_and_the_policy_allow_it(fake, 
     document = fake.document(at=when, debug=True)
     options = {"root_pem": fake.root_pem, "at": when}
     assert code_of(verify, document, **options) == "policy.debug"
-    assert "policy.debug" in codes(verify(document, **options, allow_debug=True))
+    assert "policy.debug" in warning_codes(verify(document, **options, allow_debug=True))
     pcr4 = fake.document(at=when, debug=True)
     pins = {4: verify(pcr4, **options, allow_debug=True).pcrs[4]}
     for allow in (False, True):
