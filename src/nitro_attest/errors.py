@@ -1,8 +1,8 @@
 """Every error that this package raises, and the warnings that results carry.
 
-A code is stable: callers may branch on it, scripts may grep for it. A message is for a person: it
-gives what was expected and found, where, and what to do, and may change between releases. Every
-code is in ``docs/reference/codes.md``.
+A code is stable: callers may branch on it, scripts may grep for it. Messages are for people:
+they name the thing, the value found, the value expected and the fix, and may change between
+releases. ``docs/reference/codes.md`` describes every code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class NitroAttestError(Exception):
 
     Attributes:
         code: Stable identifier, such as ``cose.tag``.
-        message: One sentence or two for a person.
+        message: One or two sentences for people.
         offset: Byte offset of the fault in the document, EIF or answer; None if there is none.
     """
 

@@ -42,7 +42,7 @@ MAX_DOCUMENT_BYTES: Final = 16384
 """C-2. Genuine documents have 4 to 8 KB; the NSM's largest answer is 12288 bytes."""
 
 MAX_PAYLOAD_BYTES: Final = 16276
-"""C-9. What remains of a document once its 108 other bytes are counted."""
+"""C-9. The maximum size of a document, less its 108 other bytes."""
 
 SIGNATURE_BYTES: Final = 96
 """C-10. r and s of ECDSA P-384, 48 bytes each, big-endian (RFC 9053 section 2.1)."""
@@ -69,13 +69,13 @@ DEFAULT_OPTIONAL_BYTES: Final = 1024
 """P-22 to P-24. Default cap of public_key, user_data and nonce."""
 
 MAX_OPTIONAL_BYTES: Final = 4096
-"""P-23. The highest cap that a caller may choose for them: the size of an NSM request."""
+"""P-22 to P-24. Maximum of these caps: the size of an NSM request."""
 
 MAX_SERIAL_OCTETS: Final = 21
 """X-2. 20 octets and a sign octet."""
 
 DEFAULT_CLOCK_SKEW_SECONDS: Final = 60
-"""X-20. How far this machine's clock may be behind."""
+"""X-20. Default of the time that this machine's clock may be slow."""
 
 MAX_CLOCK_SKEW_SECONDS: Final = 300
 """X-20."""
@@ -84,10 +84,10 @@ DEFAULT_CACHE_SIZE: Final = 1024
 """Verified certificate paths that a Verifier remembers: about 45 KiB each."""
 
 MAX_CACHE_SIZE: Final = 65536
-"""The most that a caller may choose."""
+"""Maximum of ``cache_size``."""
 
 MAX_WORKERS: Final = 64
-"""The most threads that ``verify_many`` uses."""
+"""Maximum of ``workers`` of ``verify_many``."""
 
 MIN_NONCE_BYTES: Final = 16
 """A shorter expected nonce is reported as ``freshness.short_nonce``."""
@@ -96,13 +96,13 @@ NONCE_BYTES: Final = 32
 """Size of a nonce that this package makes."""
 
 MAX_NONCE_BYTES: Final = 64
-"""Longest nonce that the client sends and the server in the enclave takes."""
+"""Maximum size of a nonce for the client and for the server in the enclave."""
 
 MAX_NSM_REQUEST_BYTES: Final = 4096
 """N-1. The kernel rejects a longer request."""
 
 NSM_RESPONSE_BYTES: Final = 12288
-"""N-1. Always offered in full: the kernel silently truncates into a shorter buffer."""
+"""N-1. Always allocated in full: the kernel silently truncates an answer that does not fit."""
 
 MAX_EIF_SECTIONS: Final = 32
 """F-1."""
@@ -111,7 +111,7 @@ MAX_EIF_SIGNATURE_BYTES: Final = 32768
 """F-6."""
 
 MAX_PE_SECTIONS: Final = 96
-"""T-7. What the PE format gives as the limit of loaders; a unified kernel image has about 15."""
+"""T-7. The limit of loaders according to the PE format; a unified kernel image has about 15."""
 
 MAX_PE_DIRECTORIES: Final = 16
 """T-7. Data directories that the PE format defines; UEFI firmware rejects more."""

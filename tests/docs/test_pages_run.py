@@ -30,12 +30,12 @@ def without_boto3(page):
 def test_the_tutorial_as_far_as_it_needs_no_boto3():
     page = "tutorial/release-a-secret.md"
     names = run(page, {}, without_boto3(page))
-    assert names["refused"] == "policy.pcr_mismatch"
+    assert names["code"] == "policy.pcr_mismatch"
 
 
 def test_the_whole_tutorial():
     pytest.importorskip("boto3", reason="boto3 is not installed: the part on KMS was not run")
-    assert run("tutorial/release-a-secret.md", {})["refused"] == "AccessDeniedException"
+    assert run("tutorial/release-a-secret.md", {})["code"] == "AccessDeniedException"
 
 
 class Redis:

@@ -14,5 +14,5 @@ def plural(count: int, noun: str) -> str:
 
 
 def size_or_type(value: object) -> str:
-    """Returns what a message says of a value in place of bytes: "15 bytes", or "str"."""
+    """Describes a value where bytes were expected: "15 bytes", or "str"."""
     return plural(len(value), "byte") if isinstance(value, bytes) else type(value).__name__

@@ -338,7 +338,7 @@ class Nsm:
         # only after the last request.
         with self._lock:
             if self._closed:
-                raise EnclaveError("nsm.closed", "this Nsm is closed; open another")
+                raise EnclaveError("nsm.closed", "this Nsm is closed; open a new one")
             self._calls += 1
         try:
             yield self._descriptor

@@ -1,6 +1,6 @@
 """Freshness: challenges that are answered once, and documents that are accepted once.
 
-Anybody can pass on a verified document. Two things bind it to the present: a nonce that the
+Anyone can relay a verified document. Two things bind it to the present: a nonce that the
 verifier chose and accepts once (Challenger) or, in protocols that cannot send a nonce, a short
 maximum age and a record of accepted documents (ReplayGuard). Both verify first and end with one
 atomic step of the store; only the caller whose step succeeds gets a result.
@@ -132,8 +132,8 @@ class Challenger:
     ) -> Attestation:
         """Verifies a document as the answer to a challenge, and uses up the challenge.
 
-        A rejected document does not use up the challenge: otherwise anybody could spoil it by
-        sending garbage before the enclave answers.
+        A rejected document does not use up the challenge: otherwise anyone could block the
+        enclave's answer by sending garbage first.
 
         Args:
             challenge: The result of ``issue``, or its nonce. Pass the one sent in this session,
@@ -225,7 +225,7 @@ class ReplayGuard:
     ) -> Attestation:
         """Verifies a document and remembers it by its ``attestation_id``.
 
-        Its bytes would not do: one attestation has several encodings that all verify.
+        Its bytes are not a safe key: one attestation has several encodings that all verify.
 
         Args:
             document: The raw document.

@@ -66,8 +66,8 @@ class MemoryStore:
     """A store in the memory of one process, shared by its threads but not by other processes.
 
     Args:
-        capacity: Maximum number of keys held at once. A full store forgets nothing: ``add``
-            raises, because a key forgotten early could be used twice.
+        capacity: Maximum number of keys held at once. A full store drops nothing: ``add``
+            raises, because a key dropped early could be used twice.
         clock: Returns the time in milliseconds since 1970-01-01 UTC.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Public keys in attested documents, and sealing to them."""
+"""Public keys in attested documents, and encryption to them."""

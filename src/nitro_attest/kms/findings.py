@@ -36,7 +36,7 @@ FINDINGS: Final[Mapping[str, tuple[Severity, str, str]]] = {
     ),
     "keypolicy.not_principal": (
         "error",
-        "NotPrincipal applies the statement to everybody whom it does not list",
+        "NotPrincipal applies the statement to every principal that it does not list",
         "list the roles under Principal",
     ),
     "keypolicy.unknown_element": (
@@ -106,7 +106,7 @@ FINDINGS: Final[Mapping[str, tuple[Severity, str, str]]] = {
     ),
     "keypolicy.instance_pin": (
         "warning",
-        "PCR4 identifies one EC2 instance; after its replacement, nobody can decrypt",
+        "PCR4 identifies one EC2 instance; after its replacement, decryption fails",
         "require PCR3 (the IAM role) instead",
     ),
     "keypolicy.case": (

@@ -43,7 +43,7 @@ _SIZES: Final = f"{KEY_BITS[0]}, {KEY_BITS[1]} or {KEY_BITS[2]} bits"
 
 
 class RecipientKey:
-    """An RSA key of an enclave, for answers of KMS. Its private half never leaves the object.
+    """An RSA key of an enclave, for answers of KMS. The private key is never exported.
 
     Use ``generate`` to make a key; the constructor wraps an existing one. Thread-safe.
 

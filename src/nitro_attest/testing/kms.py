@@ -79,7 +79,7 @@ class FakeKms:
 
     Decrypt, GenerateDataKey, GenerateDataKeyPair and DeriveSharedSecret require a document that
     meets the condition. Encrypt needs no document. GenerateRandom uses no key, so the condition
-    does not apply to it; with a document, it answers any enclave whose document verifies.
+    does not apply to it; with a document, it answers every enclave with a verified document.
 
     Args:
         root_pem: The trusted root of the documents: ``FakeNitro.root_pem``.

@@ -1,6 +1,6 @@
 """Agreement of a document with its certificates: time, kind and names (X-21, X-22, X-24, T-3).
 
-Checked only after the signature: before that, both are just bytes that somebody sent.
+Checked only after the signature: before that, an attacker could have chosen both.
 """
 
 from __future__ import annotations

@@ -22,14 +22,14 @@ TimeSource = Literal["now", "document", "given"]
 """Source of the verification time: the clock, the document itself, or the caller."""
 
 VERIFIED: Final = object()
-"""Passed to the constructor by the verifier alone: code that makes a result by mistake fails."""
+"""Passed to the constructor by the verifier alone: no other code makes a result by mistake."""
 
 _DocumentT = TypeVar("_DocumentT", bound=BaseDocument)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class BaseAttestation(Generic[_DocumentT]):
-    """The content of both kinds of result. Private: one kind must not pass for the other (T-1)."""
+    """The fields of both kinds of result. Private: the kinds share no public base (T-1)."""
 
     document: _DocumentT
     chain: tuple[x509.Certificate, ...]
@@ -120,7 +120,8 @@ class BaseAttestation(Generic[_DocumentT]):
 class Attestation(BaseAttestation[AttestationDocument]):
     """An enclave's document that passed every check. Only a verification makes one.
 
-    Two are equal if attestation id, policy and verification time are. Refuses pickle and copy.
+    Two are equal if their attestation id, policy and verification time are equal. Cannot be
+    pickled or copied.
 
     Attributes:
         document: The content of the document.
@@ -147,7 +148,7 @@ class Attestation(BaseAttestation[AttestationDocument]):
 
 
 class NitroTpmAttestation(BaseAttestation[NitroTpmDocument]):
-    """An EC2 instance's document that passed every check: evidence of another kind (T-1).
+    """An EC2 instance's document that passed every check. Not an Attestation (T-1).
 
     Attributes: as in Attestation; ``instance_id`` is the instance itself.
     """

@@ -1,7 +1,7 @@
 """Many documents at a time: a pool of threads, results in order, errors as values.
 
 Threads are enough because the curve, nearly all of the work, runs without the interpreter's lock.
-The verification itself is the caller's function; nothing here decides about a document.
+The verification itself is the caller's function.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["At", "Item", "Outcome", "Rejected", "Request", "Verified"]
 
 At = datetime | Literal["now", "document"]
-"""The verification time: an aware datetime, the clock's, or the document's own (archive mode)."""
+"""The verification time: an aware datetime, now, or the document's own time (archive mode)."""
 
 _LARGEST_BATCH: Final = 8
 """Handing a batch to another thread costs 20 us; for eight documents that is negligible."""
@@ -62,7 +62,7 @@ _AttestationT = TypeVar("_AttestationT")
 
 
 class _NoTruthValue:
-    """An outcome of either kind: ``if outcome:`` would be true of a rejection."""
+    """The base of outcomes: ``if outcome:`` raises, since it would be true for a rejection too."""
 
     __slots__ = ()
 
@@ -113,7 +113,7 @@ class Rejected(_NoTruthValue):
 
 
 Outcome = Verified[_AttestationT] | Rejected
-"""The outcome for one document; ``outcome.error is None`` tells the two kinds apart."""
+"""The outcome for one document; ``outcome.error is None`` distinguishes the two kinds."""
 
 
 def in_threads(
@@ -156,7 +156,7 @@ def _outcomes(
         while batch := list(islice(items, lanes)):
             yield from verify(batch)
         return
-    from concurrent.futures import ThreadPoolExecutor  # 8 ms that a single document need not pay
+    from concurrent.futures import ThreadPoolExecutor  # 8 ms, not needed for one document
 
     waiting: deque[Future[list[Outcome[_AttestationT]]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="nitro-attest-many") as pool:

@@ -172,7 +172,7 @@ def load_certificate(
 
 def _decode(der: bytes) -> tuple[x509.Certificate, x509.Extensions, int, tuple[datetime, datetime]]:
     certificate = x509.load_der_x509_certificate(der)
-    _ = certificate.subject  # decoded at first access; later code relies on its being valid
+    _ = certificate.subject  # decoded at first access; later code relies on its validity
     validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return certificate, certificate.extensions, certificate.serial_number, validity
 
@@ -226,7 +226,7 @@ def load_key(certificate: Certificate) -> SigningKey:
 
 
 def _checked_key_info(certificate: x509.Certificate, der: bytes, label: str) -> bytes:
-    """Checks X-9 on the bytes, which hold more than the parsed view, and returns the key's.
+    """Checks X-9 on the bytes, which the parsed view does not fully show; returns the key info.
 
     The cryptography package checks the rest when it verifies the link: that the algorithm inside
     the TBSCertificate is the same, and that the point is on the curve.
@@ -244,7 +244,7 @@ def _checked_key_info(certificate: x509.Certificate, der: bytes, label: str) -> 
 
 
 def _key_info_position(der: bytes) -> int:
-    """Returns the offset of the key info in a certificate whose lengths are all known to be valid.
+    """Returns the offset of the key info in a certificate that has already been parsed.
 
     The cryptography package offers the key, but not its original encoding. Encoding it again and
     searching for the result took 27 us, and a copy elsewhere would satisfy the search.

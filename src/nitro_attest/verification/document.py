@@ -123,7 +123,7 @@ _DocumentT = TypeVar("_DocumentT", bound=BaseDocument)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class UnverifiedDocument(BaseDocument):
-    """The content of a document that nobody has verified: it may come from anyone."""
+    """The content of a document that has not been verified: anyone may have made it."""
 
     _parts: Parts
 
@@ -172,7 +172,7 @@ class UnverifiedDocument(BaseDocument):
 def parse_unverified(
     document: bytes | bytearray | memoryview, limits: Limits = DEFAULT_LIMITS
 ) -> UnverifiedDocument:
-    """Parses a document and verifies nothing: not who made it, when, or for whom.
+    """Parses a document without verifying it: anyone may have made it.
 
     Example:
         >>> parse_unverified(document).kind

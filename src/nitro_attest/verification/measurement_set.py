@@ -220,7 +220,7 @@ class MeasurementSet(_PcrSet):
 class NitroTpmMeasurementSet(_PcrSet):
     """PCR values of an EC2 instance that must all match; made like a MeasurementSet.
 
-    ``docs/reference/nitrotpm-pcrs.md`` lists what each PCR measures and which are worth pinning.
+    ``docs/reference/nitrotpm-pcrs.md`` lists what each PCR measures and which ones to pin.
 
     Attributes:
         pcrs: Expected values by index (0 to 31).
@@ -261,8 +261,8 @@ class NitroTpmMeasurementSet(_PcrSet):
             warnings.append(
                 AttestationWarning(
                     "policy.weak",
-                    "PCR0 and PCR1 measure the firmware, which AWS updates; these pins will fail "
-                    "one day without any change of yours" + self._suffix(),
+                    "PCR0 and PCR1 measure the firmware, which AWS updates; these pins will "
+                    "fail after such an update" + self._suffix(),
                 )
             )
         return warnings

@@ -1,7 +1,7 @@
-"""Certificate paths: an ordered walk from a root of our own down to the signing certificate.
+"""Certificate paths: an ordered walk from a trusted root down to the signing certificate.
 
 The cabundle is used in the order of the document (X-3). There is no search, so no input can make it
-slow: at most one signature check per certificate. No certificate out of a document is ever trusted
+slow: at most one signature check per certificate. No certificate from a document is ever trusted
 as a root.
 """
 
@@ -69,15 +69,15 @@ _KnownPaths = WeakValueDictionary[tuple[tuple[bytes, ...], bytes], CertificatePa
 
 
 class PathVerifier:
-    """Verifies certificate paths and remembers those that it accepted. Thread-safe.
+    """Verifies certificate paths and caches those that it accepted. Thread-safe.
 
-    A path is remembered by the exact bytes of all its certificates; so are its issuers, for a new
-    signing certificate under them. A failure raises, and nothing that raises is remembered. Times
-    are not part of a path: ``check_windows`` checks them anew for every document.
+    The cache key is the exact bytes of all certificates. The issuers are also cached alone, for a
+    new signing certificate under them. Failures are not cached. Times are not part of a path:
+    ``check_windows`` checks them for every document.
 
     Args:
         roots: The trusted roots.
-        cache_size: The number of paths, and of lists of issuers, to remember; 0 for none.
+        cache_size: The number of paths, and of lists of issuers, to cache; 0 for none.
     """
 
     def __init__(self, roots: TrustedRoots, cache_size: int) -> None:
@@ -145,7 +145,7 @@ def check_windows(path: CertificatePath, at_ms: int, skew_ms: int) -> None:
     Args:
         path: The path.
         at_ms: The time in milliseconds since 1970. Fractions of a second count.
-        skew_ms: Milliseconds that this machine's clock may be slow; expiry has no such allowance.
+        skew_ms: Milliseconds that this machine's clock may be slow; not applied to expiry.
 
     Raises:
         ChainError: ``cert.expired`` or ``cert.not_yet_valid``.
@@ -196,8 +196,8 @@ def _check_link(
     """Checks one link (X-3, X-7, X-8, X-16, X-19), the cheap rules first.
 
     The cryptography package compares the names as bytes (X-7) before it verifies the signature.
-    They are decoded here, at 25 us a name, only to explain a failure: certificates in a wrong order
-    explain every other fault.
+    They are decoded here, at 25 us a name, only after a failure: a wrong order of the certificates
+    causes all the other faults, so it is reported first.
     """
     if not parent.parsed.subject.rdns:
         raise ChainError("chain.name", f"{parent.label} has no name, so it cannot be an issuer")
@@ -235,7 +235,7 @@ def _key_identifier_fault(parent: Certificate, child: Certificate) -> ChainError
 
 
 def _check_signature(parent: Certificate, child: Certificate, path: Sequence[Certificate]) -> None:
-    """Checks X-8. The only call that costs a curve operation."""
+    """Checks X-8. The only curve operation of the walk."""
     try:
         child.parsed.verify_directly_issued_by(parent.parsed)
     except InvalidSignature as error:

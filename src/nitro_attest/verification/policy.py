@@ -1,7 +1,7 @@
 """Policies: requirements that every verified document must meet.
 
-A policy answers one question, ``evaluate``: authentic content and a few facts in, an Evaluation
-out. The four policies here, and any that a user writes, have that same shape.
+A policy has one method that decides, ``evaluate``: it takes authentic content and a few facts, and
+returns an Evaluation. Users can write their own policies with that interface.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _DocumentT = TypeVar("_DocumentT", bound=BaseDocument, contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class DocumentFacts:
-    """Facts about an authentic document that are not among its own fields.
+    """Facts about an authentic document that are not fields of it.
 
     Attributes:
         instance_id: The EC2 instance: the parent of the enclave, or the instance itself.
@@ -78,7 +78,7 @@ class DocumentFacts:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The answer of a policy about one document.
+    """The result of a policy for one document.
 
     Attributes:
         matched: Name of the measurement set that matched; None if it has none.
@@ -144,7 +144,7 @@ class VerificationPolicy(Protocol[_DocumentT]):
             facts: Facts about it.
 
         Returns:
-            The failures, none of which means that the document is accepted.
+            The result; the document is accepted if it has no failure.
         """
 
 
@@ -298,7 +298,7 @@ class _Conditions:
 
 @dataclass(frozen=True, slots=True, init=False)
 class Policy(_Conditions):
-    """Requirements of an enclave: one of several measurement sets, where it runs, how fresh.
+    """Requirements for enclaves: measurement sets, allowed enclaves and places, and freshness.
 
     Can be pickled and hashed.
 
@@ -311,12 +311,11 @@ class Policy(_Conditions):
         measurements: The allowed sets; a document must match one of them in full (L-8). If there
             are several, those without a name are called ``#1``, ``#2`` by position, so that a
             result can name the one that matched.
-        max_age: The maximum age of a document; None for no limit (X-23).
+        max_age: The maximum age of a document, positive; None for no limit (X-23).
         allow_debug: Accept debug mode (M-2). Such a document has zeros for PCR0 to PCR2, so a set
             that pins one of them still rejects it.
-        require_nonce: Every call must pass the nonce that it expects. A call that does not raises
-            ``input.nonce``: it is the caller who forgot, and a document verified without its
-            challenge proves no freshness.
+        require_nonce: Every call must pass the nonce that it expects. Otherwise the call raises
+            ``input.nonce``: a document verified without its challenge proves no freshness.
         module_ids: The enclaves allowed, by their exact name (one run of one enclave each); None
             for any.
         instance_ids: The parent EC2 instances allowed; None for any.
@@ -366,8 +365,8 @@ class Policy(_Conditions):
     def from_dict(cls, value: Mapping[str, Any]) -> Policy:
         """Makes the policy from its JSON form, which ``docs/reference/policy.md`` describes.
 
-        There is no key for archive mode, clock skew or trusted roots: a file says what an enclave
-        must be, not how to verify it (X-20).
+        There is no key for archive mode, clock skew or trusted roots: a file gives the
+        requirements for an enclave, not the way to verify it (X-20).
 
         Args:
             value: The JSON object.
@@ -425,7 +424,7 @@ class Policy(_Conditions):
 
         Raises:
             InputError: ``policyfile.duplicate``: a pin contradicts one of the sets. The set is not
-                dropped: somebody must settle which of the two values is right. Otherwise as
+                dropped: you must decide which of the two values is right. Otherwise as
                 MeasurementSet.
         """
         sets = tuple([item.with_pins(pins) for item in self.measurements])
@@ -451,7 +450,7 @@ class Policy(_Conditions):
 
 @dataclass(frozen=True, slots=True, init=False)
 class NitroTpmPolicy(_Conditions):
-    """Requirements of an EC2 instance. Not a Policy: the PCRs of an instance differ (T-2).
+    """Requirements for EC2 instances. Not a Policy: the PCRs of an instance differ (T-2).
 
     Can be pickled and hashed.
 
@@ -488,7 +487,7 @@ class NitroTpmPolicy(_Conditions):
         return "nitrotpm"
 
     def evaluate(self, document: NitroTpmDocument, facts: DocumentFacts) -> Evaluation:
-        """Checks the measurement sets (L-8), and which instance it is.
+        """Checks the measurement sets (L-8), and the names and region of the instance.
 
         Arguments and result are those of ``VerificationPolicy.evaluate``.
         """
@@ -519,7 +518,7 @@ InstancePolicy = VerificationPolicy[NitroTpmDocument]
 
 
 def as_enclave_policy(policy: object, *, allow_debug: bool = False) -> EnclavePolicy:
-    """Returns a policy for enclaves from what a caller may pass.
+    """Converts the ``policy`` argument to a policy for enclaves.
 
     Args:
         policy: A policy, or a mapping of PCRs: ``{0: "ab..."}``, ``{"PCR0": "ab..."}``, or what
@@ -540,7 +539,7 @@ def as_enclave_policy(policy: object, *, allow_debug: bool = False) -> EnclavePo
 
 
 def as_instance_policy(policy: object) -> InstancePolicy:
-    """Returns a policy for instances; a bare mapping does not say which PCRs it means (T-1).
+    """Checks that the ``policy`` argument is a policy for instances, not a mapping (T-1).
 
     Raises:
         InputError: ``input.expected``: the argument is not a policy for instances.
@@ -568,7 +567,7 @@ def _check_policy(policy: Any, kind: Kind) -> None:
 
 
 def is_debug(document: AttestationDocument) -> bool:
-    """Returns True if any of PCR0, PCR1 and PCR2 is zero: there is no other sign (M-2)."""
+    """Returns True if any of PCR0, PCR1 and PCR2 is zero, the only sign of debug mode (M-2)."""
     pcrs = document.pcrs
     return ZERO_PCR in (pcrs[0], pcrs[1], pcrs[2])
 
@@ -641,7 +640,7 @@ def _set_from_dict(item: object) -> MeasurementSet:
 
 
 def _reject_null(value: Mapping[str, Any]) -> None:
-    """Rejects null: it may come from a template that was not filled in, and must not mean any."""
+    """Rejects null: it may come from an unfilled template, and must not mean "any"."""
     for name, member in value.items():
         if member is None:
             raise InputError("policyfile.format", f"{name} is null; leave it out instead")

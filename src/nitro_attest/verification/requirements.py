@@ -46,7 +46,7 @@ can mean it.
 
 _UNBOUND: Final = AttestationWarning(
     "freshness.unbound",
-    "neither a nonce nor a maximum age was required; the document may be an old one",
+    "neither a nonce nor a maximum age was required; the document may be old",
 )
 
 _DEBUG_FAILURE: Final = PolicyFailure(
@@ -142,10 +142,10 @@ class Requirements(Generic[_DocumentT]):
             facts: Facts about it.
 
         Returns:
-            The answer of the policy, with the failures and warnings of this call added.
+            The policy's result, with the failures and warnings of this call added.
 
         Raises:
-            InputError: ``input.expected``: a policy of the user's did not return an Evaluation.
+            InputError: ``input.expected``: a custom policy did not return an Evaluation.
         """
         evaluation = self.policy.evaluate(document, facts)
         if not isinstance(evaluation, Evaluation):
@@ -213,7 +213,7 @@ def _expected(name: str, code: str, value: object) -> bytes:
 
 
 def _value_failures(name: str, expected: bytes, found: bytes | None) -> list[PolicyFailure]:
-    """Compares in constant time. A field that is null fails whatever was expected."""
+    """Compares in constant time. A field that is null always fails."""
     if found is not None and hmac.compare_digest(found, expected):
         return []
     return [

@@ -38,7 +38,7 @@ _ZIP_SHA256: Final = "8cf60e2b2efca96c6a9e71e851d00c1b6991cc09eadbe64a6a1d1b1eb9
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Root:
-    """One trusted root: our own copy, never one that came in a document.
+    """One trusted root: our own copy, never one from a document.
 
     Attributes:
         name: The AWS partition of a pinned root, else ``custom:`` and 16 hex digits of ``sha256``.
@@ -146,8 +146,8 @@ class TrustedRoots:
             The set of that one root.
 
         Raises:
-            InputError: ``input.root``: no root of that partition ships; AWS gives others to the
-                users of the partition, who pass them to ``from_pem``.
+            InputError: ``input.root``: no root of that partition ships; obtain it from AWS and
+                pass it to ``from_pem``.
         """
         if partition not in PINNED:
             raise InputError(
@@ -216,7 +216,7 @@ class TrustedRoots:
 
 
 def as_trusted_roots(roots: bytes | str | TrustedRoots | None) -> TrustedRoots:
-    """Returns trusted roots from what a caller may pass: PEM, a set, or None for the AWS root.
+    """Converts the ``roots`` argument: PEM, a set, or None for the AWS root.
 
     Raises:
         InputError: ``input.root``.
@@ -250,7 +250,7 @@ def _shipped_root(partition: str) -> Root:
 
 @functools.lru_cache(maxsize=16)
 def _root_from_pem(pem: bytes) -> Root:
-    """Loads a PEM root, once for each PEM: verify() is often called with the same root again."""
+    """Loads a PEM root, and caches it: verify() is often called with the same root."""
     if b"-----BEGIN CERTIFICATE-----" not in pem:
         raise InputError(
             "input.root",
@@ -278,7 +278,7 @@ def _root(der: bytes) -> Root:
 
 
 def _read_self_signed(der: bytes) -> Certificate:
-    """Checks X-8 for the root itself, once; it is not checked again for a document."""
+    """Checks X-8 for the root itself, once rather than for each document."""
     try:
         certificate = read_certificate(der, "certificate 0 (root)")
         check_authority(certificate)

@@ -212,23 +212,30 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
 
         Args:
             document: The raw document, 1 to 16384 bytes.
-            nonce: The expected nonce. Compared in constant time, like the next two.
-            user_data: The expected user_data.
-            public_key: The expected public_key.
-            at: The verification time: the clock's, an aware datetime, or ``"document"`` for the
-                document's own signed time (archive mode: whoever holds an expired key of the path
-                can back-date documents, so the result carries the warning ``time.document``).
-            max_age: The maximum age of the document; the stricter of this and the policy's applies.
+            nonce: The expected nonce, 1 byte or more; fewer than 16 give the warning
+                ``freshness.short_nonce``. Compared in constant time, like the next two.
+            user_data: The expected user_data, 1 byte or more.
+            public_key: The expected public_key, 1 byte or more.
+            at: The verification time: ``"now"``, an aware datetime, or ``"document"`` for the
+                document's own signed time (archive mode: anyone with an expired key of the path can
+                back-date documents, so the result has the warning ``time.document``).
+            max_age: The maximum age of the document, positive; the stricter of this and the
+                policy's applies. Not with ``at="document"``.
 
         Returns:
             The attestation.
 
         Raises:
-            InputError: An argument other than the document's content is wrong.
-            FormatError: The bytes are not a document of the verifier's kind.
-            ChainError: Its certificates do not lead from a trusted root, or not at that time.
-            SignatureError: Its signature does not match it.
-            PolicyError: It is authentic, but does not meet the requirements.
+            InputError: ``input.document``: the document is not bytes. ``input.nonce`` or
+                ``input.expected``: an expected value is None, empty or not bytes, or the nonce that
+                the policy requires is missing. ``input.time``: ``at`` or ``max_age`` is invalid.
+            FormatError: ``document.*``, ``cbor.*``, ``cose.*`` or ``payload.*``: the bytes are not
+                a document of the verifier's kind (C-1 to C-13, P-*).
+            ChainError: ``chain.*`` or ``cert.*``: the certificates do not lead from a trusted root
+                to the signing certificate, or not at the verification time (X-1 to X-19).
+            SignatureError: ``signature.*``: the signature is invalid (C-14, C-16).
+            PolicyError: ``policy.*``, ``freshness.*`` or ``consistency.*``: the document is
+                authentic, but does not meet the requirements; ``failures`` lists all of them.
         """
         request = Request(document, nonce, user_data, public_key, at, max_age)
         return self._verify_request(request, allow_debug=True)
@@ -277,15 +284,17 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
                 outcome.
             workers: The number of threads, 1 to 64; by default one per processor. With 1, all work
                 is done in the caller's thread, and no item is taken ahead without an accelerator.
-            at: The verification time for every item that does not name its own.
-            max_age: The maximum age; the strictest of this, the item's and the policy's applies.
+            at: The verification time, as for ``verify``, of every item that does not have its own.
+            max_age: The maximum age, positive; the strictest of this, the item's and the policy's
+                applies.
 
         Returns:
             A generator of one Outcome for each item, in order. Closing it ends the threads.
 
         Raises:
-            InputError: An argument is wrong. An error in an item becomes the item's outcome; what a
-                policy of the user's raises, other than a NitroAttestError, ends the batch.
+            InputError: ``input.workers``, ``input.time`` or ``input.document``: an argument is
+                invalid. An error in an item becomes the item's outcome; anything but a
+                NitroAttestError that a policy of the user's raises ends the batch.
         """
         check_max_age(max_age)
         _moment(at, max_age)
@@ -303,7 +312,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         ]
 
     def _parse_item(self, item: Item) -> UnverifiedDocument | NitroAttestError:
-        """Parses an item; its error is raised once the item's other arguments are checked."""
+        """Parses an item; its error is reported after those of the item's other arguments."""
         if isinstance(item, NitroAttestError):
             return item
         try:
@@ -315,7 +324,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
     def _precheck(self, parsed: Sequence[UnverifiedDocument | NitroAttestError]) -> SignatureCheck:
         """Verifies the signatures of a batch together, if there is an accelerator.
 
-        Only documents with a known path are worth it: the key of any other is not known yet.
+        Only documents with a cached path are included: no other signing key is verified yet.
         """
         if self._accelerator is None:
             return self._check
@@ -355,9 +364,9 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         moment: tuple[TimeSource, int | None],
         check: SignatureCheck,
     ) -> _AttestationT:
-        """Takes a document through all steps; the result exists only at the end."""
+        """Performs all steps; the result is made only after the last one."""
         source, at_ms = moment
-        # 1. Syntax. The C core has accepted every byte; the kind remains (T-1).
+        # 1. Syntax. The C core has accepted every byte; only the kind is left to check (T-1).
         if parsed.kind != self._kind:
             raise FormatError(
                 "payload.kind",
@@ -420,17 +429,20 @@ class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
             no default: pass ANY_ENCLAVE to require no measurements.
         clock_skew: The time that this machine's clock may be slow, 0 to 300 s. It extends no
             expiry.
-        consistency: ``warn`` turns ``consistency.module_id`` (X-24) into a warning.
-        limits: Caps on public_key, user_data and nonce.
+        consistency: ``refuse`` rejects a document whose names disagree with its certificates
+            (``consistency.module_id``, X-24); ``warn`` turns that failure into a warning.
+        limits: Caps on public_key, user_data and nonce, in bytes.
         cache_size: The number of verified certificate paths to remember, 0 to 65536. A further
             document of a known enclave then costs one signature check instead of five. Nothing else
             is remembered, and validity times are checked anew for every document.
         accelerator: A faster check of the signatures of documents whose path is known, for machines
             that have it: ``libcrypto_mb`` (eight at once, in ``verify_many``) or ``aws-lc``.
-            ``cryptography`` decides about every signature that it does not confirm.
+            ``cryptography`` checks every signature that it does not confirm.
 
     Raises:
-        InputError: An argument is wrong.
+        InputError: ``input.root``, ``policyfile.*``, ``input.expected`` (policy, consistency),
+            ``input.time`` (clock_skew), ``input.limits`` (limits, cache_size) or
+            ``input.accelerator``: that argument is invalid.
     """
 
     _kind = "enclave"
@@ -473,8 +485,8 @@ class NitroTpmVerifier(_BaseVerifier[NitroTpmDocument, NitroTpmAttestation]):
     Args:
         roots: The trusted roots: PEM or TrustedRoots; by default the root of the AWS commercial
             partition.
-        policy: A NitroTpmPolicy, or ANY_INSTANCE to require no measurements. A bare mapping of PCRs
-            does not say which kind of PCR it means, so none is accepted (T-1).
+        policy: A NitroTpmPolicy, or ANY_INSTANCE to require no measurements. A mapping of PCRs is
+            rejected, because it does not identify the kind of PCR (T-1).
         clock_skew: As for Verifier.
         consistency: As for Verifier.
         limits: As for Verifier.
@@ -482,7 +494,7 @@ class NitroTpmVerifier(_BaseVerifier[NitroTpmDocument, NitroTpmAttestation]):
         accelerator: As for Verifier.
 
     Raises:
-        InputError: An argument is wrong.
+        InputError: ``input.*``, as for ``Verifier``: that argument is invalid.
     """
 
     _kind = "nitrotpm"
@@ -525,7 +537,7 @@ def verify(
     max_age: timedelta | None = None,
     allow_debug: bool = False,
 ) -> Attestation:
-    """Verifies one document of an enclave: the short form of Verifier(...).verify(...).
+    """Verifies one document of an enclave with a new ``Verifier``.
 
     Example:
         >>> attestation = verify(document, root_pem, policy={0: pcrs[0]}, nonce=nonce)
@@ -539,22 +551,27 @@ def verify(
         policy: The policy, or a mapping of PCRs, which is one measurement set (see Verifier).
             Without it any enclave of any AWS customer is accepted, with the warning
             ``policy.none``.
-        nonce: The expected nonce.
-        user_data: The expected user_data.
-        public_key: The expected public_key.
-        at: The verification time: the clock's, an aware datetime, or ``"document"``.
-        max_age: The maximum age of the document.
+        nonce: The expected nonce, 1 byte or more; fewer than 16 give a warning.
+        user_data: The expected user_data, 1 byte or more.
+        public_key: The expected public_key, 1 byte or more.
+        at: The verification time: ``"now"``, an aware datetime, or ``"document"`` for the
+            document's own timestamp (archive mode; see ``Verifier.verify``).
+        max_age: The maximum age of the document, positive; not with ``at="document"``.
         allow_debug: Accept an enclave in debug mode (M-2). The policy must allow it too.
 
     Returns:
         The attestation.
 
     Raises:
-        InputError: An argument other than the document's content is wrong.
-        FormatError: The bytes are not a document of an enclave.
-        ChainError: Its certificates do not lead from a trusted root, or not at that time.
-        SignatureError: Its signature does not match it.
-        PolicyError: It is authentic, but does not meet the requirements.
+        InputError: ``input.root``: root_pem is invalid. ``policyfile.*`` or ``input.expected``: the
+            policy or allow_debug is invalid. Otherwise as for ``Verifier.verify``.
+        FormatError: ``document.*``, ``cbor.*``, ``cose.*`` or ``payload.*``: the bytes are not a
+            document of an enclave (C-1 to C-13, P-*).
+        ChainError: ``chain.*`` or ``cert.*``: the certificates do not lead from a trusted root to
+            the signing certificate, or not at the verification time (X-1 to X-19).
+        SignatureError: ``signature.*``: the signature is invalid (C-14, C-16).
+        PolicyError: ``policy.*``, ``freshness.*`` or ``consistency.*``: the document is authentic,
+            but does not meet the requirements; ``failures`` lists all of them.
     """
     if not isinstance(allow_debug, bool):
         raise InputError("input.expected", f"allow_debug: expected a bool, found {allow_debug!r}")
@@ -577,7 +594,7 @@ def verify_nitrotpm(
     at: At = "now",
     max_age: timedelta | None = None,
 ) -> NitroTpmAttestation:
-    """Verifies one NitroTPM document: the short form of NitroTpmVerifier(...).verify(...).
+    """Verifies one NitroTPM document with a new ``NitroTpmVerifier``.
 
     Example:
         >>> verify_nitrotpm(instance, root_pem).instance_id
@@ -588,21 +605,26 @@ def verify_nitrotpm(
         root_pem: As for verify.
         policy: A NitroTpmPolicy. Without it any EC2 instance of any AWS customer is accepted, with
             the warning ``policy.none``.
-        nonce: The expected nonce.
-        user_data: The expected user_data.
-        public_key: The expected public_key.
-        at: The verification time: the clock's, an aware datetime, or ``"document"``.
-        max_age: The maximum age of the document.
+        nonce: The expected nonce, 1 byte or more; fewer than 16 give a warning.
+        user_data: The expected user_data, 1 byte or more.
+        public_key: The expected public_key, 1 byte or more.
+        at: The verification time: ``"now"``, an aware datetime, or ``"document"`` for the
+            document's own timestamp (archive mode; see ``Verifier.verify``).
+        max_age: The maximum age of the document, positive; not with ``at="document"``.
 
     Returns:
         The attestation.
 
     Raises:
-        InputError: An argument other than the document's content is wrong.
-        FormatError: The bytes are not a NitroTPM document.
-        ChainError: Its certificates do not lead from a trusted root, or not at that time.
-        SignatureError: Its signature does not match it.
-        PolicyError: It is authentic, but does not meet the requirements.
+        InputError: ``input.root``: root_pem is invalid. ``input.expected``: the policy is invalid.
+            Otherwise as for ``NitroTpmVerifier.verify``.
+        FormatError: ``document.*``, ``cbor.*``, ``cose.*`` or ``payload.*``: the bytes are not a
+            NitroTPM document (C-1 to C-13, P-*).
+        ChainError: ``chain.*`` or ``cert.*``: the certificates do not lead from a trusted root to
+            the signing certificate, or not at the verification time (X-1 to X-19).
+        SignatureError: ``signature.*``: the signature is invalid (C-14, C-16).
+        PolicyError: ``policy.*``, ``freshness.*`` or ``consistency.*``: the document is authentic,
+            but does not meet the requirements; ``failures`` lists all of them.
     """
     if policy is None:
         policy = AnyInstance(explicit=False)
@@ -665,7 +687,7 @@ def _context_warnings(
         warnings.append(
             AttestationWarning(
                 "time.document",
-                "verified as of the document's own timestamp: whoever holds an expired key of the "
+                "verified as of the document's own timestamp: anyone with an expired key of the "
                 "path can back-date documents, and freshness was not checked",
             )
         )

@@ -309,7 +309,7 @@ _FORM: Final = (
         Fault(
             fault_id,
             "cert.malformed",
-            f"The {ROLES[position]} certificate says version {version + 1}.",
+            f"The {ROLES[position]} certificate has version {version + 1}.",
             edit=certificate(position, version=version or None),
         )
         for fault_id, position, version in (
@@ -584,8 +584,8 @@ _ALGORITHM: Final = (
             ),
             (
                 "X-9.leaf-explicit-curve",
-                "A leaf that spells its curve out: with a base point of the attacker's choice"
-                " anybody's key can be matched.",
+                "A leaf that spells its curve out: with a base point of the attacker's "
+                "choice anybody's key can be matched.",
                 spki(_explicit_parameters(), _same),
             ),
             (
@@ -770,7 +770,7 @@ _EXTENSIONS: Final = (
         Fault(
             fault_id,
             "cert.critical_extension",
-            f"A critical extension that nobody knows, in the {ROLES[position]} certificate.",
+            f"An unknown critical extension, in the {ROLES[position]} certificate.",
             edit=add(position, Extension(UNKNOWN_OID, True, der.octet_string(b""))),
         )
         for fault_id, position in (

@@ -227,8 +227,8 @@ _PROTECTED: Final = (
         Fault(
             fault_id,
             "cose.protected",
-            f"The header says {algorithm}: a verifier that obeys it can be talked into a weaker"
-            " or another check.",
+            f"The header has {algorithm}: a verifier that obeys it can be led to a weaker"
+            " or different check.",
             edit=protected(content),
         )
         for fault_id, algorithm, content in (
@@ -354,8 +354,8 @@ _PAYLOAD: Final = (
         Fault(
             fault_id,
             "cose.payload",
-            "The head claims more than a document can hold, to make a reader allocate or its"
-            " arithmetic overflow.",
+            "The head claims more than a document can hold, to make a reader allocate or "
+            "its arithmetic overflow.",
             edit=_behind(head(2, claim)),
         )
         for fault_id, claim in (

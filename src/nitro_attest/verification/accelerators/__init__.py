@@ -1,6 +1,6 @@
 """Faster checks of document signatures: used only on request, never a dependency.
 
-An accelerator can only confirm. ``cryptography`` decides about every signature that it does not
+An accelerator can only confirm. ``cryptography`` checks every signature that it does not
 confirm, and always loads the keys, which checks that they are on the curve. Accelerators never see
 certificates.
 """
@@ -19,13 +19,13 @@ class Accelerator(Protocol):
 
     @property
     def lanes(self) -> int:
-        """Number of signatures that it checks at once."""
+        """Number of signatures that one call checks."""
 
     def check(self, claim: SignatureClaim) -> bool:
         """Verifies one claim."""
 
     def precheck(self, claims: Iterable[SignatureClaim]) -> SignatureCheck:
-        """Verifies several claims at once; returns a check that knows the confirmed ones."""
+        """Verifies several claims in one call; returns a check that accepts the confirmed ones."""
 
 
 def _libcrypto_mb() -> Accelerator:
@@ -59,7 +59,7 @@ def load(name: str) -> Accelerator:
 
     Raises:
         InputError: ``input.accelerator``: the name is unknown, or it cannot run on this machine.
-            There is no silent fallback, because the caller relies on its speed.
+            There is no silent fallback, because the caller relies on the speed.
     """
     if name not in NAMES:
         raise InputError(

@@ -18,7 +18,7 @@ _KEYS_REMEMBERED: Final = 256
 
 
 class AwsLc:
-    """Verifies with AWS-LC first. It holds the interpreter's lock, so threads gain nothing."""
+    """Verifies with AWS-LC first. AWS-LC holds the interpreter's lock, so threads gain nothing."""
 
     lanes: Final = 1
 
@@ -36,7 +36,7 @@ class AwsLc:
         return self._confirms(claim) or check_with_cryptography(claim)
 
     def precheck(self, claims: Iterable[SignatureClaim]) -> SignatureCheck:
-        """Returns the same check: AWS-LC gains nothing from several claims at once."""
+        """Returns the same check: AWS-LC does not batch."""
         return self.check
 
     def _confirms(self, claim: SignatureClaim) -> bool:
