@@ -309,7 +309,7 @@ _FORM: Final = (
         Fault(
             fault_id,
             "cert.malformed",
-            f"The {ROLES[position]} certificate has version {version + 1}.",
+            f"The {ROLES[position]} certificate says version {version + 1}.",
             edit=certificate(position, version=version or None),
         )
         for fault_id, position, version in (
@@ -770,7 +770,7 @@ _EXTENSIONS: Final = (
         Fault(
             fault_id,
             "cert.critical_extension",
-            f"An unknown critical extension, in the {ROLES[position]} certificate.",
+            f"A critical extension that nobody knows, in the {ROLES[position]} certificate.",
             edit=add(position, Extension(UNKNOWN_OID, True, der.octet_string(b""))),
         )
         for fault_id, position in (

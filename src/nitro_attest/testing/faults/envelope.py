@@ -227,8 +227,8 @@ _PROTECTED: Final = (
         Fault(
             fault_id,
             "cose.protected",
-            f"The header has {algorithm}: a verifier that obeys it can be led to a weaker"
-            " or different check.",
+            f"The header says {algorithm}: a verifier that obeys it can be talked into a weaker"
+            " or another check.",
             edit=protected(content),
         )
         for fault_id, algorithm, content in (

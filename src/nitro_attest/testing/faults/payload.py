@@ -731,7 +731,7 @@ _CONTENT: Final = (
         Fault(
             fault_id,
             "payload.pcrs_missing",
-            f"Without PCR{index}: debug mode could not be detected.",
+            f"Without PCR{index}: debug mode could not be told.",
             edit=without_pcr(index),
         )
         for fault_id, index in (("P-18.no-pcr0", 0), ("P-18.no-pcr1", 1), ("P-18.no-pcr2", 2))
