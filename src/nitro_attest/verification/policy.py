@@ -120,7 +120,7 @@ class VerificationPolicy(Protocol[_DocumentT]):
         ...     def evaluate(self, document, facts):
         ...         if facts.region in ("eu-central-1", "us-east-1"):
         ...             return Evaluation()
-        ...         return Evaluation(failures=(PolicyFailure("policy.region", "other region"),))
+        ...         return Evaluation(failures=(PolicyFailure("own.region", "another region"),))
         >>> Verifier(root_pem, policy=OnlyInTwoRegions()).verify(document).matched
     """
 
