@@ -283,6 +283,8 @@ def test_p18_a_register_is_what_stands_at_its_place_and_no_other_is_there():
         assert absent not in registers
         with pytest.raises(KeyError):
             registers[absent]
+    same = core.PcrValues(b"?" + IMAGE[0] + IMAGE[1], (1, 0, 49, *[0] * 29))
+    assert (same, hash(same)) == (registers, hash(registers))
     only_last = core.PcrValues(b"?" + IMAGE[0], (*[0] * 31, 1))
     assert -1 not in only_last
     assert list(only_last) == [31]

@@ -400,3 +400,8 @@ def test_t3_the_kind_is_judged_by_both_names_even_where_names_only_warn(fake, ro
             verifier = Verifier(roots, policy=ANY_ENCLAVE, consistency="warn")
             document = fake.document(at=when, fault=name)
             assert code_of(verifier.verify, document, at=when) == fault.code
+
+
+def test_a_verifier_prints_its_roots_and_its_policy():
+    shown = repr(Verifier(policy=ANY_ENCLAVE))
+    assert shown.startswith("<Verifier: <TrustedRoots aws>, AnyEnclave(")
