@@ -40,10 +40,10 @@ USES_CAPABILITIES = {
     "cli": "each verb imports the capability that it serves",
     "testing.kms": "a fake KMS verifies documents as the real one does, and answers in its form",
 }
-"""Who imports a capability, and why."""
+"""The modules that import a capability, each with the reason."""
 
 UPWARD = {"__init__": "the public names, each loaded at its first use"}
-"""Who may import any layer, and why."""
+"""The modules that may import any layer, each with the reason."""
 
 ONLY_IN = {
     "nitro_attest.verification._native": {"verification.core"},

@@ -99,7 +99,7 @@ def documented_codes():
 
 @cache
 def documented_families():
-    """What stands before the dot of a code: the name of its class, or "" for no exception."""
+    """The part before the dot of a code: the name of its class, or "" for no exception."""
     families = {}
     for row in rows_by_section(CODES)[""]:
         owner = re.match(r"\[(\w+Error)\]", row[1])
@@ -228,7 +228,7 @@ def sources():
 
 @cache
 def python_codes():
-    """What the Python sources emit, and what they look up, as two sets of codes."""
+    """Returns the codes that the Python sources emit, and those that they look up."""
     classes = coded_classes()
     emitted, looked_up = set(), set()
     for constant, parent in (item for tree in sources() for item in constants(tree)):

@@ -22,14 +22,14 @@ def lazy_names(
     """
     home_of = {name: module for module, names in homes.items() for name in names}
 
-    def __getattr__(name: str) -> Any:  # noqa: N807
+    def __getattr__(name: str) -> Any:  # noqa: N807  the name that PEP 562 gives
         if name not in home_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(f"{package}.{home_of[name]}"), name)
         namespace[name] = value
         return value
 
-    def __dir__() -> list[str]:  # noqa: N807
+    def __dir__() -> list[str]:  # noqa: N807  the name that PEP 562 gives
         return sorted({*namespace, *home_of})
 
     return __getattr__, __dir__, sorted(home_of)

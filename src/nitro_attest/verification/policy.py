@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.pcrs import ZERO_PCR
@@ -535,7 +535,7 @@ def as_enclave_policy(policy: object, *, allow_debug: bool = False) -> EnclavePo
     if isinstance(policy, Mapping):
         return Policy([policy], allow_debug=allow_debug)
     _check_policy(policy, "enclave")
-    return policy  # type: ignore[return-value]  # checked by its attributes
+    return cast("EnclavePolicy", policy)
 
 
 def as_instance_policy(policy: object) -> InstancePolicy:
@@ -545,7 +545,7 @@ def as_instance_policy(policy: object) -> InstancePolicy:
         InputError: ``input.expected``: the argument is not a policy for instances.
     """
     _check_policy(policy, "nitrotpm")
-    return policy  # type: ignore[return-value]  # checked by its attributes
+    return cast("InstancePolicy", policy)
 
 
 def _check_policy(policy: Any, kind: Kind) -> None:

@@ -1,4 +1,4 @@
-"""What can be pickled, hashed, compared and copied, and that nothing refers to itself."""
+"""Values can be pickled, hashed, compared and copied; results cannot; no reference cycles."""
 
 import copy
 import dataclasses
