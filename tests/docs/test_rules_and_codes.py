@@ -99,7 +99,7 @@ def documented_codes():
 
 @cache
 def documented_families():
-    """The part before the dot of a code: the name of its class, or "" for no exception."""
+    """Returns the exception class of each family of codes; "" for a family without one."""
     families = {}
     for row in rows_by_section(CODES)[""]:
         owner = re.match(r"\[(\w+Error)\]", row[1])
