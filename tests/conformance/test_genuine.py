@@ -92,7 +92,9 @@ def test_c17_every_document_that_an_emulator_made_is_rejected_by_name():
     folder = Path(os.environ.get("NITRO_ATTEST_CORPUS", "")).parent / "emulated"
     documents = sorted(folder.glob("*.cbor")) if "NITRO_ATTEST_CORPUS" in os.environ else []
     if not documents:
-        pytest.skip("NITRO_ATTEST_CORPUS is not set or has no sibling folder emulated: unread")
+        pytest.skip(
+            "no documents of emulators: NITRO_ATTEST_CORPUS is not set, or has no sibling emulated/"
+        )
     for path in documents:
         with pytest.raises(FormatError, match="QEMU") as rejected:
             verify(path.read_bytes(), at="document", allow_debug=True)

@@ -1,4 +1,4 @@
-"""What the pages show is run, and says what they show. CONTRIBUTING.md describes the form."""
+"""The commands on the pages run, and print what the pages show (form: CONTRIBUTING.md)."""
 
 import hashlib
 import json

@@ -25,7 +25,7 @@ COUNT = 1_000_000 if os.environ.get("NITRO_ATTEST_LONG") else 4_000
 
 @pytest.fixture(params=accelerators.NAMES)
 def confirmed(request, monkeypatch):
-    """What an accelerator confirms of a list of claims, ``cryptography`` left out of it."""
+    """Returns a function that gives the claims which the accelerator alone confirms."""
     for module in (aws_lc, libcrypto_mb):
         monkeypatch.setattr(module, "check_with_cryptography", lambda claim: False)
     try:

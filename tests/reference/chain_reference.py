@@ -209,7 +209,7 @@ def read(der):
 
 
 def attributes(name):
-    """What a Name says, unread: names are compared as bytes (X-7)."""
+    """Returns the bytes of a Name, not decoded: names are compared as bytes (X-7)."""
     found = set()
     for relative in inside(name, SEQUENCE):
         well_formed(relative.content)

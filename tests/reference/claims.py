@@ -29,7 +29,7 @@ def good_claims(seed, count):
 
 
 def signing_key(key):
-    """What a certificate with this key would give."""
+    """Returns the signing key that a certificate with this key would give."""
     return SigningKey(key, key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 

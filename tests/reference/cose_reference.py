@@ -34,7 +34,7 @@ class Head:
 
 
 class Bytes:
-    """What is left to read of an input."""
+    """The rest of an input."""
 
     def __init__(self, data):
         self.data = data

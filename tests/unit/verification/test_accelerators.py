@@ -17,7 +17,7 @@ from support.errors import outcome_codes
 
 
 def claim_in(arguments, place):
-    """What one lane of the library's arguments holds."""
+    """Reads one lane of the library's arguments."""
     addresses = [ctypes.cast(a, ctypes.POINTER(ctypes.c_void_p))[place] for a in arguments[:5]]
     r, s, digest, x, y = (ctypes.string_at(address, 48) for address in addresses)
     return r + s, digest, x[::-1] + y[::-1]

@@ -24,7 +24,7 @@ def root(fake):
 
 @pytest.fixture
 def form(fake, when):
-    """What the signing certificate of a document says."""
+    """The form of the signing certificate of a document."""
     return fake._pki.path(when, fake.module_id)[-1]
 
 

@@ -1,4 +1,4 @@
-"""What a hostile certificate makes the library say or raise stays inside (X-1)."""
+"""Warnings and exceptions of the library on hostile certificates do not leave ours (X-1)."""
 
 import contextlib
 import warnings

@@ -18,7 +18,7 @@ DAY = 24 * 60 * 60 * 1000
 
 @pytest.fixture
 def forms(fake, when):
-    """What the five certificates of a document say, root first."""
+    """The forms of the five certificates of a document, root first."""
     return fake._pki.path(when, fake.module_id)
 
 

@@ -1,4 +1,4 @@
-"""What a policy demands of an authentic document, and what no policy can be (M-*, L-7, L-8)."""
+"""Policies: what they accept and reject, and arguments that make none (M-*, L-7, L-8)."""
 
 import json
 from datetime import timedelta
@@ -37,7 +37,7 @@ FACTS = DocumentFacts("i-1", None, timedelta(0))
 
 @pytest.fixture
 def judged(fake, fake_document, when):
-    """What becomes of a document of the fake enclave under a policy."""
+    """Verifies a document of the fake enclave under a policy."""
 
     def judge(policy, document=fake_document, **options):
         return verify(document, fake.root_pem, at=when, policy=policy, **options)
