@@ -8,6 +8,7 @@ import click
 
 from nitro_attest.cli.options import EXISTING_FILE, with_options
 from nitro_attest.cli.source import read_file
+from nitro_attest.errors import InputError
 from nitro_attest.verification.roots import PINNED, TrustedRoots
 
 _OPTIONS: Final = (
@@ -33,5 +34,9 @@ def trusted_roots(root: str | None, partition: str | None) -> TrustedRoots:
     if root and partition:
         raise click.UsageError("--root cannot be combined with --partition")
     if root:
-        return TrustedRoots.from_pem(read_file(root))
+        pem = read_file(root)
+        try:
+            return TrustedRoots.from_pem(pem)
+        except InputError as error:
+            raise InputError(error.code, f"{root}: {error.message}") from error
     return TrustedRoots.from_partition(partition or "aws")

@@ -252,10 +252,11 @@ def _shipped_root(partition: str) -> Root:
 def _root_from_pem(pem: bytes) -> Root:
     """Loads a PEM root, and caches it: verify() is often called with the same root."""
     if b"-----BEGIN CERTIFICATE-----" not in pem:
+        hint = "" if b"\n" in pem else "; pass the content of the file, not its path"
         raise InputError(
             "input.root",
             "trusted root: expected a PEM certificate, which begins with -----BEGIN "
-            "CERTIFICATE-----; pass the content of the file, not its path",
+            f"CERTIFICATE-----{hint}",
         )
     from cryptography.hazmat.primitives.serialization import Encoding
 

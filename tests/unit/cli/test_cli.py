@@ -356,3 +356,12 @@ def verify_error(tool, monkeypatch):
         return tool("verify", GENUINE)[2]
 
     return call
+
+
+def test_a_root_that_is_not_pem_is_named(tool, tmp_path):
+    root = tmp_path / "root.txt"
+    root.write_text("this is\nnot PEM\n")
+    code, _, err = tool("verify", GENUINE, "--root", root)
+    assert code == 2
+    assert "root.txt: trusted root: expected a PEM certificate" in err
+    assert "not its path" not in err

@@ -177,3 +177,8 @@ def test_pem_is_not_joined_to_a_set(fake):
 def test_a_root_is_pinned_by_its_fingerprint_not_by_its_name(fake):
     [own] = TrustedRoots.from_pem(fake.root_pem)
     assert not replace(own, name="aws").pinned
+
+
+@pytest.mark.parametrize(("pem", "hinted"), [(b"root.pem", True), (b"no\nPEM\n", False)])
+def test_a_path_in_place_of_pem_is_explained(pem, hinted):
+    assert refused(TrustedRoots.from_pem, pem).endswith("not its path") is hinted
