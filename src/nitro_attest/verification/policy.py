@@ -189,7 +189,7 @@ class AnyEnclave:
         return False
 
     def evaluate(self, document: AttestationDocument, facts: DocumentFacts) -> Evaluation:
-        """Accepts every document.
+        """Accepts every document; the verifier itself rejects debug mode (M-2).
 
         Arguments and result are those of ``VerificationPolicy.evaluate``.
         """
@@ -432,6 +432,8 @@ class Policy(_Conditions):
 
     def evaluate(self, document: AttestationDocument, facts: DocumentFacts) -> Evaluation:
         """Checks the measurement sets (L-8), and where the enclave runs.
+
+        The verifier itself checks debug mode, maximum age and the nonce.
 
         Arguments and result are those of ``VerificationPolicy.evaluate``.
         """
