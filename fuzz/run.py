@@ -123,7 +123,7 @@ def covered(corpus: Path) -> bool:
     reached = measuring.report(file=table, include=include, show_missing=True)
     print(table.getvalue())
     if reached < FLOOR:
-        print(f"{reached:.1f} % of the lines are reached; {FLOOR} % are demanded")
+        print(f"lines reached: expected at least {FLOOR} %, found {reached:.1f} %")
     return reached >= FLOOR
 
 

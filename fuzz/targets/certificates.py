@@ -174,8 +174,12 @@ def public_keys() -> Iterator[bytes]:
 
 
 TARGETS = {
-    "certificate": Target(check_certificate, certificates, ("certificate",), "der.dict", 1200),
-    "chain": Target(check_chain, rows, ("chain",), "der.dict", 8192),
+    "certificate": Target(
+        check_certificate, certificates, ("verification.certificate",), "der.dict", 1200
+    ),
+    "chain": Target(check_chain, rows, ("verification.path",), "der.dict", 8192),
     "root": Target(check_root, roots, (), "der.dict"),
-    "public_key": Target(check_public_key, public_keys, ("public_key", "seal"), "der.dict", 2048),
+    "public_key": Target(
+        check_public_key, public_keys, ("keys.public_key", "keys.seal"), "der.dict", 2048
+    ),
 }

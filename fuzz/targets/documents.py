@@ -305,9 +305,15 @@ def answers() -> Iterator[bytes]:
 
 
 TARGETS = {
-    "document": Target(check_document, documents, ("_core", "document"), longest=21000),
-    "payload": Target(check_payload, payloads, ("_core", "document"), longest=16500),
-    "verify": Target(check_verify, documents, ("chain", "signature"), longest=21000),
-    "signed": Target(check_signed, signed_payloads, ("consistency",), longest=8192),
+    "document": Target(
+        check_document, documents, ("verification.core", "verification.document"), longest=21000
+    ),
+    "payload": Target(
+        check_payload, payloads, ("verification.core", "verification.document"), longest=16500
+    ),
+    "verify": Target(
+        check_verify, documents, ("verification.path", "verification.signature"), longest=21000
+    ),
+    "signed": Target(check_signed, signed_payloads, ("verification.agreement",), longest=8192),
     "challenge": Target(check_challenge, answers, (), longest=8192),
 }

@@ -208,11 +208,15 @@ def variables() -> Iterator[bytes]:
 
 
 TARGETS = {
-    "eif": Target(check_eif, images, ("measurements.eif", "measurements.eif_layout"), longest=8192),
-    "eif_signature": Target(
-        check_eif_signature, sections, ("measurements.eif_signature",), longest=8192
+    "eif": Target(
+        check_eif, images, ("measurements.eif.image", "measurements.eif.layout"), longest=8192
     ),
-    "eif_metadata": Target(check_eif_metadata, metadata, ("measurements.eif",), "text.dict"),
-    "uki": Target(check_uki, ukis, ("measurements.uki", "measurements.pe"), longest=16384),
-    "variables": Target(check_variables, variables, ("measurements.boot_events",)),
+    "eif_signature": Target(
+        check_eif_signature, sections, ("measurements.eif.signature",), longest=8192
+    ),
+    "eif_metadata": Target(check_eif_metadata, metadata, ("measurements.eif.image",), "text.dict"),
+    "uki": Target(
+        check_uki, ukis, ("measurements.uki.image", "measurements.uki.pe"), longest=16384
+    ),
+    "variables": Target(check_variables, variables, ("measurements.uki.boot_events",)),
 }

@@ -270,17 +270,15 @@ def endpoints() -> Iterator[bytes]:
 
 
 TARGETS = {
-    "json": Target(check_json, json_texts, ("strict_json",), "text.dict", 1024),
+    "json": Target(check_json, json_texts, ("_internal.strict_json",), "text.dict", 1024),
     "policy": Target(
         check_policy,
         policies,
-        ("measurements.files",),
+        ("policy_files",),
         "text.dict",
     ),
-    "policy_of_one": Target(check_policy_of_one, policies, ("measurements.files",), "text.dict"),
-    "nitrotpm_policy": Target(
-        check_nitrotpm_policy, policies, ("measurements.files",), "text.dict"
-    ),
+    "policy_of_one": Target(check_policy_of_one, policies, ("policy_files",), "text.dict"),
+    "nitrotpm_policy": Target(check_nitrotpm_policy, policies, ("policy_files",), "text.dict"),
     "key_policy": Target(
         check_key_policy, key_policies, ("kms.lint", "kms.parse", "kms.findings"), "text.dict"
     ),

@@ -102,3 +102,9 @@ def test_a_target_notices_that_the_code_it_is_about_is_broken(name, broken, valu
     monkeypatch.setattr(broken, value)
     with pytest.raises(AssertionError):
         list(map(TARGETS[name].check, chain(seeds, mutations(seeds, random.Random(name)))))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_modules_whose_coverage_a_target_promises_exist(name):
+    for module in TARGETS[name].covers:
+        assert (ROOT / "src/nitro_attest" / f"{module.replace('.', '/')}.py").is_file(), module

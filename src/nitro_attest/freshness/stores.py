@@ -100,15 +100,6 @@ class MemoryStore:
     def add(self, key: bytes, expires_ms: int) -> bool:
         """Remembers a key: see ``Store.add``.
 
-        Args:
-            key: 32 or 48 bytes.
-            expires_ms: Time from which the key may be forgotten, in milliseconds since 1970-01-01
-                UTC.
-
-        Returns:
-            True if the key is new. False if the store has it already, or if it expires at or
-            before the store's own time.
-
         Raises:
             InputError: ``input.limits``: the store is full.
         """
@@ -124,14 +115,7 @@ class MemoryStore:
             return True
 
     def take(self, key: bytes) -> int | None:
-        """Removes a key: see ``Store.take``.
-
-        Args:
-            key: 32 or 48 bytes.
-
-        Returns:
-            The ``expires_ms`` given to ``add``; None if the store does not have the key.
-        """
+        """Removes a key: see ``Store.take``."""
         with self._lock:
             return self._expiry.pop(key, None)
 
@@ -193,15 +177,6 @@ class SqliteStore:
     def add(self, key: bytes, expires_ms: int) -> bool:
         """Remembers a key: see ``Store.add``.
 
-        Args:
-            key: 32 or 48 bytes.
-            expires_ms: Time from which the key may be forgotten, in milliseconds since 1970-01-01
-                UTC.
-
-        Returns:
-            True if the key is new. False if the store has it already, or if it expires at or
-            before the store's own time.
-
         Raises:
             InputError: ``input.limits``: the store is full.
         """
@@ -217,14 +192,7 @@ class SqliteStore:
             return True
 
     def take(self, key: bytes) -> int | None:
-        """Removes a key: see ``Store.take``.
-
-        Args:
-            key: 32 or 48 bytes.
-
-        Returns:
-            The ``expires_ms`` given to ``add``; None if the store does not have the key.
-        """
+        """Removes a key: see ``Store.take``."""
         with self._transaction() as database:
             expires_ms = self._expiry(database, key)
             database.execute("DELETE FROM used WHERE key = ?", (key,))
