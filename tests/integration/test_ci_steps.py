@@ -22,7 +22,7 @@ def run(*arguments, script=RUN, **environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,  # far more than any step here needs on a busy machine
     )
 
 
@@ -78,7 +78,7 @@ def test_only_the_steps_that_are_named_run_and_their_tests_are_counted(script_wi
 def test_a_failure_inside_a_step_ends_the_run_and_the_other_lane(script_with, failing):
     script = script_with(
         step_lint=f"echo before\n{failing}\necho after",
-        step_readme="sleep 600",
+        step_readme="sleep 100000",
         step_guests="echo not reached",
     )
     result = run("lint", "readme", "guests", script=script)

@@ -13,7 +13,11 @@ import pytest
 from conftest import ROOT
 
 USES = Path(__file__).with_name("wrong_uses.py")
-ENVIRONMENT = {**os.environ, "MYPYPATH": str(ROOT / "src")}
+ENVIRONMENT = {
+    **os.environ,
+    "MYPYPATH": str(ROOT / "src"),
+    "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",  # or it would ask for its newest version
+}
 
 
 def expected():
@@ -45,7 +49,7 @@ def pyright():
     command = shutil.which("pyright")
     if command is None:
         return None
-    works = subprocess.run([command, "--version"], capture_output=True, timeout=60)
+    works = subprocess.run([command, "--version"], env=ENVIRONMENT, capture_output=True)
     return command if works.returncode == 0 else None
 
 
