@@ -37,7 +37,7 @@ PUBLIC_MODULES: Final = (
     "nitro_attest.enclave.client",
     "nitro_attest.enclave.server",
     "nitro_attest.enclave.nsm",
-    "nitro_attest.enclave.transport",
+    "nitro_attest.transport.connection",
     "nitro_attest.kms.statements",
     "nitro_attest.kms.lint",
     "nitro_attest.kms.recipient",

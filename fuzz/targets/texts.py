@@ -17,7 +17,6 @@ from nitro_attest._internal.quiet import quietly
 from nitro_attest._internal.strict_json import MAX_DEPTH, read_json
 from nitro_attest.cli import batch
 from nitro_attest.cli.source import decode
-from nitro_attest.enclave.transport import UnixEndpoint, parse_endpoint
 from nitro_attest.errors import FormatError, InputError
 from nitro_attest.kms.findings import FINDINGS
 from nitro_attest.kms.lint import lint
@@ -28,6 +27,7 @@ from nitro_attest.measurements.pcr import (
     pcr8_from_certificate,
 )
 from nitro_attest.policy_files import parse_nitrotpm_policy, parse_policy
+from nitro_attest.transport.connection import UnixEndpoint, parse_endpoint
 from targets.base import VECTORS, Target, outcome, refused
 from targets.documents import documents
 

@@ -20,7 +20,7 @@ ROOT_PEM = SOURCE / "verification/aws_roots/aws.pem"
 
 LAYERS = (
     *("errors", "limits", "_internal", "verification", "policy_files", "freshness", "keys"),
-    *("measurements", "kms", "enclave", "testing", "cli", "__main__"),
+    *("measurements", "transport", "kms", "enclave", "testing", "cli", "__main__"),
 )
 """A layer imports itself and the layers before it, and nothing after it."""
 

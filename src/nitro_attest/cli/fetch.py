@@ -23,8 +23,8 @@ from nitro_attest.cli.render import report
 from nitro_attest.cli.requirements import RequirementOptions, enclave_requirement_options
 from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.enclave.client import fetch
-from nitro_attest.enclave.transport import DEFAULT_PORT
 from nitro_attest.errors import EnclaveError, InputError, NitroAttestError
+from nitro_attest.transport.connection import DEFAULT_PORT
 from nitro_attest.verification.policy import AnyEnclave, as_enclave_policy
 from nitro_attest.verification.verifier import Verifier
 

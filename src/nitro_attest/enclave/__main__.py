@@ -17,8 +17,8 @@ from typing import Final
 
 from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.enclave.server import serve
-from nitro_attest.enclave.transport import DEFAULT_PORT
 from nitro_attest.errors import InputError, NitroAttestError
+from nitro_attest.transport.connection import DEFAULT_PORT
 
 _EXIT_INPUT: Final = 2  # as the command line outside, which loads click
 _EXIT_ENCLAVE: Final = 7

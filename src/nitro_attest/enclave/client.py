@@ -18,7 +18,9 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from nitro_attest._internal.wording import plural, size_or_type
-from nitro_attest.enclave.transport import (
+from nitro_attest.errors import EnclaveError, InputError
+from nitro_attest.limits import MAX_DOCUMENT_BYTES, MAX_NONCE_BYTES, MIN_NONCE_BYTES, NONCE_BYTES
+from nitro_attest.transport.connection import (
     MAX_HEAD_BYTES,
     Deadline,
     Endpoint,
@@ -26,8 +28,6 @@ from nitro_attest.enclave.transport import (
     connect,
     parse_endpoint,
 )
-from nitro_attest.errors import EnclaveError, InputError
-from nitro_attest.limits import MAX_DOCUMENT_BYTES, MAX_NONCE_BYTES, MIN_NONCE_BYTES, NONCE_BYTES
 from nitro_attest.verification.attestation import Attestation
 from nitro_attest.verification.policy import AnyEnclave, Policy
 from nitro_attest.verification.roots import TrustedRoots

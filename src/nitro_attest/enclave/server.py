@@ -35,15 +35,15 @@ from typing import Final
 
 from nitro_attest._internal.protocols import Attester
 from nitro_attest.enclave.nsm import Nsm
-from nitro_attest.enclave.transport import (
+from nitro_attest.errors import EnclaveError, NitroAttestError
+from nitro_attest.limits import MAX_NONCE_BYTES, MIN_NONCE_BYTES
+from nitro_attest.transport.connection import (
     DEFAULT_PORT,
     MAX_HEAD_BYTES,
     UnixEndpoint,
     listen,
     parse_endpoint,
 )
-from nitro_attest.errors import EnclaveError, NitroAttestError
-from nitro_attest.limits import MAX_NONCE_BYTES, MIN_NONCE_BYTES
 
 __all__ = ["LOG", "AttestationServer", "Attester", "ServerLimits", "Source", "serve"]
 
@@ -132,7 +132,7 @@ class AttestationServer:
         >>> from nitro_attest import ANY_ENCLAVE, TrustedRoots
         >>> from nitro_attest.enclave.client import attest
         >>> from nitro_attest.enclave.server import AttestationServer
-        >>> from nitro_attest.enclave.transport import listen, parse_endpoint
+        >>> from nitro_attest.transport.connection import listen, parse_endpoint
         >>> folder = tempfile.TemporaryDirectory()
         >>> endpoint = "unix:" + os.path.join(folder.name, "socket")
         >>> nsm = SimpleNamespace(attest=nitro.document)

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from nitro_attest import Policy, TrustedRoots
 from nitro_attest.enclave.client import attest
 from nitro_attest.enclave.server import AttestationServer
-from nitro_attest.enclave.transport import UnixEndpoint, listen
 from nitro_attest.testing import FakeNitro
+from nitro_attest.transport.connection import UnixEndpoint, listen
 
 testclient = pytest.importorskip(
     "fastapi.testclient", reason="the example needs fastapi and httpx: pip install fastapi httpx"

@@ -15,8 +15,8 @@ from nitro_attest.__main__ import run
 from nitro_attest.cli import fetch as fetch_verb
 from nitro_attest.enclave.client import Fetched
 from nitro_attest.enclave.server import AttestationServer
-from nitro_attest.enclave.transport import UnixEndpoint, listen
 from nitro_attest.testing import FakeNitro
+from nitro_attest.transport.connection import UnixEndpoint, listen
 
 PCR0 = b"\7" * 48
 IMAGE = FIXTURES / "vectors/eif/synthetic.eif"

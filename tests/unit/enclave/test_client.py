@@ -13,9 +13,9 @@ from nitro_attest import ANY_ENCLAVE, ChainError, PolicyError, TrustedRoots
 from nitro_attest.enclave import client
 from nitro_attest.enclave.client import attest, fetch
 from nitro_attest.enclave.server import AttestationServer
-from nitro_attest.enclave.transport import UnixEndpoint, listen
 from nitro_attest.errors import EnclaveError, InputError
 from nitro_attest.testing import FakeNitro
+from nitro_attest.transport.connection import UnixEndpoint, listen
 
 NONCE = bytes(range(32))
 PATIENT = 30.0

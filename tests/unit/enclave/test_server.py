@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from nitro_attest.enclave.server import AttestationServer, ServerLimits
-from nitro_attest.enclave.transport import UnixEndpoint, listen
 from nitro_attest.errors import EnclaveError
+from nitro_attest.transport.connection import UnixEndpoint, listen
 
 NONCE = bytes(range(32))
 PATIENT = 30.0  # seconds until a test fails; never reached in a passing test

@@ -129,7 +129,7 @@ def parse_endpoint(text: str) -> Endpoint:
         InputError: ``input.endpoint``: the text has a different form, or a number is too large.
 
     Example:
-        >>> from nitro_attest.enclave.transport import parse_endpoint
+        >>> from nitro_attest.transport.connection import parse_endpoint
         >>> parse_endpoint("vsock:16:1300")
         VsockEndpoint(cid=16, port=1300)
         >>> str(parse_endpoint("unix:/run/vm.sock:1300"))

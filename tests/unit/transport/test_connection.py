@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nitro_attest.enclave import transport
-from nitro_attest.enclave.transport import (
+from nitro_attest.errors import EnclaveError, InputError
+from nitro_attest.transport import connection
+from nitro_attest.transport.connection import (
     Deadline,
     HttpEndpoint,
     UnixEndpoint,
@@ -24,7 +25,6 @@ from nitro_attest.enclave.transport import (
     listen,
     parse_endpoint,
 )
-from nitro_attest.errors import EnclaveError, InputError
 
 PATIENT = 30.0
 
@@ -124,7 +124,7 @@ def test_each_vsock_failure_has_its_code(
     monkeypatch: pytest.MonkeyPatch, number: int, code: str
 ) -> None:
     fake_socket = NoVsock(number)
-    monkeypatch.setattr(transport.socket, "socket", fake_socket)
+    monkeypatch.setattr(connection.socket, "socket", fake_socket)
     with pytest.raises(EnclaveError) as caught:
         connect(VsockEndpoint(16, 1300), Deadline(PATIENT))
     assert caught.value.code == code
@@ -132,7 +132,7 @@ def test_each_vsock_failure_has_its_code(
 
 
 def test_a_machine_without_vsock_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport.socket, "socket", NoVsock(errno.EAFNOSUPPORT, at_once=True))
+    monkeypatch.setattr(connection.socket, "socket", NoVsock(errno.EAFNOSUPPORT, at_once=True))
     for use in (lambda end: connect(end, Deadline(PATIENT)), listen):
         with pytest.raises(EnclaveError) as caught:
             use(VsockEndpoint(16, 1300))
@@ -140,7 +140,7 @@ def test_a_machine_without_vsock_is_reported(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_python_without_vsock_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(transport.socket, "AF_VSOCK", raising=False)
+    monkeypatch.delattr(connection.socket, "AF_VSOCK", raising=False)
     with pytest.raises(EnclaveError) as caught:
         connect(VsockEndpoint(16, 1300), Deadline(PATIENT))
     assert caught.value.code == "transport.unsupported"
@@ -251,7 +251,7 @@ def test_an_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "not known")
 
-    monkeypatch.setattr(transport.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(connection.socket, "getaddrinfo", unknown)
     with pytest.raises(EnclaveError, match=r"gateway\.test") as caught:
         connect(HttpEndpoint("gateway.test", 80), Deadline(PATIENT))
     assert caught.value.code == "transport.resolve"
@@ -264,7 +264,7 @@ def test_a_resolver_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch) -> Non
         resume.wait(PATIENT)
         return [(socket.AF_INET, 0, 0, "", ("127.0.0.1", 80))]
 
-    monkeypatch.setattr(transport.socket, "getaddrinfo", hang)
+    monkeypatch.setattr(connection.socket, "getaddrinfo", hang)
     with pytest.raises(EnclaveError) as caught:
         connect(HttpEndpoint("gateway.test", 80), Deadline(0.05))
     resume.set()

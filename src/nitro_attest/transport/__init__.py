@@ -1,0 +1,1 @@
+"""Connections to servers of attestation documents: endpoints, sockets and HTTP answers."""
