@@ -1,30 +1,33 @@
-"""Reading hostile bytes without printing the library's warnings on the caller's stderr."""
+"""Reading hostile bytes without printing the library's warnings on the caller's stderr.
+
+The cryptography package warns while it decodes certificates that are unusual. A filter against this
+would belong to the whole process: other threads would lose their warnings meanwhile, and a process
+forked meanwhile would keep it. Instead, ``quietly`` is a frame in which no warning arises.
+"""
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 _Source = TypeVar("_Source")
 _Result = TypeVar("_Result")
 
-_filters_lock: Final = threading.RLock()  # reentrant: a signal handler may verify meanwhile
-
 
 def quietly(read: Callable[[_Source], _Result], source: _Source) -> _Result:
-    """Calls ``read(source)`` with Python warnings suppressed, and returns its result.
+    """Calls ``read(source)`` without the Python warnings that ``read`` itself causes.
 
-    The warning filters belong to the process, so only one thread of this package changes them at a
-    time; changes that the application's own threads make meanwhile cannot be ordered. The list of
-    filters is replaced as a whole: ``warnings.catch_warnings`` would also reset which warnings the
-    interpreter has already shown, so the application's own would appear again.
+    Args:
+        read: A function of an extension module, or ``operator.attrgetter`` for a property of one.
+            A function in Python has a frame of its own, from which its warnings arise.
+        source: Its argument.
+
+    Returns:
+        Its result.
     """
-    with _filters_lock:
-        filters = warnings.filters
-        try:
-            warnings.filters = [("ignore", None, Warning, None, 0)]
-            return read(source)
-        finally:
-            warnings.filters = filters
+    return read(source)
+
+
+# A warning arises from the module of the frame that caused it. Without a name of a module, as when
+# the interpreter ends, CPython drops the warning (warn_explicit in Python/_warnings.c).
+globals()["__name__"] = None

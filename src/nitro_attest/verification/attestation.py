@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, Generic, Literal, NoReturn, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from nitro_attest._internal.quiet import quietly
 from nitro_attest._internal.times import from_milliseconds
 from nitro_attest.errors import AttestationWarning
 from nitro_attest.verification.document import AttestationDocument, BaseDocument, NitroTpmDocument
@@ -164,7 +166,7 @@ class NitroTpmAttestation(BaseAttestation[NitroTpmDocument]):
 def _certificate_to_dict(certificate: x509.Certificate) -> dict[str, str]:
     return {
         "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
+        "issuer": quietly(attrgetter("issuer"), certificate).rfc4514_string(),
         "serial": f"{certificate.serial_number:x}",
         "not_before": certificate.not_valid_before_utc.isoformat(),
         "not_after": certificate.not_valid_after_utc.isoformat(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, TypeVar, cast
 
 from cryptography import x509
@@ -32,6 +33,10 @@ serialNumber, signature, issuer, validity and subject are skipped (RFC 5280 sect
 _BIT_STRING: Final = 0x03
 
 _UNDERSTOOD: Final = frozenset({x509.BasicConstraints, x509.KeyUsage})
+
+_PROPERTIES: Final = attrgetter(
+    *("subject", "extensions", "serial_number", "not_valid_before_utc", "not_valid_after_utc")
+)
 
 _ExtensionT = TypeVar("_ExtensionT", bound=x509.ExtensionType)
 
@@ -161,20 +166,15 @@ def load_certificate(
             input; none of them leaves this function.
     """
     try:
-        loaded = quietly(_decode, der)
-        version = loaded[0].version
+        certificate = quietly(x509.load_der_x509_certificate, der)
+        version = certificate.version
+        # The subject is decoded at its first access; later code relies on its validity.
+        _, extensions, serial, not_before, not_after = quietly(_PROPERTIES, certificate)
     except Exception as error:
         raise ChainError("cert.malformed", f"{label} cannot be read: {error}") from error
     if version is not x509.Version.v3:
         raise ChainError("cert.malformed", f"{label}: expected X.509 v3, found {version.name}")
-    return loaded
-
-
-def _decode(der: bytes) -> tuple[x509.Certificate, x509.Extensions, int, tuple[datetime, datetime]]:
-    certificate = x509.load_der_x509_certificate(der)
-    _ = certificate.subject  # decoded at first access; later code relies on its validity
-    validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return certificate, certificate.extensions, certificate.serial_number, validity
+    return certificate, extensions, serial, (not_before, not_after)
 
 
 def _check_serial(serial: int, label: str) -> None:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import pairwise
+from operator import attrgetter
 from weakref import WeakValueDictionary
 
 from cryptography import x509
@@ -254,7 +255,7 @@ def _check_signature(parent: Certificate, child: Certificate, path: Sequence[Cer
 def _check_names(parent: Certificate, child: Certificate, path: Sequence[Certificate]) -> None:
     """Checks X-7, and X-3 if the issuer is elsewhere in the path. Names are compared as DER."""
     try:
-        issuer = quietly(lambda parsed: parsed.issuer, child.parsed)
+        issuer = quietly(attrgetter("issuer"), child.parsed)
         wanted = issuer.public_bytes()
     except Exception as error:
         raise ChainError(

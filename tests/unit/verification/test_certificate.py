@@ -1,7 +1,6 @@
 """The rules of one certificate, called by themselves (X-1, X-2, X-9, X-12 to X-17)."""
 
 import re
-import warnings
 from dataclasses import replace
 
 import pytest
@@ -10,9 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from nitro_attest import ANY_ENCLAVE, ChainError, TrustedRoots, Verifier
-from nitro_attest._internal import quiet
-from nitro_attest.verification import certificate
+from nitro_attest import ChainError, TrustedRoots
 from nitro_attest.verification.certificate import read_certificate
 
 
@@ -119,50 +116,3 @@ def test_x24_only_a_single_common_name_counts(form, names, found):
     subject = x509.Name(attributes).public_bytes()
     read = read_certificate(replace(form, subject=subject).der, "it")
     assert read.common_name == found
-
-
-def test_x1_one_thread_at_a_time_touches_the_warning_filters(
-    fake, fake_document, when, monkeypatch
-):
-    roots = TrustedRoots.from_pem(fake.root_pem)
-    real = certificate.x509.load_der_x509_certificate
-    held = []
-
-    def load(der):
-        held.append(quiet._filters_lock._is_owned())
-        return real(der)
-
-    monkeypatch.setattr(certificate.x509, "load_der_x509_certificate", load)
-    Verifier(roots, policy=ANY_ENCLAVE).verify(fake_document, at=when)
-    assert held == [True] * 4
-    assert not quiet._filters_lock._is_owned()
-
-
-def test_x1_the_callers_warning_filters_are_as_before():
-    before = list(warnings.filters)
-    with pytest.raises(KeyError):
-        quiet.quietly({}.__getitem__, "absent")
-    assert warnings.filters == before
-
-
-def test_x1_reading_within_reading_is_quiet_to_the_end(form):
-    def read(der):
-        assert quiet._filters_lock.acquire(blocking=False)  # or it would wait for itself
-        quiet._filters_lock.release()
-        found = read_certificate(der, "it")
-        warnings.warn("the library's", stacklevel=1)
-        return found
-
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        assert quiet.quietly(read, form.der).parsed == read_certificate(form.der, "it").parsed
-    assert not seen
-
-
-def test_x1_the_callers_warnings_that_were_shown_are_not_shown_again():
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("default")
-        for _ in range(2):
-            warnings.warn("the caller's", stacklevel=1)
-            quiet.quietly(warnings.warn, "the library's")
-    assert [str(each.message) for each in seen] == ["the caller's"]

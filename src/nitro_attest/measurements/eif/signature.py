@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import cbor2
@@ -187,7 +188,10 @@ def _read_certificate(
 ) -> tuple[SignatureInfo, ec.EllipticCurvePublicKey, _Scheme]:
     try:
         der = first_pem_certificate(pem)
-        key, subject, validity = quietly(_decode_certificate, der)
+        certificate = quietly(x509.load_der_x509_certificate, der)
+        key = quietly(x509.Certificate.public_key, certificate)
+        subject = quietly(attrgetter("subject"), certificate).rfc4514_string()
+        validity = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except InputError as error:
         raise _invalid(f"the signing certificate is malformed: {error.message}") from error
     except Exception as error:  # of many types: a subject alone can raise ValueError or TypeError
@@ -196,12 +200,6 @@ def _read_certificate(
         raise _invalid("expected a signing certificate with a key on P-256, P-384 or P-521")
     scheme = _SCHEMES[key.curve.name]
     return SignatureInfo(der, subject, *validity, scheme.name, entries), key, scheme
-
-
-def _decode_certificate(der: bytes) -> tuple[Any, str, tuple[datetime, datetime]]:
-    certificate = x509.load_der_x509_certificate(der)
-    key, subject = certificate.public_key(), certificate.subject.rfc4514_string()
-    return key, subject, (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
 def _invalid(message: str) -> ImageError:
