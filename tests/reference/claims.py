@@ -2,7 +2,6 @@
 
 import hashlib
 import random
-from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
@@ -53,15 +52,15 @@ def changed(claim, others, chooser):
     return chooser.choice(
         [
             claim,
-            replace(claim, signature=encoded(r, N - s)),
-            replace(claim, signature=encoded(s, r)),
-            replace(claim, signature=flipped(claim.signature, chooser)),
-            replace(claim, digest=flipped(claim.digest, chooser)),
-            replace(claim, signature=encoded(chooser.choice(EDGES), s)),
-            replace(claim, signature=encoded(r, chooser.choice(EDGES))),
-            replace(claim, signature=encoded(chooser.choice(EDGES), chooser.choice(EDGES))),
-            replace(claim, digest=chooser.choice([bytes(48), b"\xff" * 48])),
-            replace(claim, key=other.key),
-            replace(claim, signature=other.signature),
+            claim._replace(signature=encoded(r, N - s)),
+            claim._replace(signature=encoded(s, r)),
+            claim._replace(signature=flipped(claim.signature, chooser)),
+            claim._replace(digest=flipped(claim.digest, chooser)),
+            claim._replace(signature=encoded(chooser.choice(EDGES), s)),
+            claim._replace(signature=encoded(r, chooser.choice(EDGES))),
+            claim._replace(signature=encoded(chooser.choice(EDGES), chooser.choice(EDGES))),
+            claim._replace(digest=chooser.choice([bytes(48), b"\xff" * 48])),
+            claim._replace(key=other.key),
+            claim._replace(signature=other.signature),
         ]
     )

@@ -6,9 +6,8 @@ Checked only after the signature: before that, an attacker could have chosen bot
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from nitro_attest._internal.times import from_milliseconds
 from nitro_attest.errors import PolicyFailure
@@ -22,8 +21,7 @@ _AUTHORITY_SUFFIX: Final = ".aws.nitro-enclaves"
 _KIND_MARKS: Final[dict[Kind, str]] = {"enclave": "-enc", "nitrotpm": "-tpm"}
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(NamedTuple):
     """The result of comparing the names in a document with those in its certificates.
 
     Attributes:

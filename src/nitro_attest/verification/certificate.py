@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -41,8 +40,7 @@ _PROPERTIES: Final = attrgetter(
 _ExtensionT = TypeVar("_ExtensionT", bound=x509.ExtensionType)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Certificate:
+class Certificate(NamedTuple):
     """A certificate that meets the rules common to CAs and the signing certificate.
 
     Attributes:
@@ -193,8 +191,7 @@ def _check_serial(serial: int, label: str) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey:
+class SigningKey(NamedTuple):
     """A P-384 key that the cryptography package has loaded, and so checked, and its encoding.
 
     Attributes:

@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from nitro_attest.errors import FormatError, InputError
 from nitro_attest.limits import (
@@ -105,8 +105,7 @@ class PcrValues(Mapping[int, bytes]):
         return repr(dict(self))
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """The content of each field of an accepted payload."""
 
     module_id: str
@@ -120,8 +119,7 @@ class Content:
     pcrs: Mapping[int, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """An accepted document: its kind, the parts that the signature covers, and its content."""
 
     kind: Kind

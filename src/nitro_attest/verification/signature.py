@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -59,8 +58,7 @@ def _byte_string_head(size: int) -> bytes:
     return b"\x59" + size.to_bytes(2, "big")
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureClaim:
+class SignatureClaim(NamedTuple):
     """The claim that a key signed a digest: the input of an ECDSA verification.
 
     Attributes:

@@ -1,7 +1,5 @@
 """A document against its certificates, fact by fact (X-21, X-22, X-24, T-3)."""
 
-from dataclasses import replace
-
 import pytest
 
 from nitro_attest import TrustedRoots, parse_unverified
@@ -27,8 +25,8 @@ def path(fake, document):
 
 def saying(document, **fields):
     parts = document._parts
-    content = replace(parts.content, **fields)
-    return UnverifiedDocument(content, replace(parts, content=content))
+    content = parts.content._replace(**fields)
+    return UnverifiedDocument(content, parts._replace(content=content))
 
 
 def names(module_id, path_names, kind="enclave"):

@@ -94,7 +94,7 @@ def test_x10_a_certificate_is_valid_at_both_ends_of_its_window(path, leaf, issue
     at = path.leaf.not_before_ms
     *above, last, signing = path.certificates
     changed = [
-        replace(certificate, not_before_ms=at + begins, not_after_ms=at + ends)
+        certificate._replace(not_before_ms=at + begins, not_after_ms=at + ends)
         for certificate, (begins, ends) in ((last, issuer), (signing, leaf))
     ]
     beyond = CertificatePath(path.root, (*above, *changed), path.key)

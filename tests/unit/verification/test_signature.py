@@ -43,7 +43,7 @@ def test_the_sig_structure_is_the_canonical_array_of_four(size):
 def test_c14_r_and_s_are_from_1_to_the_order_less_1(fake_document, r, s, code):
     signature = r.to_bytes(48, "big") + s.to_bytes(48, "big")
     honest = parse_unverified(fake_document)
-    document = replace(honest, _parts=replace(honest._parts, signature=signature))
+    document = replace(honest, _parts=honest._parts._replace(signature=signature))
     stranger = ec.generate_private_key(ec.SECP384R1())
     with pytest.raises(SignatureError) as caught:
         check_signature(document, signing_key(stranger.public_key()))
