@@ -148,8 +148,8 @@ class ResponseParser:
         if len(digits) > len(str(self._max_body)) or int(digits) > self._max_body:
             raise EnclaveError(
                 "transport.too_large",
-                f"answer too large: expected a body of at most {self._max_body} bytes, found a "
-                f"Content-Length of {digits[:_QUOTED_BYTES]}",
+                f"answer with status {status} too large: expected a body of at most "
+                f"{self._max_body} bytes, found a Content-Length of {digits[:_QUOTED_BYTES]}",
             )
         return int(digits)
 
