@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 import click
 
+from nitro_attest._internal.streams import replace_standard_streams
 from nitro_attest.cli import cli
 from nitro_attest.cli.exit_codes import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE
 from nitro_attest.cli.output import report_error
@@ -17,15 +17,14 @@ from nitro_attest.errors import NitroAttestError
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    replace_standard_streams()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit code (docs/reference/cli.md); never 1."""
-    if sys.stdout is None:  # started with stdout closed: a result would be lost silently
-        return EXIT_OUTPUT
     try:
-        # Not cli.main(), which turns a closed pipe into exit code 1.
+        # Not cli.main(), which turns a failure of stdout into exit code 1.
         with cli.make_context("nitro-attest", list(arguments)) as context:
             code = int(cli.invoke(context) or 0)
         sys.stdout.flush()
@@ -39,21 +38,12 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
     except OSError as error:  # source.py handles errors of input files, so this is stdout
-        _discard_stdout()
-        if not isinstance(error, BrokenPipeError):
-            click.echo(f"nitro-attest: cannot write the result: {error}", err=True)
+        click.echo(f"nitro-attest: cannot write the result: {error}", err=True)
         return EXIT_OUTPUT
     except Exception:  # noqa: BLE001  last resort: any bug must exit 70, never 1
         traceback.print_exc()
         return EXIT_BUG
     return code
-
-
-def _discard_stdout() -> None:
-    """Redirects stdout to the null device, or the interpreter's flush at exit would fail again."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
 
 
 if __name__ == "__main__":
