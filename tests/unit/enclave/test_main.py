@@ -89,3 +89,19 @@ def test_the_help_names_the_program_as_it_was_called(capsys: pytest.CaptureFixtu
     assert "usage: python -m nitro_attest.enclave " in capsys.readouterr().out
     assert run(["enclave", "--help"]) == 0
     assert "usage: nitro-attest enclave " in capsys.readouterr().out
+
+
+def test_without_click_the_tool_names_the_program_to_run_instead() -> None:
+    code = "import sys; sys.modules['click'] = None\nfrom nitro_attest.__main__ import main; main()"
+    for arguments, message in (
+        (
+            ["enclave", "serve", "--listen", "unix:/a b"],
+            "inside an enclave, run: python3 -m nitro_attest.enclave serve --listen 'unix:/a b'\n",
+        ),
+        (["verify", "x"], "the package click, which the command line needs, is not installed\n"),
+    ):
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("nitro-attest: the package click")
+        assert done.stderr.endswith(message)
