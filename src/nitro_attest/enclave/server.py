@@ -48,7 +48,7 @@ from nitro_attest.transport.connection import (
 __all__ = ["LOG", "AttestationServer", "Attester", "ServerLimits", "Source", "serve"]
 
 LOG: Final = logging.getLogger("nitro_attest.enclave")
-"""Logger of the server; logs one JSON object per connection, at level INFO."""
+"""Logger of the server; ``serve`` describes what it logs."""
 
 Source = bytes | Callable[[bytes], bytes | None] | None
 """A field of the document: a fixed value, a function of the nonce, or None for an absent field.
@@ -417,8 +417,10 @@ def serve(
 ) -> None:
     """Serves attestation documents until SIGTERM or SIGINT; call it on the main thread.
 
-    Logs one JSON object per connection to the logger ``nitro_attest.enclave`` at level INFO, which
-    Python discards unless logging is configured.
+    Logs one JSON object when it listens, for each connection, and when it stops, to the logger
+    ``nitro_attest.enclave`` at level INFO. Python discards them until logging is configured, such
+    as by ``logging.basicConfig(level=logging.INFO, format="%(message)s")``. The command line does
+    this itself.
 
     Args:
         endpoint: The endpoint to listen on: ``vsock:any:PORT``, ``unix:/path`` or

@@ -176,7 +176,5 @@ def test_the_enclave_verb_runs_the_program_of_the_enclave(
 ) -> None:
     assert run(["enclave", "serve", "--listen", "nowhere"]) == 2
     assert "input.endpoint" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as caught:
-        run(["enclave", "--help"])
-    assert caught.value.code == 0
+    assert run(["enclave", "--help"]) == 0
     assert capsys.readouterr().out.startswith("usage: nitro-attest enclave [-h] {request,serve}")
