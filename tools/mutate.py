@@ -1,15 +1,15 @@
-"""Mutation testing of the C core and of verification/: changes one thing, runs the tests.
+"""Mutation testing of the C core and of what security rests on: changes one thing, runs the tests.
 
     python tools/mutate.py                        all mutants of all modules
-    python tools/mutate.py --module path          mutants of one module; --c: of the C core
+    python tools/mutate.py --module verification  mutants of a folder or module; --c: of the C core
     python tools/mutate.py --sample 60 --seed 7   a random sample, the same for the same seed
     python tools/mutate.py --list                 print the mutants' names, run nothing
     python tools/mutate.py --page                 compare docs/explanation/mutants.md with the
                                                   mutants, run nothing
 
-The modules are those of src/nitro_attest/verification/ at the time of the run. Exits with 1 if a
-mutant survives that the page does not list as equivalent, if the page lists a mutant that does not
-exist, or if a test kills a listed one. The report keeps every result: a mutant is not run again
+The modules are those in PLACES at the time of the run. Exits with 1 if a mutant survives that the
+page does not list as equivalent, if the page lists a mutant that does not exist, or if a test kills
+a listed one. The report keeps every result: a mutant is not run again
 while its module is unchanged, and so is the file of the test that killed it or, if it survived,
 every test.
 """
@@ -33,7 +33,13 @@ from mutation.page import candidates, equivalents
 from mutation.python_runner import PythonRunner
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-FOLDER: Final = ROOT / "src/nitro_attest/verification"
+PACKAGE: Final = ROOT / "src/nitro_attest"
+PLACES: Final = (
+    *("verification/**/*.py", "freshness/*.py", "keys/*.py", "measurements/**/*.py"),
+    *("policy_files.py", "kms/*.py", "transport/*.py", "enclave/client.py"),
+    *("cli/verify.py", "cli/fetch.py"),
+)
+"""The files of the package that have mutants."""
 
 
 def main() -> int:
@@ -43,9 +49,11 @@ def main() -> int:
         The exit code.
     """
     modules = _python_modules()
-    options = _arguments(list(modules))
-    chosen = options.module or ([] if options.c else list(modules))
-    files = {name: modules[name] for name in chosen}
+    options = _arguments()
+    wanted = options.module or ([] if options.c else [""])
+    files = {name: path for name, path in modules.items() if name.startswith(tuple(wanted))}
+    if wanted and not files:
+        sys.exit(f"no module begins with {' or '.join(wanted)}")
     if options.c or not options.module:
         files |= {name: ROOT / "csrc" / name for name in SOURCES}
     mutants = [mutant for name, path in files.items() for mutant in _mutants(name, path)]
@@ -73,14 +81,14 @@ def main() -> int:
 
 
 def _python_modules() -> dict[str, Path]:
-    """The modules of the folder, by their path in it without the suffix."""
-    paths = sorted(FOLDER.rglob("*.py"))
-    return {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in paths}
+    """The modules of all places, by their path in the package without the suffix."""
+    paths = [path for place in PLACES for path in sorted(PACKAGE.glob(place))]
+    return {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in paths}
 
 
-def _arguments(modules: Sequence[str]) -> argparse.Namespace:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Mutation testing of the verifying code.")
-    parser.add_argument("--module", action="append", choices=modules, help="one module; repeatable")
+    parser.add_argument("--module", action="append", help="a module or folder; repeatable")
     parser.add_argument("--c", action="store_true", help="the C core")
     parser.add_argument("--sample", type=int, metavar="N", help="run N mutants, chosen at random")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sample")

@@ -28,11 +28,12 @@ def test_a_mutant_is_listed_once_and_at_most_three_percent_are_listed(monkeypatc
 
 
 def test_every_module_of_the_verifying_folder_has_mutants_or_no_code():
-    folder = ROOT / "src/nitro_attest/verification"
+    package = ROOT / "src/nitro_attest"
     modules = {line.partition(": ")[0] for line in mutate("--list").stdout.splitlines()}
     files = {
-        path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.py")
-    } - {"__init__"}
+        path.relative_to(package).with_suffix("").as_posix()
+        for path in (package / "verification").rglob("*.py")
+    } - {"verification/__init__"}
     assert files <= modules
 
 
@@ -40,7 +41,7 @@ def test_the_tests_of_a_module_come_before_all_others(monkeypatch):
     monkeypatch.syspath_prepend(TOOLS)
     from mutation.python_runner import stages
 
-    own, unit, conformance = stages("path", ROOT)
+    own, unit, conformance = stages("verification/path", ROOT)
     assert own == ("tests/unit/verification/test_path.py",)
     assert unit == ("tests/unit/verification",)
     assert "tests/conformance/test_rules.py" in conformance

@@ -4,7 +4,6 @@ Same verdict, same code, same offset, same fields: for documents made to be vali
 with one wrong part, for mutations, for truncations and for bytes of no sense at all.
 """
 
-
 import cbor2
 import pytest
 from hypothesis import given, settings

@@ -28,7 +28,7 @@ class Mutant:
 
     Attributes:
         name: Function and change, such as ``check_windows: > => >=``.
-        module: The changed module or file, such as ``path`` or ``nitro_cose.c``.
+        module: The changed module or file, such as ``verification/path`` or ``nitro_cose.c``.
         build: Makes the changed module: a code object of Python, or a text of C.
     """
 

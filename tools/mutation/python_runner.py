@@ -23,8 +23,9 @@ import pytest
 
 from mutation.mutant import TIMEOUT, Mutant, SuiteError
 
-_PACKAGE: Final = "nitro_attest.verification"
-_UNIT: Final = "tests/unit/verification"
+_PACKAGE: Final = "nitro_attest"
+_UNIT: Final = "tests/unit"
+_VERIFICATION: Final = "verification"
 _CONFORMANCE: Final = (
     "tests/conformance/test_rules.py",
     "tests/conformance/test_genuine.py",
@@ -40,25 +41,27 @@ def stages(module: str, root: Path) -> list[tuple[str, ...]]:
     """The tests to run for a module, in the order in which they are likely to fail.
 
     Args:
-        module: Path in ``verification/`` without the suffix, such as ``accelerators/aws_lc``.
+        module: Path in the package without the suffix, such as ``verification/path``.
         root: The repository.
 
     Returns:
         The module's own test file, where there is one, or that of its package; all unit tests of
-        ``verification/``; the conformance tests.
+        its folder; for ``verification/``, the conformance tests.
     """
     place = Path(module)
     own = [place, *[folder for folder in place.parents if folder.name]]
     files = [f"{_UNIT}/{(one.parent / f'test_{one.name}.py').as_posix()}" for one in own]
     first = next(((file,) for file in files if (root / file).exists()), None)
-    return [*([first] if first else []), (_UNIT,), _CONFORMANCE]
+    folder = [(f"{_UNIT}/{place.parts[0]}",)] if len(place.parts) > 1 else []
+    conformance = [_CONFORMANCE] if place.parts[0] == _VERIFICATION else []
+    return [*([first] if first else []), *folder, *conformance]
 
 
 class PythonRunner:
     """Runs the tests against mutants of one module.
 
     Args:
-        module: Path in ``verification/`` without the suffix.
+        module: Path in the package without the suffix.
         root: The repository.
 
     Raises:
