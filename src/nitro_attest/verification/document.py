@@ -189,12 +189,24 @@ def parse_unverified(
         FormatError: The bytes are not a document of the accepted form (C-1 to C-13, P-*).
         InputError: ``input.document``: the argument is not bytes.
     """
-    parts = parse(_own_copy(document), limits)
+    parts = parse(own_copy(document), limits)
     return UnverifiedDocument(parts.content, parts)
 
 
-def _own_copy(document: bytes | bytearray | memoryview) -> bytes:
-    """Copies the document once, after checking its size: the caller's buffer may change (C-2)."""
+def own_copy(document: bytes | bytearray | memoryview) -> bytes:
+    """Copies a document once, after checking its size: the caller's buffer may change (C-2).
+
+    Args:
+        document: The raw document. Only exactly ``bytes`` need no copy: a subclass may report
+            another length or content than it has.
+
+    Returns:
+        The document, at most 16384 bytes.
+
+    Raises:
+        FormatError: ``document.too_large``, or ``document.encoding`` for text.
+        InputError: ``input.document``: the argument is not bytes.
+    """
     if type(document) is bytes:
         size = len(document)
     else:

@@ -46,6 +46,7 @@ from nitro_attest.verification.batch import (
     Outcome,
     Rejected,
     Request,
+    Taken,
     Verified,
     in_threads,
 )
@@ -270,6 +271,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         """Verifies many documents on a pool of threads.
 
         Items are taken in the caller's thread, at most 16 per worker ahead of the last outcome.
+        Each is copied when it is taken, so the caller may refill its buffers for the next one.
         With ``at="now"`` the clock is read when each verification begins. An accelerator that
         checks several signatures at once gets as many documents.
 
@@ -302,7 +304,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         return in_threads(items, partial(self._verify_batch, at, max_age), workers, lanes)
 
     def _verify_batch(
-        self, at: At, max_age: timedelta | None, items: Sequence[Item]
+        self, at: At, max_age: timedelta | None, items: Sequence[Taken | NitroAttestError]
     ) -> list[Outcome[_AttestationT]]:
         parsed = [self._parse_item(item) for item in items]
         check = self._precheck(parsed)
@@ -311,13 +313,14 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             for item, one in zip(items, parsed, strict=True)
         ]
 
-    def _parse_item(self, item: Item) -> UnverifiedDocument | NitroAttestError:
+    def _parse_item(self, item: Taken | NitroAttestError) -> UnverifiedDocument | NitroAttestError:
         """Parses an item; its error is reported after those of the item's other arguments."""
         if isinstance(item, NitroAttestError):
             return item
+        if item.fault is not None:
+            return item.fault
         try:
-            document = item.document if isinstance(item, Request) else item
-            return parse_unverified(document, self._limits)
+            return parse_unverified(item.request.document, self._limits)
         except NitroAttestError as error:
             return error.with_traceback(None)  # which would refer to all items of the batch
 
@@ -337,7 +340,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
 
     def _outcome(
         self,
-        item: Item,
+        item: Taken | NitroAttestError,
         parsed: UnverifiedDocument | NitroAttestError,
         at: At,
         max_age: timedelta | None,
@@ -345,7 +348,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
     ) -> Outcome[_AttestationT]:
         if isinstance(item, NitroAttestError):
             return Rejected(item)
-        request = item if isinstance(item, Request) else Request(item)
+        request = item.request
         try:
             check_max_age(request.max_age)
             strictest = min(filter(None, (request.max_age, max_age)), default=None)
