@@ -147,6 +147,9 @@ class Rejected(_NoTruthValue):
     Attributes:
         error: The reason.
         attestation: None.
+
+    Raises:
+        InputError: ``input.expected``: the error is not a NitroAttestError.
     """
 
     error: NitroAttestError
@@ -154,7 +157,9 @@ class Rejected(_NoTruthValue):
 
     def __post_init__(self) -> None:
         if not isinstance(self.error, NitroAttestError):
-            raise TypeError(f"expected a NitroAttestError, found {self.error!r}")
+            raise InputError(
+                "input.expected", f"error: expected a NitroAttestError, found {self.error!r}"
+            )
 
     def unwrap(self) -> NoReturn:
         """Raises the error.

@@ -73,6 +73,16 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 
 
+def check_limits(limits: object) -> None:
+    """Rejects anything but Limits.
+
+    Raises:
+        InputError: ``input.limits``.
+    """
+    if not isinstance(limits, Limits):
+        raise InputError("input.limits", f"limits: expected Limits(...), found {limits!r}")
+
+
 class PcrValues(Mapping[int, bytes]):
     """PCR values by index, each sliced out of the payload when it is read.
 

@@ -436,7 +436,11 @@ class Policy(_Conditions):
         The verifier itself checks debug mode, maximum age and the nonce.
 
         Arguments and result are those of ``VerificationPolicy.evaluate``.
+
+        Raises:
+            InputError: ``input.document`` or ``input.expected``: an argument has the wrong type.
         """
+        _check_facts(facts)
         matched, mismatches = _first_match([(s, s.failures(document)) for s in self.measurements])
         places = self._place_failures(document.module_id, facts.instance_id, facts.region)
         return Evaluation(
@@ -492,7 +496,11 @@ class NitroTpmPolicy(_Conditions):
         """Checks the measurement sets (L-8), and the names and region of the instance.
 
         Arguments and result are those of ``VerificationPolicy.evaluate``.
+
+        Raises:
+            InputError: ``input.document`` or ``input.expected``: an argument has the wrong type.
         """
+        _check_facts(facts)
         matched, mismatches = _first_match([(s, s.failures(document)) for s in self.measurements])
         places = self._place_failures(document.module_id, facts.instance_id, facts.region)
         return Evaluation(
@@ -572,6 +580,13 @@ def is_debug(document: AttestationDocument) -> bool:
     """Returns True if any of PCR0, PCR1 and PCR2 is zero, the only sign of debug mode (M-2)."""
     pcrs = document.pcrs
     return ZERO_PCR in (pcrs[0], pcrs[1], pcrs[2])
+
+
+def _check_facts(facts: object) -> None:
+    if not isinstance(facts, DocumentFacts):
+        raise InputError(
+            "input.expected", f"facts: expected DocumentFacts, found {type(facts).__name__}"
+        )
 
 
 def _first_match(

@@ -108,7 +108,12 @@ class TrustedRoots:
         Raises:
             InputError: ``input.root``.
         """
-        return cls(tuple([_root(der) for der in ders]))
+        for der in ders:
+            if not isinstance(der, bytes):
+                raise InputError(
+                    "input.root", f"trusted root: expected DER as bytes, found {type(der).__name__}"
+                )
+        return cls(tuple([_root(bytes(memoryview(der))) for der in ders]))
 
     @classmethod
     def from_pem(cls, pem: bytes | str) -> TrustedRoots:
@@ -149,7 +154,7 @@ class TrustedRoots:
             InputError: ``input.root``: no root of that partition ships; obtain it from AWS and
                 pass it to ``from_pem``.
         """
-        if partition not in PINNED:
+        if not isinstance(partition, str) or partition not in PINNED:
             raise InputError(
                 "input.root",
                 f"partition: expected {' or '.join(PINNED)}, found {partition!r}; pass the root "
@@ -171,6 +176,11 @@ class TrustedRoots:
             InputError: ``input.root``: no shipped root has it, or it is the fingerprint of the ZIP
                 file that AWS publishes the root in.
         """
+        if not isinstance(fingerprint, str):
+            raise InputError(
+                "input.root",
+                f"fingerprint: expected 64 hex digits, found {type(fingerprint).__name__}",
+            )
         wanted = fingerprint.replace(":", "").lower()
         for partition, sha256 in PINNED.items():
             if wanted == sha256:

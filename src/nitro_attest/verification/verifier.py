@@ -50,7 +50,7 @@ from nitro_attest.verification.batch import (
     Verified,
     in_threads,
 )
-from nitro_attest.verification.core import DEFAULT_LIMITS, Kind, Limits
+from nitro_attest.verification.core import DEFAULT_LIMITS, Kind, Limits, check_limits
 from nitro_attest.verification.document import (
     AttestationDocument,
     BaseDocument,
@@ -136,8 +136,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
                 "input.expected", f"consistency: expected 'refuse' or 'warn', found {consistency!r}"
             )
         self._consistency = consistency
-        if not isinstance(limits, Limits):
-            raise InputError("input.limits", f"limits: expected Limits(...), found {limits!r}")
+        check_limits(limits)
         self._limits = limits
         self._arguments = (
             trusted,

@@ -384,8 +384,7 @@ def test_what_is_no_list_of_items_is_rejected(verifier, items):
 
 
 def test_an_outcome_holds_an_attestation_or_an_error():
-    with pytest.raises(TypeError):
-        Rejected(None)
+    assert code_of(Rejected, None) == "input.expected"
     with pytest.raises(TypeError):
         Verified("attestation", FormatError("cose.tag", "it is not one"))
 
