@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.limits import MAX_WORKERS
 from nitro_attest.verification.document import own_copy
@@ -34,6 +35,7 @@ _BATCHES_AHEAD: Final = 2
 """Per worker: one running and one waiting, so that none idles while the consumer works."""
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True)
 class Request:
     """One document to verify, and the expectations for it alone.

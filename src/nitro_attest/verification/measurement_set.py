@@ -20,6 +20,7 @@ from nitro_attest._internal.pcrs import (
     SECURE_BOOT_OFF_PCR7,
     ZERO_PCR,
 )
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
 from nitro_attest.limits import MAX_PCRS, PCR_BYTES
 from nitro_attest.verification.document import AttestationDocument, NitroTpmDocument, check_kind
@@ -34,6 +35,7 @@ _PCR_NAME: Final = re.compile(r"pcr(0|[1-9][0-9]?)")
 _MAX_NAME_LENGTH: Final = 128
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True, init=False)
 class _PcrSet:
     """Expected PCR values. Private: the two kinds of document share no public base (T-1)."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest._internal.times import check_max_age
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
 from nitro_attest.verification.core import Kind
 from nitro_attest.verification.document import AttestationDocument, BaseDocument, NitroTpmDocument
@@ -76,6 +76,7 @@ class DocumentFacts:
     age: timedelta
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """The result of a policy for one document.
@@ -155,6 +156,7 @@ def _flag(name: str, value: object) -> None:
         )
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True)
 class AnyEnclave:
     """The policy without measurements: accepts any enclave of any AWS customer.
@@ -200,6 +202,7 @@ ANY_ENCLAVE: Final = AnyEnclave()
 """The policy to pass if no measurements are required of an enclave."""
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True)
 class AnyInstance:
     """The policy without measurements for NitroTPM documents: accepts any EC2 instance.
@@ -251,11 +254,6 @@ class _Conditions:
     instance_ids: tuple[str, ...] | None
     regions: tuple[str, ...] | None
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles the arguments, so that a copy is made, and checked, by the constructor."""
-        arguments = {each.name: getattr(self, each.name) for each in fields(self)}
-        return partial(type(self), **arguments), ()
-
     def _restrict(
         self,
         max_age: timedelta | None,
@@ -296,6 +294,7 @@ class _Conditions:
         ]
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True, init=False)
 class Policy(_Conditions):
     """Requirements for enclaves: measurement sets, allowed enclaves and places, and freshness.
@@ -454,6 +453,7 @@ class Policy(_Conditions):
         ]
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True, init=False)
 class NitroTpmPolicy(_Conditions):
     """Requirements for EC2 instances. Not a Policy: the PCRs of an instance differ (T-2).

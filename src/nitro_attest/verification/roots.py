@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from nitro_attest._internal.quiet import quietly
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import ChainError, InputError
 from nitro_attest.verification.certificate import (
     Certificate,
@@ -71,6 +72,7 @@ class _Shipped:
         return TrustedRoots.from_partition(self._partition)
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TrustedRoots:
     """An immutable set of trusted roots.

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from nitro_attest._internal.times import check_max_age, to_milliseconds
+from nitro_attest._internal.values import reject_state
 from nitro_attest.errors import (
     AttestationWarning,
     FormatError,
@@ -170,6 +171,8 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             accelerator=accelerator,
         )
         return rebuild, (roots,)
+
+    __setstate__ = reject_state
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._arguments[0]!r}, {self._policy!r}>"
