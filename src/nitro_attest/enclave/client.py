@@ -144,9 +144,8 @@ def attest(
         >>> attestation = attest("vsock:16:1300", policy={0: pcr0})  # doctest: +SKIP
         >>> key = load_public_key(attestation)  # doctest: +SKIP
     """
-    verifier = Verifier(
-        roots, policy=policy, consistency=consistency
-    )  # before the challenge, so that errors need none
+    # Made before the challenge, so that a wrong argument needs none.
+    verifier = Verifier(roots, policy=policy, consistency=consistency)
     fetched = fetch(endpoint, nonce, timeout=timeout, wait=wait)
     return verifier.verify(fetched.document, nonce=fetched.nonce, max_age=max_age)
 
