@@ -23,7 +23,6 @@ TESTED_BY = {
     "measurements/image_file": "unit/measurements/test_eif.py",
     "testing": "unit/testing/test_nitro.py",  # the parts that FakeNitro is made of
     "verification/attestation": "unit/verification/test_verifier.py",
-    "verification/document": "property/test_core_against_reference.py",
 }
 
 

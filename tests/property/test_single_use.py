@@ -101,8 +101,8 @@ class SingleUse(RuleBasedStateMachine):
     def now(self):
         return from_milliseconds(self.now_ms)
 
-    @rule(seconds=st.sampled_from([1, 30, 60, 119, 120, 360, 3600]))
-    def time_passes(self, seconds):
+    @rule(seconds=st.sampled_from([1, 30, 60, 119, 120, 360, 3600, -1, -60, -3600]))
+    def time_passes_or_the_clock_is_set_back(self, seconds):
         self.now_ms += seconds * 1000
 
     @rule(target=challenges)

@@ -6,13 +6,14 @@ import json
 import subprocess
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 
 from nitro_attest.cli.options import (
     allow_debug_option,
     any_enclave_option,
+    consistency_option,
     duration,
     hex_bytes,
     json_option,
@@ -42,6 +43,7 @@ _NITRO_CLI_SECONDS: Final = 10
 @enclave_requirement_options
 @any_enclave_option
 @allow_debug_option
+@consistency_option
 @click.option("--nonce", type=hex_bytes, metavar="HEX", help="The challenge [32 random bytes].")
 @click.option("--timeout", type=duration, default="15s", help="Limit for one attempt [15s].")
 @click.option("--wait", type=duration, help="Time to keep trying while an enclave boots.")
@@ -60,6 +62,7 @@ def command(
     partition: str | None,
     any_enclave: bool,
     allow_debug: bool,
+    consistency: Literal["refuse", "warn"] | None,
     nonce: bytes | None,
     timeout: timedelta,
     wait: timedelta | None,
@@ -83,7 +86,9 @@ def command(
     policy = (
         AnyEnclave(allow_debug) if any_enclave else requirements.policy(allow_debug=allow_debug)
     )
-    verifier = Verifier(trusted_roots(root, partition), policy=as_enclave_policy(policy))
+    verifier = Verifier(
+        trusted_roots(root, partition), policy=as_enclave_policy(policy), consistency=consistency
+    )
     source = _endpoint(cid, enclave_name, endpoint, port)
     try:
         fetched = fetch(

@@ -105,6 +105,12 @@ format_option: Final = click.option(
     type=click.Choice(["raw", "hex", "base64"]),
     help="Form of DOC [recognised].",
 )
+consistency_option: Final = click.option(
+    "--consistency",
+    type=click.Choice(["refuse", "warn"]),
+    help="If the names in the document and its certificates disagree: reject it, or only warn "
+    "[refuse; warn outside the commercial partition].",
+)
 any_enclave_option: Final = click.option(
     "--any-enclave", is_flag=True, help="Accept any enclave: require no measurements."
 )

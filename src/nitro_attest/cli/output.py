@@ -29,7 +29,7 @@ _HINTS: Final[dict[str, tuple[str | None, str]]] = {
     ),
     "policy.debug": (
         "--allow-debug",
-        "to accept debug mode, use --allow-debug; a policy file must allow it too",
+        'to accept debug mode, use --allow-debug; a policy file must have "allow_debug": true too',
     ),
     "policy.pcr_mismatch": (
         None,

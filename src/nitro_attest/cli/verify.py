@@ -16,6 +16,7 @@ from nitro_attest.cli.options import (
     allow_debug_option,
     any_enclave_option,
     at_option,
+    consistency_option,
     duration,
     format_option,
     hex_bytes,
@@ -52,6 +53,7 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 )
 @at_option("DOC")
 @allow_debug_option
+@consistency_option
 @click.option("--fail-on-warning", is_flag=True, help="Exit with 6 if a result has warnings.")
 @format_option
 @click.option(
@@ -73,6 +75,7 @@ def command(
     max_age: timedelta | None,
     at: datetime | Literal["now", "document"],
     allow_debug: bool,
+    consistency: Literal["refuse", "warn"] | None,
     fail_on_warning: bool,
     encoding: Encoding | None,
     accelerator: str | None,
@@ -98,11 +101,12 @@ def command(
     options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     policy = _policy(RequirementOptions(**requirements), any_enclave, any_instance, allow_debug)
     roots = trusted_roots(root, partition)
-    verify: Callable[..., Generator[Outcome[Any], None, None]]
-    if isinstance(policy, (NitroTpmPolicy, AnyInstance)):
-        verify = NitroTpmVerifier(roots, policy=policy, accelerator=accelerator).verify_many
-    else:
-        verify = Verifier(roots, policy=policy, accelerator=accelerator).verify_many
+    verifier = (
+        NitroTpmVerifier(roots, policy=policy, consistency=consistency, accelerator=accelerator)
+        if isinstance(policy, (NitroTpmPolicy, AnyInstance))
+        else Verifier(roots, policy=policy, consistency=consistency, accelerator=accelerator)
+    )
+    verify: Callable[..., Generator[Outcome[Any], None, None]] = verifier.verify_many
     if batch_file:
         total = line_count(batch_file)
         jobs = from_batch(batch_file, encoding or "auto", options)

@@ -29,7 +29,7 @@ from nitro_attest.transport.response import Response, ResponseParser
 from nitro_attest.verification.attestation import Attestation
 from nitro_attest.verification.policy import AnyEnclave, Policy
 from nitro_attest.verification.roots import TrustedRoots
-from nitro_attest.verification.verifier import Verifier
+from nitro_attest.verification.verifier import Consistency, Verifier
 
 __all__ = ["Fetched", "attest", "fetch"]
 
@@ -104,6 +104,7 @@ def attest(
     roots: bytes | str | TrustedRoots | None = None,
     nonce: bytes | None = None,
     max_age: timedelta | None = None,
+    consistency: Consistency | None = None,
     timeout: float = 15.0,
     wait: float = 0.0,
 ) -> Attestation:
@@ -116,6 +117,8 @@ def attest(
         nonce: The nonce, as for ``fetch``.
         max_age: The maximum age of the document. The nonce alone already limits it to the
             duration of the exchange.
+        consistency: Reject, or only warn, if the names in the document and in its certificates
+            disagree (X-24), as for ``Verifier``.
         timeout: Seconds for one attempt, as for ``fetch``.
         wait: Seconds for repeated attempts, as for ``fetch``.
 
@@ -141,7 +144,8 @@ def attest(
         >>> attestation = attest("vsock:16:1300", policy={0: pcr0})  # doctest: +SKIP
         >>> key = load_public_key(attestation)  # doctest: +SKIP
     """
-    verifier = Verifier(roots, policy=policy)  # before the challenge, so that errors need none
+    # Made before the challenge, so that a wrong argument needs none.
+    verifier = Verifier(roots, policy=policy, consistency=consistency)
     fetched = fetch(endpoint, nonce, timeout=timeout, wait=wait)
     return verifier.verify(fetched.document, nonce=fetched.nonce, max_age=max_age)
 

@@ -28,6 +28,10 @@ DEFAULT_TTL: Final = timedelta(minutes=2)
 """Default lifetime of a challenge. A document is made in milliseconds; the rest is for transport.
 """
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_MARGIN_MS: Final = MAX_CLOCK_SKEW_SECONDS * 1000
+"""A ReplayGuard's store may be ahead of the clock of the verification by so much."""
+
 Moment = datetime | Literal["now"]
 """A time: an aware datetime, or ``"now"`` for this machine's clock."""
 
@@ -56,15 +60,23 @@ class Challenge:
             The challenge.
 
         Raises:
-            InputError: ``input.time``: ``ttl`` is not a positive timedelta, or ``at`` has no time
-                zone.
+            InputError: ``input.time``: ``ttl`` is not a positive timedelta, ``at`` is not an aware
+                datetime or ``"now"``, or the challenge would expire after the year 9999.
         """
-        _check_ttl(ttl)
-        if not isinstance(at, datetime):
-            at = datetime.now(timezone.utc)
-        elif at.utcoffset() is None:
-            raise InputError("input.time", f"expected a time zone in at, found {at!r}")
-        return cls(secrets.token_bytes(NONCE_BYTES), at.astimezone(timezone.utc) + ttl)
+        if not isinstance(ttl, timedelta) or ttl < timedelta(milliseconds=1):
+            raise InputError(
+                "input.time", f"expected ttl to be a positive timedelta, found {ttl!r}"
+            )
+        start = datetime.now(timezone.utc) if at == "now" else at
+        if not isinstance(start, datetime) or start.utcoffset() is None:
+            raise InputError("input.time", f"at: expected 'now' or an aware datetime, found {at!r}")
+        try:
+            expires_at = start.astimezone(timezone.utc) + ttl
+        except OverflowError:
+            raise InputError(
+                "input.time", f"a challenge of {at} with a ttl of {ttl} has no date of expiry"
+            ) from None
+        return cls(secrets.token_bytes(NONCE_BYTES), expires_at)
 
 
 class Challenger:
@@ -77,7 +89,8 @@ class Challenger:
         ttl: Lifetime of a challenge, at least 1 ms.
 
     Raises:
-        InputError: ``input.time``: ``ttl`` is not a positive timedelta.
+        InputError: ``input.time``: ``ttl`` is not a positive timedelta, or no date is so late.
+            ``input.expected``: the verifier or the store is not one.
 
     Example:
         >>> from nitro_attest import ANY_ENCLAVE, Challenger, MemoryStore, TrustedRoots, Verifier
@@ -91,8 +104,9 @@ class Challenger:
     """
 
     def __init__(self, verifier: Verifier, store: Store, *, ttl: timedelta = DEFAULT_TTL) -> None:
-        _check_ttl(ttl)
+        Challenge.new(ttl)  # raises for a ttl that no challenge can have
         _check_verifier(verifier)
+        _check_store(store)
         self._verifier = verifier
         self._store = store
         self._ttl = ttl
@@ -108,15 +122,16 @@ class Challenger:
 
         Raises:
             InputError: ``input.limits``: the store is full. ``input.nonce``: the store rejected
-                the challenge because it has expired by the store's clock. ``input.time``: ``at``
-                has no time zone.
+                the challenge because it has expired by the latest time that the store has seen.
+                ``input.time``: ``at`` is not an aware datetime or ``"now"``. ``input.store``: as
+                for ``SqliteStore``.
         """
         challenge = Challenge.new(self._ttl, at=at)
         if not self._store.add(_key(challenge.nonce), to_milliseconds(challenge.expires_at)):
             raise InputError(
                 "input.nonce",
-                f"the store rejected a challenge that expires at {challenge.expires_at}; check "
-                "that its clock agrees with this machine's",
+                f"the store rejected a challenge that expires at {challenge.expires_at}: the store "
+                "has seen a later time; check that its clock agrees with this machine's",
             )
         return challenge
 
@@ -151,6 +166,7 @@ class Challenger:
             PolicyError: ``policy.nonce``: the document has a different nonce, or the challenge was
                 never issued, has already been answered, or has expired.
             InputError: ``input.nonce``: no challenge is passed. ``input.time``: archive mode.
+                ``input.store``: as for ``SqliteStore``.
             NitroAttestError: Everything that ``Verifier.verify`` raises.
         """
         nonce = challenge.nonce if isinstance(challenge, Challenge) else challenge
@@ -171,7 +187,7 @@ class Challenger:
                 "the challenge is not outstanding: it was never issued, has already been answered, "
                 "or has expired"
             )
-        if expires_ms <= to_milliseconds(attestation.verified_at):
+        if expires_ms <= attestation.verified_at_ms:
             raise _challenge_error("the challenge has expired")
         return attestation
 
@@ -189,7 +205,8 @@ class ReplayGuard:
         max_age: Maximum age of a document, positive; the same for all guards that share a store.
 
     Raises:
-        InputError: ``input.time``: ``max_age`` is not a positive timedelta.
+        InputError: ``input.time``: ``max_age`` is not a positive timedelta. ``input.expected``:
+            the verifier or the store is not one.
 
     Example:
         >>> from datetime import timedelta
@@ -210,6 +227,7 @@ class ReplayGuard:
             )
         check_max_age(max_age)
         _check_verifier(verifier)
+        _check_store(store)
         self._verifier = verifier
         self._store = store
         self._max_age = max_age
@@ -239,8 +257,9 @@ class ReplayGuard:
 
         Raises:
             PolicyError: ``freshness.replayed``: the document has already been accepted, or is so
-                old by the store's clock that the store no longer knows.
+                old by the latest time that the store has seen that the store no longer knows.
             InputError: ``input.limits``: the store is full. ``input.time``: archive mode.
+                ``input.store``: as for ``SqliteStore``.
             NitroAttestError: Everything that ``Verifier.verify`` raises.
         """
         attestation = self._verifier.verify(
@@ -251,9 +270,8 @@ class ReplayGuard:
             max_age=self._max_age,
             at=_moment(at),
         )
-        # The margin allows for clocks that step back, or differ between users of one store.
-        forget = attestation.timestamp + self._max_age + timedelta(seconds=MAX_CLOCK_SKEW_SECONDS)
-        if not self._store.add(attestation.attestation_id, to_milliseconds(forget)):
+        forget_ms = attestation.document.timestamp_ms + self._max_age // _MILLISECOND + _MARGIN_MS
+        if not self._store.add(attestation.attestation_id, forget_ms):
             raise PolicyError(
                 [
                     PolicyFailure(
@@ -265,11 +283,6 @@ class ReplayGuard:
                 ]
             )
         return attestation
-
-
-def _check_ttl(ttl: timedelta) -> None:
-    if not isinstance(ttl, timedelta) or ttl < timedelta(milliseconds=1):
-        raise InputError("input.time", f"expected ttl to be a positive timedelta, found {ttl!r}")
 
 
 def _key(nonce: bytes) -> bytes:
@@ -294,4 +307,14 @@ def _check_verifier(verifier: object) -> None:
     if not isinstance(verifier, Verifier):
         raise InputError(
             "input.expected", f"verifier: expected a Verifier, found {type(verifier).__name__}"
+        )
+
+
+def _check_store(store: object) -> None:
+    if isinstance(store, type) or not (
+        callable(getattr(store, "add", None)) and callable(getattr(store, "take", None))
+    ):
+        raise InputError(
+            "input.expected",
+            f"store: expected an object with add() and take(), found {type(store).__name__}",
         )

@@ -82,8 +82,13 @@ def decode_public_key(data: bytes | None, kind: RawKey | None) -> PublicKeyTypes
         A key object of the ``cryptography`` package.
 
     Raises:
-        InputError: ``input.expected``: as for ``load_public_key``.
+        InputError: ``input.expected``: the data are not bytes; otherwise as for
+            ``load_public_key``.
     """
+    if data is not None and not isinstance(data, bytes):
+        raise InputError(
+            "input.expected", f"public_key: expected bytes, found {type(data).__name__}"
+        )
     if not data:
         raise InputError("input.expected", "the document has no public_key")
     try:

@@ -46,7 +46,8 @@ def seal_to(public_key: PublicKeyTypes, data: bytes, *, info: bytes = b"") -> by
 
     Raises:
         InputError: ``input.expected``: unsupported key type, an RSA key below 2048 bits, an
-            invalid key, data too long for OAEP, or ``info`` with an RSA key.
+            invalid key, data or info that are not bytes, data too long for OAEP, or ``info`` with
+            an RSA key.
 
     Example:
         >>> from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -56,6 +57,7 @@ def seal_to(public_key: PublicKeyTypes, data: bytes, *, info: bytes = b"") -> by
         >>> hpke_suite(enclave_key.public_key()).decrypt(sealed, enclave_key, b"example v1")
         b'secret'
     """
+    data, info = _bytes("data", data), _bytes("info", info)
     if isinstance(public_key, RSAPublicKey):
         return _oaep(public_key, data, info)
     key = _agreeing(public_key)
@@ -84,6 +86,12 @@ def hpke_suite(public_key: PublicKeyTypes) -> Suite:
     """
     key = _agreeing(public_key)
     return _SUITES["x25519" if isinstance(key, X25519PublicKey) else key.curve.name]
+
+
+def _bytes(name: str, value: object) -> bytes:
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise InputError("input.expected", f"{name}: expected bytes, found {type(value).__name__}")
+    return bytes(value)
 
 
 def _agreeing(public_key: PublicKeyTypes) -> X25519PublicKey | ec.EllipticCurvePublicKey:

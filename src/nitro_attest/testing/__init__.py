@@ -28,7 +28,7 @@ is rejected with its own code:
 
 ``VARIANTS`` lists unusual documents that are accepted, with their warnings, in the same way.
 
-Nothing trusts these documents: each FakeNitro makes its own root, named FAKE-NOT-AWS.
+Nothing trusts these documents: each FakeNitro makes its own root, with FAKE-NOT-AWS in its name.
 
 FakeKms is a fake AWS KMS for enclaves. It verifies documents with nitro_attest, which nothing else
 here does, so names are loaded when they are first used.

@@ -40,6 +40,9 @@ class FakeNitro:
         seed: Any bytes, from which all keys, serial numbers and signatures are derived: equal
             arguments then give equal documents. None: random keys.
         region: AWS region in the names of the certificates.
+        partition: AWS partition in the names of the certificates. Any other than ``aws`` also
+            names the root, so that the verifier compares the names for that partition (X-24); its
+            organizational unit is then FAKE-NOT-AWS.
         instance_id: The parent instance, ``i-`` and 8 or 17 lower-case hex digits.
         enclave_id: 16 lower-case hex digits.
         govcloud_dates: Use the validity of the GovCloud root, whose notAfter is a
@@ -68,11 +71,13 @@ class FakeNitro:
         *,
         seed: bytes | None = None,
         region: str = "us-east-1",
+        partition: str = "aws",
         instance_id: str = "i-0abcdef0123456789",
         enclave_id: str = "019a5376999041b1",
         govcloud_dates: bool = False,
     ) -> None:
         _require("region", r"[a-z]{2}(-[a-z]+)+-\d", region)
+        _require("partition", r"aws(-[a-z0-9]+)*", partition)
         _require("instance_id", r"i-([0-9a-f]{8}|[0-9a-f]{17})", instance_id)
         _require("enclave_id", r"[0-9a-f]{16}", enclave_id)
         self._region = region
@@ -81,7 +86,11 @@ class FakeNitro:
             secrets.token_bytes(32) if seed is None else seed, deterministic=seed is not None
         )
         self._pki = FakePki(
-            self._ring, region=region, instance_id=instance_id, govcloud_dates=govcloud_dates
+            self._ring,
+            region=region,
+            instance_id=instance_id,
+            partition=partition,
+            govcloud_dates=govcloud_dates,
         )
         self.module_id = f"{instance_id}-enc{enclave_id}"
         self.root_der = self._pki.root.der

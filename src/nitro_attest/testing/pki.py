@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from nitro_attest.testing.certificates import CertificateForm, Extension, KeyRing
 
 ROOT_NAME: Final = "FAKE-NOT-AWS.nitro-enclaves"
+COMMERCIAL: Final = "aws"
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -44,12 +45,12 @@ def name(*attributes: tuple[x509.ObjectIdentifier, str]) -> bytes:
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes]).public_bytes()
 
 
-def root_name(common_name: str) -> bytes:
+def root_name(common_name: str, unit: str = "AWS") -> bytes:
     """Encodes the name of the root or the regional CA."""
     return name(
         (NameOID.COUNTRY_NAME, "US"),
         (NameOID.ORGANIZATION_NAME, "Amazon"),
-        (NameOID.ORGANIZATIONAL_UNIT_NAME, "AWS"),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, unit),
         (NameOID.COMMON_NAME, common_name),
     )
 
@@ -120,10 +121,21 @@ class FakePki:
     """
 
     def __init__(
-        self, ring: KeyRing, *, region: str, instance_id: str, govcloud_dates: bool
+        self,
+        ring: KeyRing,
+        *,
+        region: str,
+        instance_id: str,
+        partition: str = COMMERCIAL,
+        govcloud_dates: bool,
     ) -> None:
         self.ring = ring
-        self._region = region
+        self._place = f"{region}.{partition}"
+        self._root_name = (
+            root_name(ROOT_NAME)
+            if partition == COMMERCIAL
+            else root_name(f"{partition}.nitro-enclaves", unit="FAKE-NOT-AWS")
+        )
         self._instance_id = instance_id
         self.root = self._root(govcloud_dates=govcloud_dates)
         self._cached_authorities = functools.lru_cache(maxsize=64)(self._authorities)
@@ -140,8 +152,8 @@ class FakePki:
         not_before = datetime(*first, tzinfo=timezone.utc)
         key = self.ring.key("root")
         return CertificateForm(
-            subject=root_name(ROOT_NAME),
-            issuer=root_name(ROOT_NAME),
+            subject=self._root_name,
+            issuer=self._root_name,
             key=key,
             signer=key,
             serial=self.ring.serial("root", 16),
@@ -161,7 +173,7 @@ class FakePki:
         key = self.ring.key(label)
         hexadecimal = self.ring.octets(f"name {label}", 8).hex()
         return CertificateForm(
-            subject=root_name(f"{hexadecimal}.{self._region}.aws.nitro-enclaves"),
+            subject=root_name(f"{hexadecimal}.{self._place}.nitro-enclaves"),
             issuer=self.root.subject,
             key=key,
             signer=self.root.key,
@@ -182,7 +194,7 @@ class FakePki:
         key = self.ring.key(label)
         hexadecimal = self.ring.octets(f"name {label}", 8).hex()
         return CertificateForm(
-            subject=zonal_name(f"{hexadecimal}.zonal.{self._region}.aws.nitro-enclaves"),
+            subject=zonal_name(f"{hexadecimal}.zonal.{self._place}.nitro-enclaves"),
             issuer=issuer.subject,
             key=key,
             signer=issuer.key,
@@ -202,7 +214,7 @@ class FakePki:
         label = f"instance {not_before}"
         key = self.ring.key(label)
         return CertificateForm(
-            subject=host_name(f"{self._instance_id}.{self._region}.aws.nitro-enclaves"),
+            subject=host_name(f"{self._instance_id}.{self._place}.nitro-enclaves"),
             issuer=issuer.subject,
             key=key,
             signer=issuer.key,
@@ -222,7 +234,7 @@ class FakePki:
         # instance's (NitroTPM) are zeros, which leaves the 4 octets of the time.
         enclave = int(module_id[-16:], 16)
         return CertificateForm(
-            subject=host_name(f"{module_id}.{self._region}.aws"),
+            subject=host_name(f"{module_id}.{self._place}"),
             issuer=issuer.subject,
             key=self.ring.key(f"leaf {module_id} {at}"),
             signer=issuer.key,

@@ -52,6 +52,9 @@ _NO_VSOCK: Final = (
     "this machine has no vsock: enable Nitro Enclaves when you launch an EC2 instance, or add a "
     "vsock device to a virtual machine; AF_VSOCK needs Linux"
 )
+_PATH: Final = r"[^\0\ud800-\udc7f\udd00-\udfff]"
+"""One character of a path: no NUL, and no surrogate but those that stand for a byte (PEP 383)."""
+
 _FORMS: Final = (
     "expected vsock:CID:PORT, unix:/path:PORT (hybrid vsock), unix:/path or http://host:port"
 )
@@ -141,7 +144,7 @@ def parse_endpoint(text: str) -> Endpoint:
     if match := re.fullmatch(r"vsock:([0-9]+|any):([0-9]+)", text, re.ASCII):
         cid = None if match[1] == "any" else _number(text, match[1], _MAX_U32 - 1)
         return VsockEndpoint(cid, _number(text, match[2], _MAX_U32 - 1))
-    if match := re.fullmatch(r"unix:(/[^\0]*?)(?::([0-9]+))?", text, re.ASCII | re.DOTALL):
+    if match := re.fullmatch(rf"unix:(/{_PATH}*?)(?::([0-9]+))?", text, re.ASCII | re.DOTALL):
         port = None if match[2] is None else _number(text, match[2], _MAX_U32 - 1)
         return UnixEndpoint(match[1], port)
     if match := re.fullmatch(

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from nitro_attest._internal.quiet import quietly
 from nitro_attest._internal.times import from_milliseconds
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import AttestationWarning
 from nitro_attest.verification.document import AttestationDocument, BaseDocument, NitroTpmDocument
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy, VerificationPolicy
@@ -29,6 +30,7 @@ VERIFIED: Final = object()
 _DocumentT = TypeVar("_DocumentT", bound=BaseDocument)
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class BaseAttestation(Generic[_DocumentT]):
     """The fields of both kinds of result. Private: the kinds share no public base (T-1)."""

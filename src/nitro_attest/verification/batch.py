@@ -12,10 +12,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.limits import MAX_WORKERS
+from nitro_attest.verification.document import own_copy
 from nitro_attest.verification.requirements import UNCHECKED
 
 if TYPE_CHECKING:
@@ -33,12 +35,14 @@ _BATCHES_AHEAD: Final = 2
 """Per worker: one running and one waiting, so that none idles while the consumer works."""
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True)
 class Request:
     """One document to verify, and the expectations for it alone.
 
     Attributes:
-        document: The raw document, 1 to 16384 bytes.
+        document: The raw document, 1 to 16384 bytes. ``verify_many`` copies it, and the three
+            values below, when it takes the request: a buffer may be refilled afterwards.
         nonce: The expected nonce.
         user_data: The expected user_data.
         public_key: The expected public_key.
@@ -57,6 +61,57 @@ class Request:
 
 Item = bytes | bytearray | memoryview | Request | NitroAttestError
 """One item for ``verify_many``; an error in place of a document that could not be read."""
+
+
+class Taken(NamedTuple):
+    """An item whose bytes nobody else can change.
+
+    Attributes:
+        request: The request, with its own copies of every value.
+        fault: The reason why ``request`` has no document; None if it has one.
+    """
+
+    request: Request
+    fault: NitroAttestError | None = None
+
+
+def take(item: Item) -> Taken | NitroAttestError:
+    """Copies the bytes of an item: an iterator may refill one buffer for the next item.
+
+    Args:
+        item: The item. A document larger than C-2 allows is not copied.
+
+    Returns:
+        The copy, or the error that the caller passed in place of a document.
+    """
+    if isinstance(item, NitroAttestError):
+        return item
+    request = item if isinstance(item, Request) else Request(item)
+    document, fault = b"", None
+    try:
+        document = own_copy(request.document)
+    except NitroAttestError as error:
+        fault = error.with_traceback(None)  # which would refer to the caller's buffer
+    own = Request(
+        document,
+        _own_value(request.nonce),
+        _own_value(request.user_data),
+        _own_value(request.public_key),
+        request.at,
+        request.max_age,
+    )
+    return Taken(own, fault)
+
+
+def _own_value(value: bytes) -> bytes:
+    """Copies an expected value out of a buffer; Requirements checks its type and size."""
+    if not isinstance(value, (bytearray, memoryview)):
+        return value
+    try:
+        return bytes(value)
+    except ValueError:  # a released memoryview
+        return value
+
 
 _AttestationT = TypeVar("_AttestationT")
 
@@ -94,6 +149,9 @@ class Rejected(_NoTruthValue):
     Attributes:
         error: The reason.
         attestation: None.
+
+    Raises:
+        InputError: ``input.expected``: the error is not a NitroAttestError.
     """
 
     error: NitroAttestError
@@ -101,7 +159,9 @@ class Rejected(_NoTruthValue):
 
     def __post_init__(self) -> None:
         if not isinstance(self.error, NitroAttestError):
-            raise TypeError(f"expected a NitroAttestError, found {self.error!r}")
+            raise InputError(
+                "input.expected", f"error: expected a NitroAttestError, found {self.error!r}"
+            )
 
     def unwrap(self) -> NoReturn:
         """Raises the error.
@@ -118,14 +178,14 @@ Outcome = Verified[_AttestationT] | Rejected
 
 def in_threads(
     items: Iterable[Item],
-    verify: Callable[[Sequence[Item]], list[Outcome[_AttestationT]]],
+    verify: Callable[[Sequence[Taken | NitroAttestError]], list[Outcome[_AttestationT]]],
     workers: int | None,
     lanes: int,
 ) -> Generator[Outcome[_AttestationT], None, None]:
     """Verifies items in batches on a pool of threads, and yields the outcomes in order.
 
     Args:
-        items: The items.
+        items: The items, taken and copied in the caller's thread.
         verify: Verifies a batch; called in any thread.
         workers: The number of threads; None: one for each processor that this process may use.
         lanes: The number of documents that gain from one batch; 1 if none does.
@@ -148,12 +208,12 @@ def in_threads(
 
 def _outcomes(
     items: Iterator[Item],
-    verify: Callable[[Sequence[Item]], list[Outcome[_AttestationT]]],
+    verify: Callable[[Sequence[Taken | NitroAttestError]], list[Outcome[_AttestationT]]],
     workers: int,
     lanes: int,
 ) -> Generator[Outcome[_AttestationT], None, None]:
     if workers == 1:
-        while batch := list(islice(items, lanes)):
+        while batch := [take(item) for item in islice(items, lanes)]:
             yield from verify(batch)
         return
     from concurrent.futures import ThreadPoolExecutor  # 8 ms, not needed for one document
@@ -162,7 +222,7 @@ def _outcomes(
     with ThreadPoolExecutor(workers, thread_name_prefix="nitro-attest-many") as pool:
         try:
             size = lanes  # batches begin small, so that a short list is distributed too
-            while batch := list(islice(items, size)):
+            while batch := [take(item) for item in islice(items, size)]:
                 waiting.append(pool.submit(verify, batch))
                 size = min(size + 1, _LARGEST_BATCH)
                 if len(waiting) == workers * _BATCHES_AHEAD:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, NamedTuple
 
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import FormatError, InputError
 from nitro_attest.limits import (
     DEFAULT_OPTIONAL_BYTES,
@@ -33,6 +34,7 @@ Kind = Literal["enclave", "nitrotpm"]
 """The kind of a document: of an enclave, or of a whole EC2 instance (T-1)."""
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Caps on the three optional fields, in bytes (rules P-22 to P-24).
@@ -66,11 +68,18 @@ class Limits:
                     f"found {value!r}",
                 )
 
-    def __reduce__(self) -> tuple[type[Limits], tuple[int, ...]]:
-        return type(self), astuple(self)
-
 
 DEFAULT_LIMITS: Final = Limits()
+
+
+def check_limits(limits: object) -> None:
+    """Rejects anything but Limits.
+
+    Raises:
+        InputError: ``input.limits``.
+    """
+    if not isinstance(limits, Limits):
+        raise InputError("input.limits", f"limits: expected Limits(...), found {limits!r}")
 
 
 class PcrValues(Mapping[int, bytes]):

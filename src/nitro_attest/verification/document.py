@@ -10,7 +10,15 @@ from typing import Any, ClassVar, TypeVar
 from nitro_attest._internal.times import from_milliseconds
 from nitro_attest.errors import FormatError, InputError
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
-from nitro_attest.verification.core import DEFAULT_LIMITS, Content, Kind, Limits, Parts, parse
+from nitro_attest.verification.core import (
+    DEFAULT_LIMITS,
+    Content,
+    Kind,
+    Limits,
+    Parts,
+    check_limits,
+    parse,
+)
 
 __all__ = ["AttestationDocument", "NitroTpmDocument", "UnverifiedDocument", "parse_unverified"]
 
@@ -187,14 +195,41 @@ def parse_unverified(
 
     Raises:
         FormatError: The bytes are not a document of the accepted form (C-1 to C-13, P-*).
-        InputError: ``input.document``: the argument is not bytes.
+        InputError: ``input.document``: the document is not bytes. ``input.limits``: the limits are
+            not Limits.
     """
-    parts = parse(_own_copy(document), limits)
+    check_limits(limits)
+    parts = parse(own_copy(document), limits)
     return UnverifiedDocument(parts.content, parts)
 
 
-def _own_copy(document: bytes | bytearray | memoryview) -> bytes:
-    """Copies the document once, after checking its size: the caller's buffer may change (C-2)."""
+def check_kind(document: object, kind: type[BaseDocument]) -> None:
+    """Rejects anything but a verified document of one kind (T-1).
+
+    Raises:
+        InputError: ``input.document``.
+    """
+    if not isinstance(document, kind):
+        raise InputError(
+            "input.document",
+            f"document: expected a verified {kind.__name__}, found {type(document).__name__}",
+        )
+
+
+def own_copy(document: bytes | bytearray | memoryview) -> bytes:
+    """Copies a document once, after checking its size: the caller's buffer may change (C-2).
+
+    Args:
+        document: The raw document. Only exactly ``bytes`` need no copy: a subclass may report
+            another length or content than it has.
+
+    Returns:
+        The document, at most 16384 bytes.
+
+    Raises:
+        FormatError: ``document.too_large``, or ``document.encoding`` for text.
+        InputError: ``input.document``: the argument is not bytes.
+    """
     if type(document) is bytes:
         size = len(document)
     else:

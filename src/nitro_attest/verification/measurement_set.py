@@ -20,9 +20,10 @@ from nitro_attest._internal.pcrs import (
     SECURE_BOOT_OFF_PCR7,
     ZERO_PCR,
 )
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
 from nitro_attest.limits import MAX_PCRS, PCR_BYTES
-from nitro_attest.verification.document import AttestationDocument, NitroTpmDocument
+from nitro_attest.verification.document import AttestationDocument, NitroTpmDocument, check_kind
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -34,6 +35,7 @@ _PCR_NAME: Final = re.compile(r"pcr(0|[1-9][0-9]?)")
 _MAX_NAME_LENGTH: Final = 128
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True, init=False)
 class _PcrSet:
     """Expected PCR values. Private: the two kinds of document share no public base (T-1)."""
@@ -76,8 +78,14 @@ class _PcrSet:
 
         Raises:
             InputError: ``policyfile.unknown_key``, ``policyfile.duplicate``,
-                ``policyfile.hash_algorithm``, or as the class itself.
+                ``policyfile.hash_algorithm``, ``policyfile.format`` (not a mapping), or as the
+                class itself.
         """
+        if not isinstance(values, Mapping):
+            raise InputError(
+                "policyfile.format",
+                f"measurements: expected a mapping of PCRs, found {reprlib.repr(values)}",
+            )
         pcrs: dict[int, str] = {}
         for key, value in values.items():
             if isinstance(key, str) and key.casefold() == _HASH_ALGORITHM:
@@ -189,7 +197,11 @@ class MeasurementSet(_PcrSet):
 
         Returns:
             A failure for each expected PCR that is missing or different in the document.
+
+        Raises:
+            InputError: ``input.document``: the argument is not a verified document of an enclave.
         """
+        check_kind(document, AttestationDocument)
         return self._mismatches(document.pcrs)
 
     def weaknesses(self) -> list[AttestationWarning]:
@@ -241,7 +253,11 @@ class NitroTpmMeasurementSet(_PcrSet):
 
         Returns:
             A failure for each expected PCR that is missing or different in the document.
+
+        Raises:
+            InputError: ``input.document``: the argument is not a verified document of an instance.
         """
+        check_kind(document, NitroTpmDocument)
         return self._mismatches(document.nitrotpm_pcrs)
 
     def weaknesses(self) -> list[AttestationWarning]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest._internal.times import check_max_age
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
 from nitro_attest.verification.core import Kind
 from nitro_attest.verification.document import AttestationDocument, BaseDocument, NitroTpmDocument
@@ -76,6 +76,7 @@ class DocumentFacts:
     age: timedelta
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """The result of a policy for one document.
@@ -155,6 +156,7 @@ def _flag(name: str, value: object) -> None:
         )
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True)
 class AnyEnclave:
     """The policy without measurements: accepts any enclave of any AWS customer.
@@ -200,6 +202,7 @@ ANY_ENCLAVE: Final = AnyEnclave()
 """The policy to pass if no measurements are required of an enclave."""
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True)
 class AnyInstance:
     """The policy without measurements for NitroTPM documents: accepts any EC2 instance.
@@ -251,11 +254,6 @@ class _Conditions:
     instance_ids: tuple[str, ...] | None
     regions: tuple[str, ...] | None
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles the arguments, so that a copy is made, and checked, by the constructor."""
-        arguments = {each.name: getattr(self, each.name) for each in fields(self)}
-        return partial(type(self), **arguments), ()
-
     def _restrict(
         self,
         max_age: timedelta | None,
@@ -296,6 +294,7 @@ class _Conditions:
         ]
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True, init=False)
 class Policy(_Conditions):
     """Requirements for enclaves: measurement sets, allowed enclaves and places, and freshness.
@@ -436,7 +435,11 @@ class Policy(_Conditions):
         The verifier itself checks debug mode, maximum age and the nonce.
 
         Arguments and result are those of ``VerificationPolicy.evaluate``.
+
+        Raises:
+            InputError: ``input.document`` or ``input.expected``: an argument has the wrong type.
         """
+        _check_facts(facts)
         matched, mismatches = _first_match([(s, s.failures(document)) for s in self.measurements])
         places = self._place_failures(document.module_id, facts.instance_id, facts.region)
         return Evaluation(
@@ -450,6 +453,7 @@ class Policy(_Conditions):
         ]
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True, init=False)
 class NitroTpmPolicy(_Conditions):
     """Requirements for EC2 instances. Not a Policy: the PCRs of an instance differ (T-2).
@@ -492,7 +496,11 @@ class NitroTpmPolicy(_Conditions):
         """Checks the measurement sets (L-8), and the names and region of the instance.
 
         Arguments and result are those of ``VerificationPolicy.evaluate``.
+
+        Raises:
+            InputError: ``input.document`` or ``input.expected``: an argument has the wrong type.
         """
+        _check_facts(facts)
         matched, mismatches = _first_match([(s, s.failures(document)) for s in self.measurements])
         places = self._place_failures(document.module_id, facts.instance_id, facts.region)
         return Evaluation(
@@ -572,6 +580,13 @@ def is_debug(document: AttestationDocument) -> bool:
     """Returns True if any of PCR0, PCR1 and PCR2 is zero, the only sign of debug mode (M-2)."""
     pcrs = document.pcrs
     return ZERO_PCR in (pcrs[0], pcrs[1], pcrs[2])
+
+
+def _check_facts(facts: object) -> None:
+    if not isinstance(facts, DocumentFacts):
+        raise InputError(
+            "input.expected", f"facts: expected DocumentFacts, found {type(facts).__name__}"
+        )
 
 
 def _first_match(

@@ -49,14 +49,6 @@ _UNBOUND: Final = AttestationWarning(
     "neither a nonce nor a maximum age was required; the document may be old",
 )
 
-_DEBUG_FAILURE: Final = PolicyFailure(
-    "policy.debug",
-    "the enclave runs in debug mode: its memory and console are open to the parent, and its "
-    "measurements are zero",
-    expected="PCR0, PCR1 and PCR2 not zero",
-    found="zero",
-)
-
 _DEBUG_WARNING: Final = AttestationWarning(
     "policy.debug", "the enclave runs in debug mode: the parent can read it"
 )
@@ -75,13 +67,15 @@ class Requirements(Generic[_DocumentT]):
         policy: The policy.
         max_age: The stricter of the policy's and the call's maximum age.
         expected: The expected nonce, user_data and public_key by name; an absent one is unchecked.
-        allow_debug: True if both the policy and the call accept debug mode (M-2).
+        policy_allows_debug: True if the policy accepts debug mode (M-2).
+        call_allows_debug: True if the call accepts it. Both must.
     """
 
     policy: VerificationPolicy[_DocumentT]
     max_age: timedelta | None
     expected: Mapping[str, bytes]
-    allow_debug: bool
+    policy_allows_debug: bool
+    call_allows_debug: bool
 
     @classmethod
     def combine(
@@ -129,8 +123,8 @@ class Requirements(Generic[_DocumentT]):
             expected["user_data"] = _expected("user_data", "input.expected", user_data)
         if public_key is not UNCHECKED:
             expected["public_key"] = _expected("public_key", "input.expected", public_key)
-        debug = allow_debug and getattr(policy, "allow_debug", False) is True
-        return cls(policy, max_age, expected, debug)
+        policy_allows_debug = getattr(policy, "allow_debug", False) is True
+        return cls(policy, max_age, expected, policy_allows_debug, allow_debug)
 
     def evaluate(self, document: _DocumentT, facts: DocumentFacts) -> Evaluation:
         """Evaluates an authentic document: debug mode, its age, the policy, the expected values.
@@ -154,13 +148,34 @@ class Requirements(Generic[_DocumentT]):
                 f"evaluate() of the policy: expected an Evaluation, found {evaluation!r}",
             )
         debug = isinstance(document, AttestationDocument) and is_debug(document)
-        failures = [_DEBUG_FAILURE] if debug and not self.allow_debug else []
+        failures = self._debug_failures() if debug else []
         failures += [*self._age_failures(facts.age), *evaluation.failures]
         for name, value in self.expected.items():
             failures += _value_failures(name, value, getattr(document, name))
         warnings = _no_policy_warnings(self.policy) + ([_DEBUG_WARNING] if debug else [])
         warnings += [*evaluation.warnings, *self._freshness_warnings()]
         return Evaluation(evaluation.matched, tuple(failures), tuple(warnings))
+
+    def _debug_failures(self) -> list[PolicyFailure]:
+        """Returns a failure that names the side, policy or call, that does not allow debug mode."""
+        match self.policy_allows_debug, self.call_allows_debug:
+            case True, True:
+                return []
+            case True, False:
+                reason = "the call does not allow it; it needs"
+            case False, True:
+                reason = "the policy does not allow it; it needs"
+            case _:
+                reason = "neither the policy nor the call allows it; both need"
+        return [
+            PolicyFailure(
+                "policy.debug",
+                "the enclave runs in debug mode: its memory and console are open to the parent, "
+                f"and its measurements are zero; {reason} allow_debug=True",
+                expected="PCR0, PCR1 and PCR2 not zero",
+                found="zero",
+            )
+        ]
 
     def _age_failures(self, age: timedelta) -> list[PolicyFailure]:
         if self.max_age is None or age <= self.max_age:

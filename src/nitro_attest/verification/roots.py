@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from nitro_attest._internal.quiet import quietly
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import ChainError, InputError
 from nitro_attest.verification.certificate import (
     Certificate,
@@ -71,6 +72,7 @@ class _Shipped:
         return TrustedRoots.from_partition(self._partition)
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TrustedRoots:
     """An immutable set of trusted roots.
@@ -108,7 +110,12 @@ class TrustedRoots:
         Raises:
             InputError: ``input.root``.
         """
-        return cls(tuple([_root(der) for der in ders]))
+        for der in ders:
+            if not isinstance(der, bytes):
+                raise InputError(
+                    "input.root", f"trusted root: expected DER as bytes, found {type(der).__name__}"
+                )
+        return cls(tuple([_root(bytes(memoryview(der))) for der in ders]))
 
     @classmethod
     def from_pem(cls, pem: bytes | str) -> TrustedRoots:
@@ -149,7 +156,7 @@ class TrustedRoots:
             InputError: ``input.root``: no root of that partition ships; obtain it from AWS and
                 pass it to ``from_pem``.
         """
-        if partition not in PINNED:
+        if not isinstance(partition, str) or partition not in PINNED:
             raise InputError(
                 "input.root",
                 f"partition: expected {' or '.join(PINNED)}, found {partition!r}; pass the root "
@@ -171,6 +178,11 @@ class TrustedRoots:
             InputError: ``input.root``: no shipped root has it, or it is the fingerprint of the ZIP
                 file that AWS publishes the root in.
         """
+        if not isinstance(fingerprint, str):
+            raise InputError(
+                "input.root",
+                f"fingerprint: expected 64 hex digits, found {type(fingerprint).__name__}",
+            )
         wanted = fingerprint.replace(":", "").lower()
         for partition, sha256 in PINNED.items():
             if wanted == sha256:

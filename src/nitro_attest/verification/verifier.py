@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from nitro_attest._internal.times import check_max_age, to_milliseconds
+from nitro_attest._internal.values import reject_state
 from nitro_attest.errors import (
     AttestationWarning,
     FormatError,
@@ -46,10 +47,11 @@ from nitro_attest.verification.batch import (
     Outcome,
     Rejected,
     Request,
+    Taken,
     Verified,
     in_threads,
 )
-from nitro_attest.verification.core import DEFAULT_LIMITS, Kind, Limits
+from nitro_attest.verification.core import DEFAULT_LIMITS, Kind, Limits, check_limits
 from nitro_attest.verification.document import (
     AttestationDocument,
     BaseDocument,
@@ -79,6 +81,9 @@ from nitro_attest.verification.signature import (
 
 __all__ = ["NitroTpmVerifier", "Verifier", "verify", "verify_nitrotpm"]
 
+Consistency = Literal["refuse", "warn"]
+"""The effect of names that disagree between a document and its certificates (X-24)."""
+
 _DEFAULT_CLOCK_SKEW: Final = timedelta(seconds=DEFAULT_CLOCK_SKEW_SECONDS)
 _MAX_CLOCK_SKEW: Final = timedelta(seconds=MAX_CLOCK_SKEW_SECONDS)
 
@@ -102,11 +107,11 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         "_accelerator",
         "_arguments",
         "_check",
+        "_consistency",
         "_limits",
         "_paths",
         "_policy",
         "_skew_ms",
-        "_warn_on_names",
     )
 
     def __init__(
@@ -114,7 +119,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         roots: bytes | str | TrustedRoots | None,
         policy: VerificationPolicy[_DocumentT],
         clock_skew: timedelta,
-        consistency: Literal["refuse", "warn"],
+        consistency: Consistency | None,
         limits: Limits,
         cache_size: int,
         accelerator: str | None,
@@ -127,13 +132,12 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         self._paths = PathVerifier(trusted, _cache_size(cache_size))
         self._policy = policy
         self._skew_ms = _skew_in_milliseconds(clock_skew)
-        if consistency not in ("refuse", "warn"):
+        if consistency not in (None, "refuse", "warn"):
             raise InputError(
                 "input.expected", f"consistency: expected 'refuse' or 'warn', found {consistency!r}"
             )
-        self._warn_on_names = consistency == "warn"
-        if not isinstance(limits, Limits):
-            raise InputError("input.limits", f"limits: expected Limits(...), found {limits!r}")
+        self._consistency = consistency
+        check_limits(limits)
         self._limits = limits
         self._arguments = (
             trusted,
@@ -167,6 +171,8 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             accelerator=accelerator,
         )
         return rebuild, (roots,)
+
+    __setstate__ = reject_state
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._arguments[0]!r}, {self._policy!r}>"
@@ -270,6 +276,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         """Verifies many documents on a pool of threads.
 
         Items are taken in the caller's thread, at most 16 per worker ahead of the last outcome.
+        Each is copied when it is taken, so the caller may refill its buffers for the next one.
         With ``at="now"`` the clock is read when each verification begins. An accelerator that
         checks several signatures at once gets as many documents.
 
@@ -302,7 +309,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         return in_threads(items, partial(self._verify_batch, at, max_age), workers, lanes)
 
     def _verify_batch(
-        self, at: At, max_age: timedelta | None, items: Sequence[Item]
+        self, at: At, max_age: timedelta | None, items: Sequence[Taken | NitroAttestError]
     ) -> list[Outcome[_AttestationT]]:
         parsed = [self._parse_item(item) for item in items]
         check = self._precheck(parsed)
@@ -311,13 +318,14 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             for item, one in zip(items, parsed, strict=True)
         ]
 
-    def _parse_item(self, item: Item) -> UnverifiedDocument | NitroAttestError:
+    def _parse_item(self, item: Taken | NitroAttestError) -> UnverifiedDocument | NitroAttestError:
         """Parses an item; its error is reported after those of the item's other arguments."""
         if isinstance(item, NitroAttestError):
             return item
+        if item.fault is not None:
+            return item.fault
         try:
-            document = item.document if isinstance(item, Request) else item
-            return parse_unverified(document, self._limits)
+            return parse_unverified(item.request.document, self._limits)
         except NitroAttestError as error:
             return error.with_traceback(None)  # which would refer to all items of the batch
 
@@ -337,7 +345,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
 
     def _outcome(
         self,
-        item: Item,
+        item: Taken | NitroAttestError,
         parsed: UnverifiedDocument | NitroAttestError,
         at: At,
         max_age: timedelta | None,
@@ -345,7 +353,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
     ) -> Outcome[_AttestationT]:
         if isinstance(item, NitroAttestError):
             return Rejected(item)
-        request = item if isinstance(item, Request) else Request(item)
+        request = item.request
         try:
             check_max_age(request.max_age)
             strictest = min(filter(None, (request.max_age, max_age)), default=None)
@@ -384,10 +392,12 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             check_windows(path, at_ms, self._skew_ms)
         document = parsed.authenticated(self._document_type)
         # 5. Agreement. 6. Requirements. All failures are reported, not only the first.
-        names = agreement.compare_names(parsed.kind, parsed.module_id, path.names)
+        names = agreement.compare_names(
+            parsed.kind, parsed.module_id, path.root.certificate.common_name, path.names
+        )
         failures = agreement.time_failures(parsed, path, at_ms, self._skew_ms)
         failures += names.kind_failures
-        failures += [] if self._warn_on_names else names.failures
+        failures += names.failures if self._refuses(names) else []
         age = timedelta(milliseconds=at_ms - parsed.timestamp_ms)
         facts = DocumentFacts(names.instance_id, names.region, age)
         evaluation = requirements.evaluate(document, facts)
@@ -408,6 +418,12 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             warnings=(*evaluation.warnings, *_context_warnings(path, source, names)),
             made_by=VERIFIED,
         )
+
+    def _refuses(self, names: agreement.Names) -> bool:
+        """Returns True if names that disagree are a failure, not only a warning (X-24)."""
+        if self._consistency is None:
+            return names.partition == agreement.COMMERCIAL
+        return self._consistency == "refuse"
 
 
 class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
@@ -430,7 +446,9 @@ class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
         clock_skew: The time that this machine's clock may be slow, 0 to 300 s. It extends no
             expiry.
         consistency: ``refuse`` rejects a document whose names disagree with its certificates
-            (``consistency.module_id``, X-24); ``warn`` turns that failure into a warning.
+            (``consistency.module_id``, X-24); ``warn`` turns that failure into a warning. By
+            default ``refuse`` for the commercial partition, ``warn`` for every other one, whose
+            names are not documented.
         limits: Caps on public_key, user_data and nonce, in bytes.
         cache_size: The number of verified certificate paths to remember, 0 to 65536. A further
             document of a known enclave then costs one signature check instead of five. Nothing else
@@ -457,7 +475,7 @@ class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
         *,
         policy: EnclavePolicy | Mapping[Any, Any],
         clock_skew: timedelta = _DEFAULT_CLOCK_SKEW,
-        consistency: Literal["refuse", "warn"] = "refuse",
+        consistency: Consistency | None = None,
         limits: Limits = DEFAULT_LIMITS,
         cache_size: int = DEFAULT_CACHE_SIZE,
         accelerator: str | None = None,
@@ -509,7 +527,7 @@ class NitroTpmVerifier(_BaseVerifier[NitroTpmDocument, NitroTpmAttestation]):
         *,
         policy: InstancePolicy,
         clock_skew: timedelta = _DEFAULT_CLOCK_SKEW,
-        consistency: Literal["refuse", "warn"] = "refuse",
+        consistency: Consistency | None = None,
         limits: Limits = DEFAULT_LIMITS,
         cache_size: int = DEFAULT_CACHE_SIZE,
         accelerator: str | None = None,
@@ -536,6 +554,7 @@ def verify(
     at: At = "now",
     max_age: timedelta | None = None,
     allow_debug: bool = False,
+    consistency: Consistency | None = None,
 ) -> Attestation:
     """Verifies one document of an enclave with a new ``Verifier``.
 
@@ -558,13 +577,14 @@ def verify(
             document's own timestamp (archive mode; see ``Verifier.verify``).
         max_age: The maximum age of the document, positive; not with ``at="document"``.
         allow_debug: Accept an enclave in debug mode (M-2). The policy must allow it too.
+        consistency: As for Verifier.
 
     Returns:
         The attestation.
 
     Raises:
         InputError: ``input.root``: root_pem is invalid. ``policyfile.*`` or ``input.expected``: the
-            policy or allow_debug is invalid. Otherwise as for ``Verifier.verify``.
+            policy, allow_debug or consistency is invalid. Otherwise as for ``Verifier.verify``.
         FormatError: ``document.*``, ``cbor.*``, ``cose.*`` or ``payload.*``: the bytes are not a
             document of an enclave (C-1 to C-13, P-*).
         ChainError: ``chain.*`` or ``cert.*``: the certificates do not lead from a trusted root to
@@ -580,7 +600,8 @@ def verify(
     else:
         policy = as_enclave_policy(policy, allow_debug=allow_debug)
     request = Request(document, nonce, user_data, public_key, at, max_age)
-    return Verifier(root_pem, policy=policy)._verify_request(request, allow_debug=allow_debug)
+    verifier = Verifier(root_pem, policy=policy, consistency=consistency)
+    return verifier._verify_request(request, allow_debug=allow_debug)
 
 
 def verify_nitrotpm(
@@ -593,6 +614,7 @@ def verify_nitrotpm(
     public_key: bytes = UNCHECKED,
     at: At = "now",
     max_age: timedelta | None = None,
+    consistency: Consistency | None = None,
 ) -> NitroTpmAttestation:
     """Verifies one NitroTPM document with a new ``NitroTpmVerifier``.
 
@@ -611,13 +633,14 @@ def verify_nitrotpm(
         at: The verification time: ``"now"``, an aware datetime, or ``"document"`` for the
             document's own timestamp (archive mode; see ``Verifier.verify``).
         max_age: The maximum age of the document, positive; not with ``at="document"``.
+        consistency: As for Verifier.
 
     Returns:
         The attestation.
 
     Raises:
-        InputError: ``input.root``: root_pem is invalid. ``input.expected``: the policy is invalid.
-            Otherwise as for ``NitroTpmVerifier.verify``.
+        InputError: ``input.root``: root_pem is invalid. ``input.expected``: the policy or
+            consistency is invalid. Otherwise as for ``NitroTpmVerifier.verify``.
         FormatError: ``document.*``, ``cbor.*``, ``cose.*`` or ``payload.*``: the bytes are not a
             NitroTPM document (C-1 to C-13, P-*).
         ChainError: ``chain.*`` or ``cert.*``: the certificates do not lead from a trusted root to
@@ -628,7 +651,7 @@ def verify_nitrotpm(
     """
     if policy is None:
         policy = AnyInstance(explicit=False)
-    return NitroTpmVerifier(root_pem, policy=policy).verify(
+    return NitroTpmVerifier(root_pem, policy=policy, consistency=consistency).verify(
         document,
         nonce=nonce,
         user_data=user_data,

@@ -13,6 +13,7 @@ import pytest
 from conftest import FIXTURES
 from nitro_attest.cli.exit_codes import EXIT_CODES, exit_code_of
 from nitro_attest.errors import InputError, NitroAttestError
+from nitro_attest.testing import FakeNitro
 
 GENUINE = FIXTURES / "real/20250916_encl_us-east-1_tkhq_b1086cbb.bin"
 DEBUG = FIXTURES / "real/20241114_encl_us-east-1_mystenlabs_7d81da0d.bin"
@@ -341,3 +342,30 @@ def test_a_root_that_is_not_pem_is_named(tool, tmp_path):
     assert code == 2
     assert "root.txt: trusted root: expected a PEM certificate" in err
     assert "not its path" not in err
+
+
+@pytest.mark.parametrize("kind", ["enclave", "nitrotpm"])
+@pytest.mark.parametrize(
+    ("partition", "options", "expected"),
+    [
+        ("aws", [], 6),
+        ("aws", ["--consistency", "refuse"], 6),
+        ("aws", ["--consistency", "warn"], 0),
+        ("aws-us-gov", [], 0),
+        ("aws-us-gov", ["--consistency", "warn"], 0),
+        ("aws-us-gov", ["--consistency", "refuse"], 6),
+        ("aws-us-gov", ["--consistency", "off"], 2),
+        ("aws-us-gov", ["--consistency", ""], 2),
+    ],
+)
+def test_x24_consistency_rejects_or_warns(tool, when, tmp_path, kind, partition, options, expected):
+    nitro = FakeNitro(seed=b"tests", partition=partition)
+    document, root = tmp_path / "doc.bin", tmp_path / "root.pem"
+    document.write_bytes(nitro.document(at=when, kind=kind, fault="X-24.leaf-suffix"))
+    root.write_bytes(nitro.root_pem)
+    options = [*options, "--kind", kind, "--root", root, "--at", when.isoformat()]
+    code, out, err = tool("verify", document, *options)
+    assert code == expected
+    assert ("consistency.module_id" in out) == (expected == 0)
+    assert ("consistency.module_id" in err) == (expected == 6)
+    assert "in us-east-1" in out or partition == "aws" or expected

@@ -178,3 +178,19 @@ def test_the_enclave_verb_runs_the_program_of_the_enclave(
     assert "input.endpoint" in capsys.readouterr().err
     assert run(["enclave", "--help"]) == 0
     assert capsys.readouterr().out.startswith("usage: nitro-attest enclave [-h] {request,serve}")
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 6), (["--consistency", "warn"], 0)])
+def test_x24_fetch_rejects_names_that_disagree_unless_a_warning_is_enough(
+    monkeypatch: pytest.MonkeyPatch,
+    fake: FakeNitro,
+    tmp_path: Path,
+    options: list[str],
+    code: int,
+) -> None:
+    root, nonce = tmp_path / "root.pem", bytes(32)
+    root.write_bytes(fake.root_pem)
+    document = fake.document(nonce=nonce, fault="X-24.other-enclave")
+    monkeypatch.setattr(fetch_verb, "fetch", lambda *_, **__: Fetched(document, nonce))
+    arguments = ["fetch", "--cid", "16", "--any-enclave", "--root", str(root), *options]
+    assert run(arguments) == code

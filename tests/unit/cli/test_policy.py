@@ -99,8 +99,11 @@ def test_debug_mode_must_be_allowed_by_both_file_and_option(verify, tmp_path, al
     path = tmp_path / "policy.json"
     path.write_text(json.dumps(form))
     options = ["--policy", path, *([] if allowed_by == "file" else ["--allow-debug"])]
-    code, _, _ = verify(*options, debug=True, more={8: ONES})
+    code, _, err = verify(*options, debug=True, more={8: ONES})
     assert code == (0 if allowed_by == "both" else 6)
+    hint = 'use --allow-debug; a policy file must have "allow_debug": true too'
+    assert (hint in err) == (allowed_by != "both")
+    assert ("the policy does not allow it" in err) == (allowed_by != "both")
 
 
 def test_debug_mode_needs_only_the_option_if_the_file_has_no_key_for_it(verify, tmp_path):

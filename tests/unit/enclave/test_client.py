@@ -312,3 +312,18 @@ def test_attest_rejects_the_answer_to_a_different_challenge(peer: Peer, fake: Fa
 def test_attest_has_no_default_policy(served: str) -> None:
     with pytest.raises(TypeError):
         attest(served)
+
+
+def test_x24_attest_rejects_names_that_disagree_unless_a_warning_is_enough(
+    monkeypatch: pytest.MonkeyPatch, fake: FakeNitro
+) -> None:
+    document = fake.document(nonce=NONCE, fault="X-24.other-enclave")
+    monkeypatch.setattr(client, "fetch", lambda *_, **__: client.Fetched(document, NONCE))
+    code = "consistency.module_id"
+    with pytest.raises(PolicyError) as caught:
+        attest("unix:/enclave", policy=ANY_ENCLAVE, roots=fake.root_pem)
+    assert caught.value.code == code
+    attestation = attest(
+        "unix:/enclave", policy=ANY_ENCLAVE, roots=fake.root_pem, consistency="warn"
+    )
+    assert code in [warning.code for warning in attestation.warnings]

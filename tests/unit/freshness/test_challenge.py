@@ -10,17 +10,19 @@ from nitro_attest import (
     UNCHECKED,
     Challenge,
     Challenger,
+    Evaluation,
     InputError,
     MemoryStore,
     NitroTpmVerifier,
     Policy,
     ReplayGuard,
+    SqliteStore,
     TrustedRoots,
     Verifier,
 )
 from nitro_attest._internal.times import to_milliseconds
 from nitro_attest.testing import FakeNitro
-from support.errors import code_of
+from support.errors import code_of, code_or_none
 
 TTL = timedelta(minutes=1)
 
@@ -48,14 +50,27 @@ def test_a_challenge_is_32_random_bytes_with_an_expiry(when):
     assert Challenge.new(TTL).expires_at.utcoffset() == timedelta(0)
 
 
-@pytest.mark.parametrize("ttl", [None, 60, timedelta(0), timedelta(seconds=-1)])
+@pytest.mark.parametrize(
+    "ttl", [None, 60, timedelta(0), timedelta(seconds=-1), timedelta.max, timedelta.min]
+)
 def test_a_ttl_is_a_positive_timedelta(verifier, store, ttl):
     assert code_of(Challenge.new, ttl) == "input.time"
     assert code_of(Challenger, verifier, store, ttl=ttl) == "input.time"
 
 
-def test_a_challenge_is_not_made_at_a_naive_time():
-    assert code_of(Challenge.new, TTL, at=datetime(2026, 3, 1)) == "input.time"
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(2026, 3, 1),
+        datetime.max.replace(tzinfo=timezone.utc),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))),
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
+        *("document", "yesterday", None, 0),
+    ],
+)
+def test_a_challenge_is_made_now_or_at_an_aware_time(challenger, at):
+    assert code_of(Challenge.new, TTL, at=at) == "input.time"
+    assert code_of(challenger.issue, at=at) == "input.time"
 
 
 def test_a_challenge_is_answered_once(challenger, fake, when):
@@ -128,6 +143,33 @@ def test_an_answer_without_a_challenge_never_means_any_challenge(challenger, fak
     document = fake.document(at=when, nonce=challenge.nonce)
     assert code_of(challenger.answer, nonce, document, at=when) == "input.nonce"
     assert challenger.answer(challenge, document, at=when)
+
+
+class Refill:
+    """Refills the caller's buffer while its document is verified."""
+
+    kind, max_age, require_nonce = "enclave", None, False
+
+    def __init__(self, buffer, content):
+        self.buffer, self.content = buffer, content
+
+    def evaluate(self, document, facts):
+        self.buffer[:] = self.content
+        return Evaluation()
+
+
+def test_the_challenge_in_the_document_is_used_up_not_that_in_the_callers_buffer(
+    challenger, store, fake, when
+):
+    mine, other = challenger.issue(at=when), challenger.issue(at=when)
+    buffer = bytearray(mine.nonce)
+    roots = TrustedRoots.from_pem(fake.root_pem)
+    refilled = Challenger(Verifier(roots, policy=Refill(buffer, other.nonce)), store)
+    document = fake.document(at=when, nonce=mine.nonce)
+    assert refilled.answer(buffer, document, at=when).nonce == mine.nonce
+    assert buffer == other.nonce
+    assert code_of(challenger.answer, mine, document, at=when) == "policy.nonce"
+    assert challenger.answer(other, fake.document(at=when, nonce=other.nonce), at=when)
 
 
 def test_archive_mode_is_rejected(challenger, verifier, store, fake, when):
@@ -209,6 +251,86 @@ def test_a_document_that_the_store_may_have_forgotten_is_rejected(verifier, fake
     assert code_of(guard.verify, fake.document(at=when), at=when) == "freshness.replayed"
 
 
+def test_a_document_is_remembered_for_the_maximum_age_and_the_largest_skew(fake, verifier, when):
+    made = to_milliseconds(when)
+    limit = made + 60_000 + 300_000
+    guard = ReplayGuard(verifier, store := MemoryStore(clock=lambda: made), max_age=TTL)
+    attestation = guard.verify(fake.document(at=when), at=when)
+    assert store.take(attestation.attestation_id) == limit
+    # A store that is ahead of the verification by as much still knows each document.
+    for ahead_ms, code in ((limit - 1, None), (limit, "freshness.replayed")):
+        ahead = MemoryStore(clock=lambda ahead_ms=ahead_ms: ahead_ms)
+        guard = ReplayGuard(verifier, ahead, max_age=TTL)
+        document = fake.document(at=when)
+        assert code_or_none(guard.verify, document, at=when + TTL) == code
+        assert code_of(guard.verify, document, at=when + TTL) == "freshness.replayed"
+
+
+def test_a_maximum_age_without_end_is_that_of_the_store(verifier, store, fake, when):
+    guard = ReplayGuard(verifier, store, max_age=timedelta.max)
+    document = fake.document(at=when)
+    assert guard.verify(document, at=when)
+    assert code_of(guard.verify, document, at=when) == "freshness.replayed"
+
+
+class Machine:
+    """A clock and a store, in memory or as one process of several that share a file."""
+
+    def __init__(self, when, path):
+        self.when = when
+        self.now = when
+        if path is None:
+            self.store = MemoryStore(clock=self.clock)
+        else:
+            self.store = SqliteStore(path, clock=self.clock)
+
+    def clock(self):
+        return to_milliseconds(self.now)
+
+
+@pytest.fixture(params=["memory", "one process", "two processes"])
+def machines(request, tmp_path, when):
+    """The machine whose clock jumps, and the one that is used before and after."""
+    first = Machine(when, None if request.param == "memory" else tmp_path / "used")
+    return first, Machine(when, tmp_path / "used") if request.param == "two processes" else first
+
+
+def jump(machine):
+    """Lets the clock jump forward by an hour, during which a key is added, and back."""
+    machine.now = machine.when + timedelta(hours=1)
+    assert machine.store.add(bytes(32), to_milliseconds(machine.now) + 1)
+    machine.now = machine.when
+
+
+def test_a_document_is_accepted_once_though_the_clock_jumps(machines, verifier, fake, when):
+    jumping, used = machines
+    guard = ReplayGuard(verifier, used.store, max_age=TTL)
+    document = fake.document(at=when)
+    assert guard.verify(document, at=when)
+    jump(jumping)
+    for each in (guard, ReplayGuard(verifier, jumping.store, max_age=TTL)):
+        assert code_of(each.verify, document, at=when) == "freshness.replayed"
+    used.now = when + timedelta(hours=1)
+    later = fake.document(at=used.now)
+    assert guard.verify(later, at=used.now)
+
+
+def test_a_challenge_that_had_expired_stays_expired_though_the_clock_jumps(
+    machines, verifier, fake, when
+):
+    jumping, used = machines
+    challenger = Challenger(verifier, used.store, ttl=TTL)
+    challenge = challenger.issue(at=when)
+    document = fake.document(at=when, nonce=challenge.nonce)
+    jump(jumping)
+    assert code_of(challenger.answer, challenge, document, at=when) == "policy.nonce"
+    assert code_of(challenger.issue, at=when) == "input.nonce"
+    used.now = when + timedelta(hours=1)
+    challenge = challenger.issue(at=used.now)
+    document = fake.document(at=used.now, nonce=challenge.nonce)
+    assert challenger.answer(challenge, document, at=used.now)
+
+
 @pytest.mark.parametrize("max_age", [None, 60, timedelta(0)])
 def test_a_replay_guard_needs_a_max_age(verifier, store, max_age):
     assert code_of(ReplayGuard, verifier, store, max_age=max_age) == "input.time"
@@ -222,3 +344,9 @@ def test_t1_only_a_verifier_of_enclaves_is_taken(fake):
     ):
         with pytest.raises(InputError, match="expected a Verifier, found NitroTpmVerifier"):
             make()
+
+
+@pytest.mark.parametrize("wrong", [None, {}, MemoryStore, "store"])
+def test_a_store_has_two_methods(verifier, wrong):
+    assert code_of(Challenger, verifier, wrong) == "input.expected"
+    assert code_of(ReplayGuard, verifier, wrong, max_age=TTL) == "input.expected"

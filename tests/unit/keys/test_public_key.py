@@ -147,3 +147,18 @@ def test_the_key_of_an_unverified_document_is_not_loaded(fake, when):
     for document in (unverified, verify(fake.document(at=when), fake.root_pem, at=when).document):
         with pytest.raises(InputError, match="expected the result of a verification"):
             load_public_key(document, "x25519")
+
+
+@pytest.mark.parametrize("wrong", [None, "text", 5, ["secret"]])
+def test_only_bytes_are_sealed_and_decoded(wrong):
+    for key in (RSA, KEYS["x25519"]):
+        assert "data: expected bytes" in not_sealed(key.public_key(), wrong)
+    assert "info: expected bytes" in not_sealed(KEYS["x25519"].public_key(), info=wrong)
+    rejected(wrong, "x25519")
+
+
+@pytest.mark.parametrize("buffer", [bytearray, memoryview])
+def test_any_buffer_is_sealed(buffer):
+    sealed = seal_to(KEYS["x25519"].public_key(), buffer(b"secret"), info=buffer(b"v1"))
+    suite = hpke_suite(KEYS["x25519"].public_key())
+    assert suite.decrypt(sealed, KEYS["x25519"], b"v1") == b"secret"

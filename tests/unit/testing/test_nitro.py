@@ -197,6 +197,15 @@ def test_a_document_without_a_time_verifies_now():
     assert verify(nitro.document(), nitro.root_pem).module_id == nitro.module_id
 
 
+def test_another_partition_names_the_root_which_still_says_that_it_is_fake(when):
+    nitro = FakeNitro(region="us-gov-west-1", partition="aws-us-gov")
+    attestation = verify(nitro.document(at=when), nitro.root_pem, at=when)
+    assert attestation.chain[-1].subject.rfc4514_string() == (
+        "CN=aws-us-gov.nitro-enclaves,OU=FAKE-NOT-AWS,O=Amazon,C=US"
+    )
+    assert attestation.root.name.startswith("custom:")
+
+
 def test_other_regions_and_modules(when):
     nitro = FakeNitro(region="eu-west-3", instance_id="i-01234567", enclave_id="fedcba9876543210")
     attestation = verify(nitro.document(at=when), nitro.root_pem, at=when)
@@ -238,7 +247,14 @@ def test_invalid_arguments_are_rejected(fake, when, arguments, code):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"region": "mars"}, {"instance_id": "i-xyz"}, {"enclave_id": "0"}, {"region": "us-east-1\n"}],
+    [
+        {"partition": "gov"},
+        {"partition": ""},
+        {"region": "mars"},
+        {"instance_id": "i-xyz"},
+        {"enclave_id": "0"},
+        {"region": "us-east-1\n"},
+    ],
 )
 def test_invalid_names_are_rejected(arguments):
     with pytest.raises(InputError):

@@ -29,8 +29,8 @@ def saying(document, **fields):
     return UnverifiedDocument(content, parts._replace(content=content))
 
 
-def names(module_id, path_names, kind="enclave"):
-    return agreement.compare_names(kind, module_id, path_names)
+def names(module_id, path_names, kind="enclave", root="FAKE-NOT-AWS.nitro-enclaves"):
+    return agreement.compare_names(kind, module_id, root, path_names)
 
 
 def text(milliseconds):
@@ -136,3 +136,78 @@ def test_x24_the_names_of_a_path_are_those_of_all_certificates_below_the_root(fa
     assert zonal.endswith(".zonal.us-east-1.aws.nitro-enclaves")
     assert instance == "i-0abcdef0123456789.us-east-1.aws.nitro-enclaves"
     assert signer == f"{fake.module_id}.us-east-1.aws"
+
+
+MODULE = "i-0abcdef0123456789-enc019a5376999041b1"
+
+
+def chain_names(place, signer=None, instance="i-0abcdef0123456789"):
+    """The names of a path in a place such as ``us-gov-west-1.aws-us-gov``."""
+    return (
+        f"4b1f.{place}.nitro-enclaves",
+        f"77aa.zonal.{place}.nitro-enclaves",
+        f"{instance}.{place}.nitro-enclaves",
+        f"{MODULE}.{place}" if signer is None else signer,
+    )
+
+
+@pytest.mark.parametrize(
+    ("root", "partition"),
+    [
+        ("aws.nitro-enclaves", "aws"),
+        ("aws-us-gov.nitro-enclaves", "aws-us-gov"),
+        ("aws-cn.nitro-enclaves", "aws-cn"),
+        ("aws-iso-b.nitro-enclaves", "aws-iso-b"),
+        ("FAKE-NOT-AWS.nitro-enclaves", "aws"),
+        ("awsome.nitro-enclaves", "aws"),
+        ("aws-.nitro-enclaves", "aws"),
+        ("aws-us-gov.nitro-enclaves.example", "aws"),
+        ("aws-us-gov", "aws"),
+        ("x.aws-us-gov.nitro-enclaves", "aws"),
+        ("", "aws"),
+    ],
+)
+def test_x24_the_roots_name_gives_the_partition(root, partition):
+    agreed = names(MODULE, chain_names(f"eu-west-1.{partition}"), root=root)
+    assert (agreed.partition, agreed.failures, agreed.region) == (partition, (), "eu-west-1")
+    other = "aws-cn" if partition == "aws" else "aws"
+    disagreed = names(MODULE, chain_names(f"eu-west-1.{other}"), root=root)
+    assert judged(disagreed.failures) == [
+        (
+            "consistency.module_id",
+            f"{MODULE}.<region>.{partition}",
+            ", ".join(chain_names(f"eu-west-1.{other}")),
+        )
+    ]
+
+
+GOVCLOUD = "us-gov-west-1.aws-us-gov"
+
+
+@pytest.mark.parametrize(
+    ("path_names", "region"),
+    [
+        (chain_names("us-gov-west-1.aws"), "us-gov-west-1"),
+        (chain_names(GOVCLOUD, signer=f"{MODULE}.us-gov-west-1.aws"), "us-gov-west-1"),
+        (chain_names(GOVCLOUD, signer=""), "us-gov-west-1"),
+        (chain_names(GOVCLOUD, signer=MODULE), "us-gov-west-1"),
+        (chain_names(GOVCLOUD, instance="i-1"), "us-gov-west-1"),
+        (("a", "b", "c", f"i-1-enc2.{GOVCLOUD}"), "us-gov-west-1"),
+        (chain_names(GOVCLOUD, signer=f"{MODULE}.us-gov-east-1.aws-us-gov"), None),
+        (chain_names(GOVCLOUD, signer=f"{MODULE}.us-gov-east-1.aws"), None),
+        (chain_names("us-gov-west-1.aws-cn"), None),
+        (chain_names("aws-us-gov"), None),
+        (("", "", "", ""), None),
+    ],
+)
+def test_x24_where_the_names_are_not_known_the_region_is_the_only_one_in_them(path_names, region):
+    found = names(MODULE, path_names, root="aws-us-gov.nitro-enclaves")
+    assert found.region == region
+    assert found.partition == "aws-us-gov"
+    assert [failure.code for failure in found.failures] == ["consistency.module_id"]
+
+
+def test_x24_in_the_commercial_partition_only_the_signing_certificate_names_the_region():
+    assert names(MODULE, chain_names("eu-west-1.aws", signer="")).region is None
+    elsewhere = chain_names("eu-west-1.aws", signer=f"{MODULE}.us-east-1.aws")
+    assert names(MODULE, elsewhere).region == "us-east-1"

@@ -20,8 +20,9 @@ from nitro_attest import (
     Request,
     Verifier,
 )
+from nitro_attest.limits import MAX_DOCUMENT_BYTES
 from nitro_attest.verification import batch
-from nitro_attest.verification.batch import Rejected, Verified
+from nitro_attest.verification.batch import Rejected, Verified, take
 from support.errors import code_of, outcome_codes
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
@@ -81,7 +82,7 @@ def test_an_error_among_the_items_is_its_own_outcome(verifier, fake_document, wh
 @BOTH
 def test_a_bug_propagates_and_ends_the_threads(monkeypatch, verifier, workers):
     def broken(self, at, max_age, items):
-        if b"bad" in items:
+        if any(item.request.document == b"bad" for item in items):
             raise ZeroDivisionError
         return [Verified(object())] * len(items)
 
@@ -171,6 +172,85 @@ def test_a_request_says_what_is_expected_of_it_alone(verifier, fake, when):
         *(None, None, "policy.nonce", "policy.user_data", "policy.public_key"),
         *("input.nonce", "input.expected", "input.expected"),
     ]
+
+
+def refilled(contents, buffer):
+    """Yields one buffer again and again, filled with the next content each time."""
+    for content in contents:
+        buffer[:] = content
+        yield buffer
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """Holds the threads until the last item has been taken; call it as the last item's iterator."""
+    taken = threading.Event()
+    verify_batch = Verifier._verify_batch
+
+    def verify_later(self, *arguments):
+        assert taken.wait(60)
+        return verify_batch(self, *arguments)
+
+    monkeypatch.setattr(Verifier, "_verify_batch", verify_later)
+
+    def until_the_end(items):
+        yield from items
+        taken.set()
+
+    return until_the_end
+
+
+@pytest.mark.parametrize("kind", [lambda buffer: buffer, memoryview, Request])
+def test_a_buffer_that_is_refilled_is_verified_as_it_was_taken(verifier, fake, when, late, kind):
+    forged = fake.document(at=when, fault="C-16.payload-swapped")
+    items = refilled([forged, fake.document(at=when), forged], bytearray(len(forged)))
+    found = verifier.verify_many(late(map(kind, items)), workers=2, at=when)
+    assert outcome_codes(found) == ["signature.invalid", None, "signature.invalid"]
+
+
+@pytest.mark.parametrize("name", ["nonce", "user_data", "public_key"])
+@pytest.mark.parametrize("kind", [lambda buffer: buffer, memoryview])
+def test_an_expected_value_that_is_refilled_is_that_of_its_own_request(
+    verifier, fake, when, late, name, kind
+):
+    document = fake.document(at=when, **{name: b"1" * 16})
+    values = refilled([b"2" * 16, b"1" * 16], bytearray(16))
+    items = (Request(document, **{name: kind(value)}) for value in values)
+    found = verifier.verify_many(late(items), workers=2, at=when)
+    assert outcome_codes(found) == [f"policy.{name}", None]
+
+
+def test_a_document_that_is_too_large_is_not_copied(verifier, fake_document, when, late):
+    buffer = bytearray(MAX_DOCUMENT_BYTES + 1)
+    assert take(buffer).request.document == b""
+
+    def items():
+        yield buffer
+        buffer[:] = fake_document
+        yield buffer
+
+    found = verifier.verify_many(late(items()), workers=2, at=when)
+    assert outcome_codes(found) == ["document.too_large", None]
+
+
+def test_a_wrong_expectation_is_reported_before_an_unreadable_document(verifier, when):
+    items = [Request(bytearray(MAX_DOCUMENT_BYTES + 1), nonce=None), Request(None, nonce=b"")]
+    assert outcome_codes(verifier.verify_many(items, at=when)) == ["input.nonce"] * 2
+
+
+def test_a_released_memoryview_is_an_error_of_its_item(verifier, fake_document, when):
+    view = memoryview(b"n" * 16)
+    view.release()
+    items = [view, Request(fake_document, nonce=view), Request(view)]
+    assert outcome_codes(verifier.verify_many(items, at=when)) == [
+        "input.document",
+        "input.nonce",
+        "input.document",
+    ]
+
+
+def test_the_reason_for_a_missing_document_does_not_refer_to_the_item():
+    assert take("text").fault.__traceback__ is None
 
 
 def test_a_request_may_name_its_own_time(verifier, fake_document, when):
@@ -304,8 +384,7 @@ def test_what_is_no_list_of_items_is_rejected(verifier, items):
 
 
 def test_an_outcome_holds_an_attestation_or_an_error():
-    with pytest.raises(TypeError):
-        Rejected(None)
+    assert code_of(Rejected, None) == "input.expected"
     with pytest.raises(TypeError):
         Verified("attestation", FormatError("cose.tag", "it is not one"))
 

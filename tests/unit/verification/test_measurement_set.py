@@ -4,8 +4,16 @@ import reprlib
 
 import pytest
 
-from nitro_attest import InputError, MeasurementSet, NitroTpmMeasurementSet
+from nitro_attest import (
+    InputError,
+    MeasurementSet,
+    NitroTpmMeasurementSet,
+    parse_unverified,
+    verify,
+    verify_nitrotpm,
+)
 from nitro_attest._internal.pcrs import EMPTY_RAMDISKS
+from support.errors import code_of
 
 ONE = b"\x01" * 48
 HEX = ONE.hex()
@@ -69,3 +77,23 @@ def test_sentences_name_the_set_if_it_has_a_name(name, suffix):
     assert weak.message.endswith(f"pin PCR0, PCR1 and PCR2{suffix}")
     _, message = refusal(MeasurementSet({4: ONE}, name).with_pins, {4: bytes(48)})
     assert message.endswith(f"; keep one{suffix}")
+
+
+def test_t1_only_a_verified_document_of_the_sets_kind_is_compared(fake, fake_document, when):
+    document = verify(fake_document, fake.root_pem, at=when).document
+    instance_document = fake.document(at=when, kind="nitrotpm")
+    instance = verify_nitrotpm(instance_document, fake.root_pem, at=when).document
+    pins = {4: document.pcrs[4]}
+    assert MeasurementSet(pins).failures(document) == []
+    assert NitroTpmMeasurementSet(pins).failures(instance) != []
+    unverified = (parse_unverified(fake_document), parse_unverified(instance_document))
+    for wrong in (instance, *unverified, None):
+        assert code_of(MeasurementSet(pins).failures, wrong) == "input.document"
+    for wrong in (document, *unverified, None):
+        assert code_of(NitroTpmMeasurementSet(pins).failures, wrong) == "input.document"
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "PCR0", [("PCR0", HEX)]])
+def test_named_values_are_a_mapping(wrong):
+    for kind in (MeasurementSet, NitroTpmMeasurementSet):
+        assert code_of(kind.from_named, wrong) == "policyfile.format"

@@ -84,12 +84,37 @@ def test_m2_any_zero_image_pcr_is_debug_mode(judged, fake, when, zeroed):
     assert "policy.debug" in warnings(judged(allowing, document, allow_debug=True))
 
 
+class Accepting:
+    """A policy of a user's, which accepts every document."""
+
+    kind, max_age, require_nonce = "enclave", None, False
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+    def evaluate(self, document, facts):
+        return Evaluation()
+
+
 def test_m2_debug_mode_needs_the_consent_of_policy_and_call(judged, fake, when):
     document = fake.document(at=when, debug=True)
     pins = {4: pcr4_from_instance_id("i-0abcdef0123456789")}
-    for policy, call in ((True, False), (False, True)):
-        found = failures(judged, Policy([pins], allow_debug=policy), document, allow_debug=call)
-        assert [failure.code for failure in found] == ["policy.debug"]
+    for policy, call, side in (
+        (True, False, "the call does not allow it; it needs allow_debug=True"),
+        (False, True, "the policy does not allow it; it needs allow_debug=True"),
+        (False, False, "neither the policy nor the call allows it; both need allow_debug=True"),
+    ):
+        [failure] = failures(judged, Policy([pins], allow_debug=policy), document, allow_debug=call)
+        assert failure.code == "policy.debug"
+        assert failure.message.endswith(f"its measurements are zero; {side}")
+
+
+def test_m2_a_policy_without_the_attribute_does_not_allow_debug_mode(judged, fake, when):
+    document = fake.document(at=when, debug=True)
+    for policy in (ANY_ENCLAVE, Accepting(), Accepting(allow_debug="yes")):
+        [failure] = failures(judged, policy, document, allow_debug=True)
+        assert "the policy does not allow it" in failure.message
+    assert judged(Accepting(allow_debug=True), document, allow_debug=True)
 
 
 @pytest.mark.parametrize("debug", [True, False])

@@ -182,3 +182,23 @@ def test_a_root_is_pinned_by_its_fingerprint_not_by_its_name(fake):
 @pytest.mark.parametrize(("pem", "hinted"), [(b"root.pem", True), (b"no\nPEM\n", False)])
 def test_a_path_in_place_of_pem_is_explained(pem, hinted):
     assert refused(TrustedRoots.from_pem, pem).endswith("not its path") is hinted
+
+
+@pytest.mark.parametrize("wrong", [None, [], 5, b"aws", {}, object()])
+def test_a_partition_and_a_fingerprint_are_text(wrong):
+    refused(TrustedRoots.from_partition, wrong)
+    refused(TrustedRoots.from_sha256, wrong)
+
+
+def test_a_root_is_bytes_that_nobody_can_change(fake):
+    for wrong in (bytearray(fake.root_der), memoryview(fake.root_der), None, "text", 5):
+        refused(TrustedRoots.from_ders, wrong)
+
+    class Disguised(bytes):
+        def __eq__(self, other):
+            return True
+
+        __hash__ = bytes.__hash__
+
+    [root] = TrustedRoots.from_ders(Disguised(fake.root_der))
+    assert type(root.der) is bytes

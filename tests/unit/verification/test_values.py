@@ -12,11 +12,15 @@ from nitro_attest import (
     ANY_ENCLAVE,
     ANY_INSTANCE,
     UNCHECKED,
+    AnyEnclave,
+    AnyInstance,
     Attestation,
     ChainError,
+    Evaluation,
     InputError,
     Limits,
     MeasurementSet,
+    NitroTpmAttestation,
     NitroTpmMeasurementSet,
     NitroTpmPolicy,
     NitroTpmVerifier,
@@ -73,6 +77,44 @@ def test_a_pickled_value_is_checked_again():
     forged = pickle.dumps(Limits(nonce=7)).replace(b"K\x07", b"J\xff\xff\xff\xff")
     with pytest.raises(InputError):
         pickle.loads(forged)
+
+
+def bare(kind):
+    return object.__new__(kind)
+
+
+class Forged:
+    """Pickles as a value with a state that no constructor has checked."""
+
+    def __init__(self, kind, state):
+        self.kind, self.state = kind, state
+
+    def __reduce__(self):
+        return bare, (self.kind,), self.state
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(Limits, Policy, NitroTpmPolicy, MeasurementSet, NitroTpmMeasurementSet, TrustedRoots),
+        *(Request, Verifier, NitroTpmVerifier, Evaluation, AnyEnclave, AnyInstance),
+        *(Attestation, NitroTpmAttestation),
+    ],
+)
+def test_no_state_is_unpickled_that_no_constructor_has_checked(kind):
+    for state in ([], [None] * 16, (None, {"_policy": ANY_ENCLAVE}), {"measurements": ()}):
+        with pytest.raises(InputError, match=f"{kind.__name__}: expected the arguments"):
+            pickle.loads(pickle.dumps(Forged(kind, state)))
+
+
+def test_a_pickled_policy_is_checked_again():
+    allowing = pickle.dumps(Policy([{4: ONES}], allow_debug=True))
+    assert pickle.loads(allowing).allow_debug
+    with pytest.raises(TypeError):
+        pickle.loads(allowing.replace(b"max_age", b"min_age"))
+    forged = pickle.dumps(AnyEnclave(max_age=timedelta(seconds=7)))
+    with pytest.raises(InputError):
+        pickle.loads(forged.replace(b"K\x07", b"J\xff\xff\xff\xff"))
 
 
 def test_the_mark_of_an_argument_that_was_not_given_survives_pickle():

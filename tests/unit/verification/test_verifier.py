@@ -7,6 +7,7 @@ import pytest
 
 from nitro_attest import (
     ANY_ENCLAVE,
+    ANY_INSTANCE,
     UNCHECKED,
     AnyEnclave,
     AnyInstance,
@@ -15,16 +16,18 @@ from nitro_attest import (
     InputError,
     Limits,
     NitroTpmPolicy,
+    NitroTpmVerifier,
     Policy,
     PolicyError,
     TrustedRoots,
     Verifier,
     parse_unverified,
     verify,
+    verify_nitrotpm,
 )
 from nitro_attest.keys.public_key import load_public_key
-from nitro_attest.testing import FAULTS
-from support.errors import code_of, warning_codes
+from nitro_attest.testing import FAULTS, FakeNitro
+from support.errors import code_of, code_or_none, warning_codes
 
 ZERO = bytes(48)
 
@@ -168,7 +171,53 @@ def test_x24_names_that_disagree_can_be_made_a_warning(fake, roots, when):
     assert code_of(refusing.verify, document, at=when) == "consistency.module_id"
     warning = Verifier(roots, policy=ANY_ENCLAVE, consistency="warn")
     assert "consistency.module_id" in warning_codes(warning.verify(document, at=when))
-    assert code_of(Verifier, policy=ANY_ENCLAVE, consistency="off") == "input.expected"
+    for wrong in ("off", "", True, []):
+        assert code_of(Verifier, policy=ANY_ENCLAVE, consistency=wrong) == "input.expected"
+        assert code_of(NitroTpmVerifier, policy=ANY_INSTANCE, consistency=wrong) == "input.expected"
+        assert code_of(verify, document, consistency=wrong) == "input.expected"
+        assert code_of(verify_nitrotpm, document, consistency=wrong) == "input.expected"
+
+
+@pytest.fixture(scope="session")
+def govcloud():
+    return FakeNitro(seed=b"govcloud", region="us-gov-west-1", partition="aws-us-gov")
+
+
+@pytest.mark.parametrize("kind", ["enclave", "nitrotpm"])
+@pytest.mark.parametrize("consistency", [None, "refuse", "warn"])
+def test_x24_names_of_another_partition_that_agree_are_accepted(govcloud, when, kind, consistency):
+    document = govcloud.document(at=when, kind=kind)
+    call = verify if kind == "enclave" else verify_nitrotpm
+    attestation = call(document, govcloud.root_pem, at=when, consistency=consistency)
+    assert attestation.region == "us-gov-west-1"
+    assert "consistency.module_id" not in warning_codes(attestation)
+
+
+@pytest.mark.parametrize("kind", ["enclave", "nitrotpm"])
+@pytest.mark.parametrize("partition", ["aws", "aws-us-gov"])
+@pytest.mark.parametrize("consistency", [None, "refuse", "warn"])
+def test_x24_by_default_only_the_commercial_partition_rejects_names_that_disagree(
+    when, kind, partition, consistency
+):
+    nitro = FakeNitro(seed=b"partitions", region="eu-west-1", partition=partition)
+    document = nitro.document(at=when, kind=kind, fault="X-24.leaf-suffix")
+    call = verify if kind == "enclave" else verify_nitrotpm
+    options = {"root_pem": nitro.root_pem, "at": when, "consistency": consistency}
+    if consistency == "refuse" or (consistency is None and partition == "aws"):
+        assert code_of(call, document, **options) == "consistency.module_id"
+        return
+    attestation = call(document, **options)
+    assert warning_codes(attestation).count("consistency.module_id") == 1
+    assert attestation.region == (None if partition == "aws" else "eu-west-1")
+
+
+def test_x24_a_policy_can_require_a_region_of_another_partition(govcloud, when):
+    document = govcloud.document(at=when, fault="X-24.leaf-suffix")
+    for region, code in (("us-gov-west-1", None), ("us-gov-east-1", "policy.module_id")):
+        policy = Policy(
+            [{4: verify(document, govcloud.root_pem, at=when).pcrs[4]}], regions=[region]
+        )
+        assert code_or_none(verify, document, govcloud.root_pem, policy=policy, at=when) == code
 
 
 def test_m2_debug_mode_is_refused_unless_the_call_and_the_policy_allow_it(fake, when):

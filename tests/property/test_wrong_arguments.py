@@ -1,0 +1,270 @@
+"""An argument of a wrong type or size raises InputError, whatever it is, and never anything else.
+
+Each public function is called with correct arguments, one of which is replaced by each of the wrong
+values. A call that still returns is none of this test's business: many values are not wrong for
+every argument.
+"""
+
+import importlib
+import inspect
+from collections.abc import Generator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+import nitro_attest as api
+from nitro_attest import ANY_ENCLAVE, ANY_INSTANCE, NitroAttestError
+from nitro_attest.enclave import client
+from nitro_attest.keys import public_key
+from nitro_attest.testing import FakeNitro
+from nitro_attest.verification.batch import Rejected, Verified
+from support.errors import code_of
+
+MODULES = (
+    "nitro_attest",
+    "nitro_attest.enclave.client",
+    *(f"nitro_attest.freshness.{name}" for name in ("challenge", "stores")),
+    *(f"nitro_attest.keys.{name}" for name in ("public_key", "seal")),
+    *(
+        f"nitro_attest.verification.{name}"
+        for name in ("attestation", "batch", "core", "document", "measurement_set", "policy")
+    ),
+    *(f"nitro_attest.verification.{name}" for name in ("requirements", "roots", "verifier")),
+)
+
+NOT_CALLED = {
+    "Attestation": "only a verification makes one",
+    "NitroTpmAttestation": "only a verification makes one",
+    "AttestationDocument": "only a verification makes one",
+    "NitroTpmDocument": "only a verification makes one",
+    "UnverifiedDocument": "only parse_unverified() makes one",
+    "UnverifiedDocument.authenticated": "for the verifier alone",
+    "Root": "only TrustedRoots makes one",
+    "Store": "an interface",
+    "Store.add": "an interface",
+    "Store.take": "an interface",
+    "VerificationPolicy": "an interface",
+    "VerificationPolicy.evaluate": "an interface",
+    "AnyEnclave.evaluate": "accepts everything",
+    "AnyInstance.evaluate": "accepts everything",
+    "now_ms": "has no argument",
+}
+"""Public names without an entry in ``calls``, and the reason."""
+
+
+class Other:
+    """A type that no function of the package knows."""
+
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+WRONG = (
+    *(None, True, -1, 0, 5, 2**70, 1.5, float("nan"), float("inf"), float("-inf")),
+    *("", "text", "\ud800", "a\0b", b"", b"bytes", bytearray(b"bytes"), memoryview(b"bytes")),
+    *(object(), Other, int, Path("x"), lambda: None, iter(()), range(3)),
+    *([], [None], [[]], (), set(), {}, {1: 2}, {"a": None}, {"PCR0": 5}, {None: b""}),
+    *(timedelta(0), timedelta.max, timedelta.min, datetime(2026, 1, 1)),
+    *(datetime.max.replace(tzinfo=timezone.utc), datetime.min.replace(tzinfo=timezone.utc)),
+)
+
+PCR = "ab" * 48
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory):
+    """Each public function with correct arguments, by name."""
+    file = tmp_path_factory.mktemp("stores") / "used"
+    fake = FakeNitro(seed=b"tests")
+    fields = {"nonce": b"n" * 16, "user_data": b"u", "public_key": b"p"}
+    document = fake.document(at=NOW, **fields)
+    instance = fake.document(at=NOW, kind="nitrotpm", **fields)
+    pem = fake.root_pem
+    verifier = api.Verifier(pem, policy=ANY_ENCLAVE)
+    of_instances = api.NitroTpmVerifier(pem, policy=ANY_INSTANCE)
+    attestation = api.verify(document, pem, at=NOW)
+    facts = api.DocumentFacts("i-1", None, timedelta(0))
+    key = X25519PrivateKey.generate().public_key()
+    memory = api.MemoryStore(clock=lambda: 1000)
+    sqlite = api.SqliteStore(file, clock=lambda: 1000)
+    challenger = api.Challenger(verifier, api.MemoryStore())
+    guard = api.ReplayGuard(verifier, api.MemoryStore(), max_age=timedelta(minutes=1))
+    policy = api.Policy([{0: PCR}])
+    instance_policy = api.NitroTpmPolicy([{4: PCR}])
+
+    call = {"document": document, **fields, "at": NOW, "max_age": timedelta(minutes=1)}
+    call_of_instance = {**call, "document": instance}
+    options = {"roots": pem, "clock_skew": timedelta(0), "consistency": None}
+    options |= {"limits": api.Limits(), "cache_size": 1, "accelerator": None}
+    many = {"workers": 1, "at": NOW, "max_age": timedelta(minutes=1)}
+    places = {"module_ids": None, "instance_ids": None, "regions": None}
+    conditions = {"max_age": None, "require_nonce": False, **places}
+    store = {"key": bytes(32), "expires_ms": 2000}
+    return {
+        "verify": (
+            api.verify,
+            call
+            | {"root_pem": pem, "policy": ANY_ENCLAVE, "allow_debug": False, "consistency": None},
+        ),
+        "verify_nitrotpm": (
+            api.verify_nitrotpm,
+            call_of_instance | {"root_pem": pem, "policy": ANY_INSTANCE, "consistency": None},
+        ),
+        "Verifier": (api.Verifier, options | {"policy": {0: PCR}}),
+        "Verifier.verify": (verifier.verify, call),
+        "Verifier.verify_many": (verifier.verify_many, {"items": [document], **many}),
+        "Verifier.verify_many, an item": (
+            lambda item: verifier.verify_many([item], at=NOW),
+            {"item": document},
+        ),
+        "NitroTpmVerifier": (api.NitroTpmVerifier, options | {"policy": ANY_INSTANCE}),
+        "NitroTpmVerifier.verify": (of_instances.verify, call_of_instance),
+        "NitroTpmVerifier.verify_many": (of_instances.verify_many, {"items": [instance], **many}),
+        "Request": (lambda **request: verifier.verify_many([api.Request(**request)]), call),
+        "Rejected": (Rejected, {"error": api.InputError("input.time", "late")}),
+        "Verified": (Verified, {"attestation": attestation}),
+        "Limits": (api.Limits, {"public_key": 1, "user_data": 1, "nonce": 1}),
+        "parse_unverified": (
+            api.parse_unverified,
+            {"document": document, "limits": api.Limits()},
+        ),
+        "AnyEnclave": (api.AnyEnclave, {"allow_debug": False, "max_age": None, "explicit": True}),
+        "AnyInstance": (api.AnyInstance, {"max_age": None, "explicit": True}),
+        "Policy": (
+            api.Policy,
+            {"measurements": [{0: PCR}], "allow_debug": False, "caveats": (), **conditions},
+        ),
+        "Policy.from_dict": (api.Policy.from_dict, {"value": policy.to_dict()}),
+        "Policy.with_pins": (policy.with_pins, {"pins": {1: PCR}}),
+        "Policy.evaluate": (policy.evaluate, {"document": attestation.document, "facts": facts}),
+        "NitroTpmPolicy": (api.NitroTpmPolicy, {"measurements": [{4: PCR}], **conditions}),
+        "NitroTpmPolicy.with_pins": (instance_policy.with_pins, {"pins": {7: PCR}}),
+        "NitroTpmPolicy.evaluate": (
+            instance_policy.evaluate,
+            {"document": of_instances.verify(instance, at=NOW).document, "facts": facts},
+        ),
+        **{
+            name: call
+            for kind in (api.MeasurementSet, api.NitroTpmMeasurementSet)
+            for name, call in {
+                kind.__name__: (kind, {"pcrs": {4: PCR}, "name": "v1"}),
+                f"{kind.__name__}.from_named": (
+                    kind.from_named,
+                    {"values": {"PCR4": PCR}, "name": "v1"},
+                ),
+                f"{kind.__name__}.with_pins": (kind({4: PCR}).with_pins, {"pins": {7: PCR}}),
+                f"{kind.__name__}.failures": (
+                    kind({4: PCR}).failures,
+                    {"document": attestation.document},
+                ),
+            }.items()
+        },
+        "Evaluation": (api.Evaluation, {"matched": None, "failures": (), "warnings": ()}),
+        "DocumentFacts": (
+            api.DocumentFacts,
+            {"instance_id": "i-1", "region": None, "age": timedelta(0)},
+        ),
+        "TrustedRoots": (api.TrustedRoots, {"_roots": tuple(api.TrustedRoots.AWS)}),
+        "TrustedRoots.from_pem": (api.TrustedRoots.from_pem, {"pem": pem}),
+        "TrustedRoots.from_ders": (
+            lambda der: api.TrustedRoots.from_ders(fake.root_der, der),
+            {"der": fake.root_der},
+        ),
+        "TrustedRoots.from_partition": (api.TrustedRoots.from_partition, {"partition": "aws"}),
+        "TrustedRoots.from_sha256": (api.TrustedRoots.from_sha256, {"fingerprint": "00" * 32}),
+        "TrustedRoots.find": (api.TrustedRoots.AWS.find, {"der": fake.root_der}),
+        "Challenge": (api.Challenge, {"nonce": bytes(32), "expires_at": NOW}),
+        "Challenge.new": (api.Challenge.new, {"ttl": timedelta(minutes=1), "at": NOW}),
+        "Challenger": (
+            api.Challenger,
+            {"verifier": verifier, "store": memory, "ttl": timedelta(minutes=1)},
+        ),
+        "Challenger.issue": (challenger.issue, {"at": "now"}),
+        "Challenger.answer": (
+            challenger.answer,
+            {"challenge": call["nonce"]} | {name: call[name] for name in call if name != "nonce"},
+        ),
+        "ReplayGuard": (
+            api.ReplayGuard,
+            {"verifier": verifier, "store": memory, "max_age": timedelta(minutes=1)},
+        ),
+        "ReplayGuard.verify": (
+            guard.verify,
+            {name: call[name] for name in call if name != "max_age"},
+        ),
+        "MemoryStore": (api.MemoryStore, {"capacity": 1, "clock": lambda: 1000}),
+        "MemoryStore.add": (memory.add, store),
+        "MemoryStore.take": (memory.take, {"key": bytes(32)}),
+        "SqliteStore": (api.SqliteStore, {"path": file, "capacity": 1, "clock": lambda: 1000}),
+        "SqliteStore.add": (sqlite.add, store),
+        "SqliteStore.take": (sqlite.take, {"key": bytes(32)}),
+        "load_public_key": (api.load_public_key, {"attestation": attestation, "kind": "p256"}),
+        "decode_public_key": (
+            public_key.decode_public_key,
+            {"data": key.public_bytes_raw(), "kind": "x25519"},
+        ),
+        "seal_to": (api.seal_to, {"public_key": key, "data": b"secret", "info": b"v1"}),
+        "seal_to, RSA": (
+            lambda data: api.seal_to(rsa.generate_private_key(65537, 2048).public_key(), data),
+            {"data": b"secret"},
+        ),
+        "hpke_suite": (api.hpke_suite, {"public_key": key}),
+        "fetch": (client.fetch, {"endpoint": "unix:/none", "nonce": None, "timeout": 1.0}),
+        "attest": (
+            client.attest,
+            {"endpoint": "unix:/none", "policy": ANY_ENCLAVE, "roots": pem, "nonce": None}
+            | {"max_age": None, "consistency": None, "timeout": 1.0},
+        ),
+        "Fetched": (client.Fetched, {"document": document, "nonce": bytes(32)}),
+    }
+
+
+def test_every_public_function_is_called(calls):
+    missing = set()
+    for module in map(importlib.import_module, MODULES):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if not callable(value) or not getattr(value, "__module__", "").startswith("nitro_"):
+                continue  # a constant, or the name of a type
+            if inspect.isclass(value) and issubclass(value, NitroAttestError | api.PolicyFailure):
+                continue
+            missing |= {name} - calls.keys()
+            for method, function in inspect.getmembers(value, inspect.isroutine):
+                with_arguments = inspect.isclass(value) and not method.startswith("_")
+                if with_arguments and len(inspect.signature(function).parameters) > 1:
+                    missing |= {f"{name}.{method}"} - calls.keys()
+    assert missing - {"AttestationWarning"} == NOT_CALLED.keys()
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)))
+def test_a_wrong_argument_raises_nothing_but_an_error_of_this_package(
+    calls, number, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # a text is the name of a store
+    wrong, escaped = WRONG[number], []
+    for name, (function, arguments) in calls.items():
+        for argument in arguments:
+            try:
+                result = function(**arguments | {argument: wrong})
+                if isinstance(result, Generator):
+                    list(result)
+            except NitroAttestError:
+                pass
+            except Exception as error:
+                escaped.append(f"{name}({argument}={wrong!r}): {error!r}")
+    assert escaped == []
+
+
+@pytest.mark.parametrize(
+    "wait", [None, "1", [], b"1", float("nan"), float("inf"), -1, timedelta(1)]
+)
+def test_a_wrong_wait_is_rejected(wait):
+    assert code_of(client.fetch, "unix:/none", wait=wait) == "input.time"
+
+
+@pytest.mark.parametrize(
+    "path", ["unix:/\ud800", "unix:/a\0b", "http://\ud800:1", "vsock:1:\u0663"]
+)
+def test_an_endpoint_that_no_system_call_takes_is_rejected(path):
+    assert code_of(client.fetch, path) == "input.endpoint"
