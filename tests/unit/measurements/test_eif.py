@@ -20,8 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest.errors import ImageError, InputError
-from nitro_attest.limits import MAX_EIF_SIGNATURE_BYTES
-from nitro_attest.measurements import EnclaveImage, SectionKind, measure, pcr8_from_certificate
+from nitro_attest.limits import DEFAULT_IMAGE_BYTES, MAX_EIF_SIGNATURE_BYTES
+from nitro_attest.measurements import (
+    EnclaveImage,
+    SectionKind,
+    measure,
+    pcr8_from_certificate,
+    uki_measurements,
+)
 from nitro_attest.measurements.eif.signature import register_payload
 from nitro_attest.measurements.pcr import image_measurement
 from nitro_attest.testing.eif import (
@@ -365,6 +371,40 @@ def test_f6_a_signature_section_at_and_over_the_limit() -> None:
     at_limit = rejected(with_signature(bytes(filler)), "eif.signature", len(assemble(PLAIN)))
     assert "array" in at_limit.message
     rejected(with_signature(bytes(filler + 1)), "eif.signature_size", len(assemble(PLAIN)))
+
+
+# F-7
+
+
+def test_f7_an_image_at_the_limit_is_measured_and_a_larger_one_is_rejected() -> None:
+    image = assemble(PLAIN)
+    assert measured(image, max_size=len(image)).pcr0 == PLAIN_PCR0
+    with pytest.raises(ImageError) as error:
+        measured(image, max_size=len(image) - 1)
+    assert error.value.code == "eif.too_large"
+    assert f"at most {len(image) - 1} bytes, found {len(image)};" in error.value.message
+
+
+def test_f7_a_sparse_file_is_rejected_by_its_size_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.eif"
+    with path.open("wb") as file:
+        file.write(assemble(PLAIN))
+        file.truncate(DEFAULT_IMAGE_BYTES + 1)
+    for call, code in ((measure, "eif.too_large"), (uki_measurements, "pe.too_large")):
+        with pytest.raises(ImageError) as error:
+            call(path)
+        assert error.value.code == code
+        with pytest.raises(ImageError) as error:
+            call(path, max_size=DEFAULT_IMAGE_BYTES + 1)
+        assert error.value.code != code
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "16GiB", None])
+def test_f7_a_limit_that_is_no_size_is_an_input_error(limit: Any) -> None:
+    with pytest.raises(InputError) as error:
+        measured(assemble(PLAIN), max_size=limit)
+    assert error.value.code == "input.expected"
+    assert "max_size" in error.value.message
 
 
 # S-1 to S-5
