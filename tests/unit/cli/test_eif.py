@@ -97,6 +97,19 @@ def test_f5_a_wrong_crc_is_an_error_or_with_ignore_crc_a_warning(tool, written):
     assert "warning      eif.crc" in out
 
 
+def test_f1_an_image_with_other_flags_shows_their_names_and_no_pcr(tool, written):
+    path = written(lambda image: with_crc(image[:6] + b"\x02\x40" + image[8:]))
+    code, out, err = tool("eif", path)
+    assert (code, out) == (8, "")
+    assert err.startswith("REJECTED eif.flags: ")
+    assert "0x0240 (PCIE, VIRTIO)" in err
+    assert "PCR0" not in err
+    for verb in (["kms-policy", "make", "--condition-only"], ["verify", "any.bin"]):
+        code, out, err = tool(*verb, "--eif", path)
+        assert (code, out) == (8, "")
+        assert "eif.flags" in err
+
+
 @pytest.mark.parametrize("limit", ["700", "1KiB", "1MiB", "20GiB", "2TiB"])
 def test_f7_max_size_is_a_size_in_bytes_or_with_a_unit(tool, written, limit):
     path = written(ramdisks=[bytes(200)])

@@ -182,10 +182,52 @@ def test_architecture_is_read_from_bit_0() -> None:
     assert measured(image).architecture == "aarch64"
 
 
-@pytest.mark.parametrize(("form", "offset"), [(">H", 6), (">H", 0x18), (">I", 0x21C)])
-def test_unknown_header_bits_are_reported(form: str, offset: int) -> None:
+@pytest.mark.parametrize(("form", "offset"), [(">H", 0x18), (">I", 0x21C)])
+def test_f1_reserved_header_fields_are_reported(form: str, offset: int) -> None:
     image = measured(patched(assemble(PLAIN), form, offset, 0x100))
     assert codes(image) == ["eif.reserved"]
+    assert "0x" in image.warnings[0].message
+    assert f"at byte {offset}" in image.warnings[0].message
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        (0x0240, "PCIE, VIRTIO"),
+        (0x0241, "PCIE, VIRTIO"),
+        (0x0080, "VSOCK"),
+        (0x0100, "HOTPLUG"),
+        (0x0400, "ASSIGN"),
+        (0x0800, "CPU_OVERCOMMIT"),
+        (0x1000, "CPU_ACCOUNTING"),
+        (0x2000, "NUMA"),
+        (0x0002, "unknown bit 1"),
+        (0x8020, "unknown bit 5, unknown bit 15"),
+    ],
+)
+@pytest.mark.parametrize("build", [lambda: assemble(PLAIN), lambda: with_signature(GOOD_SECTION)])
+def test_f1_other_flags_are_named_and_give_no_pcr(
+    build: Callable[[], bytes], flags: int, names: str
+) -> None:
+    error = rejected(patched(build(), ">H", 6, flags), "eif.flags", 6)
+    assert f"found {flags:#06x} ({names});" in error.message
+    assert "no PCR is computed and no signature is checked" in error.message
+
+
+def test_f1_the_signature_of_an_image_with_other_flags_is_not_called_that_of_another_image() -> (
+    None
+):
+    """Builders that measure the flags sign a PCR0 that the sections alone do not give."""
+    section = signature_section(image_measurement(bytes([7] * 48)), KEY, CERTIFICATE)
+    error = rejected(patched(with_signature(section), ">H", 6, 0x0240), "eif.flags", 6)
+    assert "PCIE, VIRTIO" in error.message
+
+
+def test_f1_the_architecture_is_no_other_flag() -> None:
+    assert (
+        measured(assemble(PLAIN, flags=1)).measurements()
+        == measured(assemble(PLAIN)).measurements()
+    )
 
 
 # F-2
@@ -232,6 +274,22 @@ def test_f3_a_wrong_table_is_rejected(table: int, what: str, index: int, lie: in
     place = table + 8 * index
     error = rejected(patched(assemble(PLAIN), ">Q", place, lie), "eif.table", place)
     assert f"{what} {index} is {lie} in the table" in error.message
+
+
+@pytest.mark.parametrize("index", [0, 1, 3])
+@pytest.mark.parametrize("filler", [b"\0", b"\xff"])
+def test_f3_padding_before_a_section_is_rejected_with_both_offsets(
+    index: int, filler: bytes
+) -> None:
+    """A reader of the table skips the padding, and would boot what the walk does not see."""
+    image = assemble(PLAIN)
+    offsets = struct.unpack_from(f">{len(PLAIN)}Q", image, TABLE_OFFSETS)
+    walked, listed = offsets[index], offsets[index] + 100
+    moved = bytearray(image[:walked] + filler * 100 + image[walked:])
+    for later in range(index, len(PLAIN)):
+        struct.pack_into(">Q", moved, TABLE_OFFSETS + 8 * later, offsets[later] + 100)
+    error = rejected(with_crc(bytes(moved)), "eif.table", TABLE_OFFSETS + 8 * index)
+    assert f"offset {index} is {listed} in the table, but {walked} in the file" in error.message
 
 
 def test_f3_overlapping_sections_are_rejected() -> None:

@@ -45,8 +45,8 @@ _MAX_METADATA_BYTES: Final = 1 << 18
 class EnclaveImage:
     """The measurements of an image file, and its unmeasured description.
 
-    Only the code in the image is measured. The header (memory, CPUs, flags), the metadata and the
-    signature are not in PCR0, PCR1 and PCR2 (M-6).
+    Only the code in the image is measured. The header (memory, CPUs, architecture), the metadata
+    and the signature are not in PCR0, PCR1 and PCR2 (M-6).
 
     Attributes:
         version: Format version, 2 to 4.
@@ -146,7 +146,7 @@ def measure(
         ``eif.signature_entries``, ``eif.cert_expired``.
 
     Raises:
-        ImageError: ``eif.magic``, ``eif.version`` and ``eif.sections``: F-1.
+        ImageError: ``eif.magic``, ``eif.version``, ``eif.flags`` and ``eif.sections``: F-1.
             ``eif.truncated`` and ``eif.trailing``: F-2. ``eif.table``: F-3. ``eif.section_type``:
             F-4. ``eif.crc``: F-5. ``eif.signature_size``: F-6. ``eif.too_large``: F-7.
             ``eif.signature_pcr0``: S-1. ``eif.signature``: S-2, S-5.
