@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nitro_attest._internal.pcrs import (
     EMPTY_RAMDISKS,
     IMAGE_PCRS,
+    SANDBOX_PCR,
     SECURE_BOOT_OFF_PCR7,
     ZERO_PCR,
 )
@@ -196,13 +197,13 @@ class MeasurementSet(_PcrSet):
         """Returns warnings about expected PCRs that prove little (M-3, M-4, M-8)."""
         warnings = []
         if not any(self._identifies_the_image(index) for index in (*IMAGE_PCRS, 8)):
-            warnings.append(
-                AttestationWarning(
-                    "policy.weak",
-                    "the expected PCRs do not identify an image; pin PCR0, PCR1 and PCR2"
-                    + self._suffix(),
+            message = "the expected PCRs do not identify an image; pin PCR0, PCR1 and PCR2"
+            if SANDBOX_PCR in self.pcrs:
+                message += (
+                    ". PCR17 does not prove a Nitro Sandbox either: the code of any enclave can "
+                    "extend it with the same data, so pin it beside the PCRs of the guest image"
                 )
-            )
+            warnings.append(AttestationWarning("policy.weak", message + self._suffix()))
         for index, meaning in ((3, "no IAM role was attached"), (8, "the image is not signed")):
             if self.pcrs.get(index) == ZERO_PCR:
                 warnings.append(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
+from nitro_attest._internal.pcrs import SANDBOX_PCR, ZERO_PCR
 from nitro_attest._internal.times import check_max_age
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
 from nitro_attest.limits import MIN_NONCE_BYTES
@@ -55,6 +56,11 @@ _DEBUG_FAILURE: Final = PolicyFailure(
     "measurements are zero",
     expected="PCR0, PCR1 and PCR2 not zero",
     found="zero",
+)
+
+_SANDBOX_ADVICE: Final = (
+    "; PCR17 is not zero, so this may be a Nitro Sandbox: check whether it was launched in debug "
+    "mode, and see docs/explanation/nitro-sandboxes.md"
 )
 
 _DEBUG_WARNING: Final = AttestationWarning(
@@ -153,8 +159,8 @@ class Requirements(Generic[_DocumentT]):
                 "input.expected",
                 f"evaluate() of the policy: expected an Evaluation, found {evaluation!r}",
             )
-        debug = isinstance(document, AttestationDocument) and is_debug(document)
-        failures = [_DEBUG_FAILURE] if debug and not self.allow_debug else []
+        debug = _debug_failures(document)
+        failures = [] if self.allow_debug else [*debug]
         failures += [*self._age_failures(facts.age), *evaluation.failures]
         for name, value in self.expected.items():
             failures += _value_failures(name, value, getattr(document, name))
@@ -187,6 +193,15 @@ class Requirements(Generic[_DocumentT]):
                 "a shorter one can be guessed or repeat",
             )
         ]
+
+
+def _debug_failures(document: BaseDocument) -> list[PolicyFailure]:
+    """Checks M-2. The failure has advice if the document may be that of a Nitro Sandbox."""
+    if not isinstance(document, AttestationDocument) or not is_debug(document):
+        return []
+    if document.pcrs.get(SANDBOX_PCR, ZERO_PCR) == ZERO_PCR:
+        return [_DEBUG_FAILURE]
+    return [replace(_DEBUG_FAILURE, message=_DEBUG_FAILURE.message + _SANDBOX_ADVICE)]
 
 
 def _no_policy_warnings(policy: object) -> list[AttestationWarning]:
