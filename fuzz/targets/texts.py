@@ -100,6 +100,10 @@ def check_nitrotpm_policy(data: bytes) -> bool:
     assert all(item.pcrs for item in found.measurements)
     as_enclave = outcome(len(data), InputError, parse_policy, data)
     assert refused(as_enclave) or as_enclave.form == "lines"
+    if any(
+        item.pcrs.keys() & {7, 12} and item.pcrs.keys() <= {4, 7, 12} for item in found.measurements
+    ):
+        assert refused(as_enclave)  # T-6
     return True
 
 
@@ -113,6 +117,12 @@ def policies() -> Iterator[bytes]:
     instance = {"Measurements": {f"PCR{index}": PIN for index in (4, 7, 12)}}
     yield json.dumps(instance).encode()
     yield json.dumps([instance, instance]).encode()
+    for missing in ("PCR7", "PCR12"):
+        pcrs = {name: pin for name, pin in instance["Measurements"].items() if name != missing}
+        yield json.dumps({"Measurements": pcrs}).encode()
+    value = json.dumps({"Measurements": {"PCR0": PIN}})
+    for line in (f"PCR1: {PIN}", f'  {{"PCR1": "{PIN}"}}', "# comment", "#1 [internal] load"):
+        yield f"Start\r{line}\n{value}\u2028{line}".encode()
 
 
 _STATEMENT = {

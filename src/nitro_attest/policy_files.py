@@ -61,8 +61,9 @@ _ENCLAVE_KEYS: Final = frozenset(
         *("CPUIDs", "MemoryMiB", "State", "Flags", "ImageName", "ImageVersion", "Metadata"),
     }
 )
-_INSTANCE_PCRS: Final = frozenset({4, 7, 12})
-"""T-6. nitro-tpm-pcr-compute always prints all three; nitro-cli prints PCR0, PCR1 and PCR2."""
+_REFERENCES: Final = ({4, 7, 12}, {4, 7}, {4, 12})
+"""T-6. The PCRs that releases of nitro-tpm-pcr-compute and samples of AWS print for an instance;
+nitro-cli prints PCR0, PCR1 and PCR2 for an enclave."""
 
 _EXAMPLE: Final = (
     'expected one JSON value that starts a line, such as {"Measurements": {"PCR0": "<96 hex '
@@ -195,7 +196,7 @@ def parse_policy(
         return LoadedPolicy(Policy([_register_set(_only(elements), pcr_index)]), form)
     if form == "image":
         return LoadedPolicy(Policy([_image_set(item, _IMAGE_KEYS) for item in elements]), form)
-    return LoadedPolicy(Policy([MeasurementSet.from_named(item) for item in elements]), form)
+    return LoadedPolicy(Policy([_enclave_set(item) for item in elements]), form)
 
 
 def load_nitrotpm_policy(path: str | os.PathLike[str]) -> NitroTpmPolicy:
@@ -218,8 +219,9 @@ def parse_nitrotpm_policy(content: str | bytes) -> NitroTpmPolicy:
     """Parses expected PCRs of an EC2 instance.
 
     Accepted are the output of ``nitro-tpm-pcr-compute`` (T-6), an array of several outputs, which
-    are alternatives (L-8), and lines such as ``PCR4=<96 hex digits>``. Files recognisable as
-    enclave policies are rejected: the PCRs of an enclave have other meanings (T-2).
+    are alternatives (L-8), and lines such as ``PCR4=<96 hex digits>``. An output without PCR7 or
+    PCR12 gives the warning ``policy.unpinned``. Files recognisable as enclave policies are
+    rejected: the PCRs of an enclave have other meanings (T-2).
 
     Args:
         content: The text, or its UTF-8 encoding, of at most MAX_POLICY_FILE_BYTES.
@@ -236,7 +238,9 @@ def parse_nitrotpm_policy(content: str | bytes) -> NitroTpmPolicy:
     value = _only_json_value(text)
     if value is None:
         return NitroTpmPolicy([NitroTpmMeasurementSet.from_named(_pcr_lines(text))])
-    return NitroTpmPolicy([_instance_set(element) for element in _elements(value)])
+    return NitroTpmPolicy(
+        [_instance_set(element) for element in _elements(value)], from_reference=True
+    )
 
 
 def policy_of_document(
@@ -395,12 +399,12 @@ def _image_set(element: Mapping[str, Any], known: Collection[str]) -> Measuremen
             "there is no object Measurements; older releases of nitro-cli do not print it for a "
             "running enclave: use the output of build-enclave or describe-eif",
         )
-    found = MeasurementSet.from_named(measurements)
-    if found.pcrs.keys() == _INSTANCE_PCRS:
-        raise InputError(
-            "policyfile.format",
-            "expected PCRs of an enclave, found those of an EC2 instance (nitro-tpm-pcr-compute)",
-        )
+    return _enclave_set(measurements)
+
+
+def _enclave_set(values: Mapping[str, Any]) -> MeasurementSet:
+    found = MeasurementSet.from_named(values)
+    found.reject_instance_pcrs()
     return found
 
 
@@ -411,11 +415,12 @@ def _instance_set(element: Mapping[str, Any]) -> NitroTpmMeasurementSet:
         if element.keys() == {"Measurements"} and isinstance(measurements, dict)
         else None
     )
-    if found is None or found.pcrs.keys() != _INSTANCE_PCRS:
+    if found is None or found.pcrs.keys() not in _REFERENCES:
         raise InputError(
             "policyfile.format",
             "expected the output of nitro-tpm-pcr-compute for an EC2 instance: an object "
-            "Measurements of PCR4, PCR7 and PCR12; measurements of an enclave do not apply",
+            "Measurements of PCR4, PCR7 and PCR12, of which PCR7 or PCR12 may be missing; "
+            "measurements of an enclave do not apply",
         )
     return found
 

@@ -320,6 +320,30 @@ def test_l6_an_index_for_a_file_that_names_its_pcrs_is_rejected(name):
     assert rejection((FILES / name).read_text(), pcr_index=8).code == "policyfile.pcr_index"
 
 
+# T-2, T-6
+
+
+@pytest.mark.parametrize(
+    "indices", [(4, 7, 12), (4, 7), (4, 12), (7, 12), (7,), (12,)], ids=lambda item: repr(item)
+)
+def test_t6_pcrs_of_an_instance_are_never_taken_for_those_of_an_enclave(indices):
+    pcrs = {f"PCR{index}": HEX for index in indices}
+    lines = "".join(f"{name}={value}\n" for name, value in pcrs.items())
+    for content in (pcrs, {"Measurements": pcrs}, [pcrs, ONE], [{"Measurements": pcrs}]):
+        error = rejection(content)
+        assert error.code == "policyfile.format"
+        assert f"found only {' and '.join(pcrs)}, as of an EC2 instance" in error.message
+        assert "nitrotpm" in error.message
+    assert rejection(lines).code == "policyfile.format"
+    with pytest.raises(InputError, match="EC2 instance"):
+        verify(b"", policy={"Measurements": pcrs})
+
+
+def test_t6_pcr7_and_pcr12_beside_others_are_read():
+    assert len(pins(parse_policy(json.dumps({"PCR4": HEX})))) == 1
+    assert len(pins(parse_policy(f"PCR0={HEX}\nPCR7={HEX}"))) == 1
+
+
 # L-7, L-8
 
 

@@ -33,6 +33,11 @@ __all__ = ["MeasurementSet", "NitroTpmMeasurementSet"]
 _HASH_ALGORITHM: Final = "hashalgorithm"
 _PCR_NAME: Final = re.compile(r"pcr(0|[1-9][0-9]?)")
 _MAX_NAME_LENGTH: Final = 128
+_REFERENCE_PCRS: Final = {
+    7: "the state of Secure Boot is not checked; pin it if Secure Boot is on",
+    12: "a command line or credentials given to the boot stub are not checked; pin it to zeros",
+}
+"""T-6. The PCRs beside PCR4 that a reference file should have, and what is open without them."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -213,6 +218,23 @@ class MeasurementSet(_PcrSet):
                 )
         return warnings
 
+    def reject_instance_pcrs(self) -> None:
+        """Rejects a set from a file or tool that can only be about an EC2 instance (T-2, T-6).
+
+        PCR7 and PCR12 are not used in an enclave, so PCR4, PCR7 and PCR12 alone expect nothing of
+        its image.
+
+        Raises:
+            InputError: ``policyfile.format``.
+        """
+        if self.pcrs.keys() <= {4, 7, 12} and self.pcrs.keys() & {7, 12}:
+            names = " and ".join(self.to_named())
+            raise InputError(
+                "policyfile.format",
+                f"expected PCRs of an enclave, found only {names}, as of an EC2 instance "
+                "(nitro-tpm-pcr-compute); such PCRs are for documents of kind nitrotpm",
+            )
+
     def _identifies_the_image(self, index: int) -> bool:
         value = self.pcrs.get(index, ZERO_PCR)
         return value != ZERO_PCR and not (index == 2 and value == EMPTY_RAMDISKS)
@@ -244,6 +266,16 @@ class NitroTpmMeasurementSet(_PcrSet):
             A failure for each expected PCR that is missing or different in the document.
         """
         return self._mismatches(document.nitrotpm_pcrs)
+
+    def unpinned(self) -> list[AttestationWarning]:
+        """Returns a warning for each of PCR7 and PCR12 that a reference file left out (T-6)."""
+        return [
+            AttestationWarning(
+                "policy.unpinned", f"PCR{index} is not pinned: {open_}{self._suffix()}"
+            )
+            for index, open_ in _REFERENCE_PCRS.items()
+            if index not in self.pcrs
+        ]
 
     def weaknesses(self) -> list[AttestationWarning]:
         """Returns warnings about expected PCRs that do not identify the boot chain (T-4, T-5)."""
