@@ -11,6 +11,7 @@ import re
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -67,11 +68,28 @@ nitro-cli prints PCR0, PCR1 and PCR2 for an enclave."""
 
 _EXAMPLE: Final = (
     'expected one JSON value that starts a line, such as {"Measurements": {"PCR0": "<96 hex '
-    'digits>"}}, or lines such as PCR0=<96 hex digits>'
+    'digits>"}}, or only lines such as PCR0=<96 hex digits>'
 )
 
 # Progress lines may begin with a bracket ("[+] Building"); only an array of objects is JSON here.
 _JSON_START: Final = re.compile(r"^(?:\{|\[\s*(?:[{\]]|\Z))", re.MULTILINE)
+_LINE: Final = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+"""The content of one line; editors differ in which of these characters end one."""
+
+_MAY_REQUIRE: Final = re.compile(
+    r"""
+    pcr[\s_\-"'\[(]*\d                  # names a PCR
+    | [0-9a-f]{65}                       # a longer digest than the SHA-256 of progress lines
+    | ^\s*(?:\{|\[\s*(?:[{\]]|\Z)|")    # JSON
+    | \{\s*"
+    | ^\s*(?:\#(?!\d+\s)|//|/\*|;)        # a comment; BuildKit numbers its lines "#1 "
+    | ^\W*(?:HashAlgorithm|Measurements|schema|max_age_seconds|allow_debug|require_nonce
+        |module_ids|instance_ids|regions|caveats)\W*[:=]
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Finds lines around the JSON value that a reader may take for a part of the policy (L-2)."""
+
 _PCR_LINE: Final = re.compile(
     r"\s*(?:(?P<key>PCR[0-9]+)\s*=\s*(?P<value>\S+)|(?P<first>\S+)\s+(?P<last>PCR[0-9]+))\s*",
     re.IGNORECASE,
@@ -321,14 +339,13 @@ def _only_json_value(text: str) -> Any:
         return None
     start = match.start()
     value, end = read_json(text, start)
-    last = line_of(text, end)
-    others = text[:start] + "\n" * text.count("\n", start, end) + text[end:]
-    for number, line in enumerate(others.split("\n"), 1):
-        requires_more = _JSON_START.match(line) or _PCR_LINE.fullmatch(line)
-        if requires_more or (number == last and line.strip()):
+    for line in chain(_LINE.finditer(text, 0, start), _LINE.finditer(text, end)):
+        beside = line.start() == end and line[0].strip()
+        if beside or _MAY_REQUIRE.search(line[0]):
             raise InputError(
                 "policyfile.format",
-                f"line {number}: content outside the JSON value would be ignored; {_EXAMPLE}",
+                f"line {line_of(text, line.start())}: content outside the JSON value would be "
+                f"ignored, but may be a requirement or a comment; {_EXAMPLE}",
             )
     return value
 
@@ -336,14 +353,16 @@ def _only_json_value(text: str) -> Any:
 def _pcr_lines(text: str) -> dict[str, str]:
     """Parses lines of ``PCR0=<hex>`` or ``<hex> PCR0``; any other line is an error."""
     values: dict[str, str] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
+    for line in _LINE.finditer(text):
+        if not line[0].strip():
             continue
-        match = _PCR_LINE.fullmatch(line)
+        match = _PCR_LINE.fullmatch(line[0])
         if match is None:
+            number = line_of(text, line.start())
             raise InputError("policyfile.format", f"line {number}: unrecognised; {_EXAMPLE}")
         key = (match["key"] or match["last"]).upper()
         if key in values:
+            number = line_of(text, line.start())
             raise InputError("policyfile.duplicate", f"line {number}: duplicate {key}; keep one")
         values[key] = match["value"] or match["first"]
     return values
