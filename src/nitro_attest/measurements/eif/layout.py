@@ -189,16 +189,16 @@ def _read_header(file: ImageFile) -> bytes:
 def _check_flags(flags: int) -> None:
     """F-1: rejects all flags but the architecture.
 
-    Some builders include such flags in PCR0, and what the hypervisor measures of them is not
-    published. The PCRs of another image must not be shown as those of this one.
+    Bottlerocket's builder includes its flags in PCR0, and the images of Nitro Sandboxes have more
+    of them. PCRs that no document has must not be shown as those of an image.
     """
     bits = [bit for bit in range(16) if flags & ~FLAG_AARCH64 & 1 << bit]
     if bits:
         raise ImageError(
             "eif.flags",
             f"header flags: expected 0x0000 or 0x0001, found {flags:#06x} "
-            f"({', '.join(map(_flag_name, bits))}); how such an image is measured is not "
-            "published, so no PCR is computed and no signature is checked: take the PCRs from the "
+            f"({', '.join(map(_flag_name, bits))}); this release does not know how such an image is "
+            "measured, so it computes no PCR and checks no signature: take the PCRs from the "
             "output of its build",
             _FLAGS_OFFSET,
         )
