@@ -197,8 +197,8 @@ def _check_flags(flags: int) -> None:
         raise ImageError(
             "eif.flags",
             f"header flags: expected 0x0000 or 0x0001, found {flags:#06x} "
-            f"({', '.join(map(_flag_name, bits))}); this release does not know how such an image is "
-            "measured, so it computes no PCR and checks no signature: take the PCRs from the "
+            f"({', '.join(map(_flag_name, bits))}); this release does not know how such an image "
+            "is measured, so it computes no PCR and checks no signature: take the PCRs from the "
             "output of its build",
             _FLAGS_OFFSET,
         )
