@@ -62,6 +62,7 @@ def check_eif(data: bytes) -> bool:
         end = section.end
     assert end == len(data) == file.bytes_read
     table = HEADER.unpack_from(data)[7:]
+    assert HEADER.unpack_from(data)[2] in (0, 1)  # F-1
     places = [section.offset for section in image.sections]
     assert list(table[:32]) == places + [0] * (32 - len(places))
     measured = [
@@ -94,6 +95,7 @@ def images() -> tuple[bytes, ...]:
         assemble(PLAIN[:2]),
         assemble([PLAIN[0], PLAIN[3], PLAIN[1]], version=2, flags=1),
         assemble(PLAIN)[:-3],
+        assemble(PLAIN, flags=0x0240),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -72,6 +73,11 @@ def check_policy(data: bytes) -> bool:
         return False
     policy = found.policy
     assert policy.measurements
+    if found.form in ("flat", "lines") and b"\\" not in data:
+        # L-2: no PCR that the text names is skipped.
+        text = re.sub(r'"sha384[^"]*"', "", data.decode("utf-8-sig"), flags=re.IGNORECASE)
+        named = re.findall(r"pcr[0-9]", text, re.IGNORECASE)
+        assert sum(len(item.pcrs) for item in policy.measurements) == len(named)
     for item in policy.measurements:
         assert item.pcrs
         assert all(0 <= index <= 31 and len(value) == 48 for index, value in item.pcrs.items())
@@ -100,6 +106,10 @@ def check_nitrotpm_policy(data: bytes) -> bool:
     assert all(item.pcrs for item in found.measurements)
     as_enclave = outcome(len(data), InputError, parse_policy, data)
     assert refused(as_enclave) or as_enclave.form == "lines"
+    if any(
+        item.pcrs.keys() & {7, 12} and item.pcrs.keys() <= {4, 7, 12} for item in found.measurements
+    ):
+        assert refused(as_enclave)  # T-6
     return True
 
 
@@ -113,6 +123,12 @@ def policies() -> Iterator[bytes]:
     instance = {"Measurements": {f"PCR{index}": PIN for index in (4, 7, 12)}}
     yield json.dumps(instance).encode()
     yield json.dumps([instance, instance]).encode()
+    for missing in ("PCR7", "PCR12"):
+        pcrs = {name: pin for name, pin in instance["Measurements"].items() if name != missing}
+        yield json.dumps({"Measurements": pcrs}).encode()
+    value = json.dumps({"Measurements": {"PCR0": PIN}})
+    for line in (f"PCR1: {PIN}", f'  {{"PCR1": "{PIN}"}}', "# comment", "#1 [internal] load"):
+        yield f"Start\r{line}\n{value}\u2028{line}".encode()
 
 
 _STATEMENT = {

@@ -11,6 +11,7 @@ from typing import Final
 __all__ = [
     "DEFAULT_CACHE_SIZE",
     "DEFAULT_CLOCK_SKEW_SECONDS",
+    "DEFAULT_IMAGE_BYTES",
     "DEFAULT_OPTIONAL_BYTES",
     "MAX_CABUNDLE_CERTIFICATES",
     "MAX_CACHE_SIZE",
@@ -103,6 +104,9 @@ MAX_NSM_REQUEST_BYTES: Final = 4096
 
 NSM_RESPONSE_BYTES: Final = 12288
 """N-1. Always allocated in full: the kernel silently truncates an answer that does not fit."""
+
+DEFAULT_IMAGE_BYTES: Final = 1 << 34
+"""F-7, T-7. Default maximum size of an image file: 16 GiB, about a minute of hashing."""
 
 MAX_EIF_SECTIONS: Final = 32
 """F-1."""

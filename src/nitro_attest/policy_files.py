@@ -11,6 +11,7 @@ import re
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -61,16 +62,34 @@ _ENCLAVE_KEYS: Final = frozenset(
         *("CPUIDs", "MemoryMiB", "State", "Flags", "ImageName", "ImageVersion", "Metadata"),
     }
 )
-_INSTANCE_PCRS: Final = frozenset({4, 7, 12})
-"""T-6. nitro-tpm-pcr-compute always prints all three; nitro-cli prints PCR0, PCR1 and PCR2."""
+_REFERENCES: Final = ({4, 7, 12}, {4, 7}, {4, 12})
+"""T-6. The PCRs that releases of nitro-tpm-pcr-compute and samples of AWS print for an instance;
+nitro-cli prints PCR0, PCR1 and PCR2 for an enclave."""
 
 _EXAMPLE: Final = (
     'expected one JSON value that starts a line, such as {"Measurements": {"PCR0": "<96 hex '
-    'digits>"}}, or lines such as PCR0=<96 hex digits>'
+    'digits>"}}, or only lines such as PCR0=<96 hex digits>'
 )
 
 # Progress lines may begin with a bracket ("[+] Building"); only an array of objects is JSON here.
 _JSON_START: Final = re.compile(r"^(?:\{|\[\s*(?:[{\]]|\Z))", re.MULTILINE)
+_LINE: Final = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+"""The content of one line; editors differ in which of these characters end one."""
+
+_MAY_REQUIRE: Final = re.compile(
+    r"""
+    pcr[\s_\-"'\[(]*\d                  # names a PCR
+    | [0-9a-f]{65}                       # a longer digest than the SHA-256 of progress lines
+    | ^\s*(?:\{|\[\s*(?:[{\]]|\Z)|")    # JSON
+    | \{\s*"
+    | ^\s*(?:\#(?!\d+\s)|//|/\*|;)        # a comment; BuildKit numbers its lines "#1 "
+    | ^\W*(?:HashAlgorithm|Measurements|schema|max_age_seconds|allow_debug|require_nonce
+        |module_ids|instance_ids|regions|caveats)\W*[:=]
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Finds lines around the JSON value that a reader may take for a part of the policy (L-2)."""
+
 _PCR_LINE: Final = re.compile(
     r"\s*(?:(?P<key>PCR[0-9]+)\s*=\s*(?P<value>\S+)|(?P<first>\S+)\s+(?P<last>PCR[0-9]+))\s*",
     re.IGNORECASE,
@@ -195,7 +214,7 @@ def parse_policy(
         return LoadedPolicy(Policy([_register_set(_only(elements), pcr_index)]), form)
     if form == "image":
         return LoadedPolicy(Policy([_image_set(item, _IMAGE_KEYS) for item in elements]), form)
-    return LoadedPolicy(Policy([MeasurementSet.from_named(item) for item in elements]), form)
+    return LoadedPolicy(Policy([_enclave_set(item) for item in elements]), form)
 
 
 def load_nitrotpm_policy(path: str | os.PathLike[str]) -> NitroTpmPolicy:
@@ -218,8 +237,9 @@ def parse_nitrotpm_policy(content: str | bytes) -> NitroTpmPolicy:
     """Parses expected PCRs of an EC2 instance.
 
     Accepted are the output of ``nitro-tpm-pcr-compute`` (T-6), an array of several outputs, which
-    are alternatives (L-8), and lines such as ``PCR4=<96 hex digits>``. Files recognisable as
-    enclave policies are rejected: the PCRs of an enclave have other meanings (T-2).
+    are alternatives (L-8), and lines such as ``PCR4=<96 hex digits>``. An output without PCR7 or
+    PCR12 gives the warning ``policy.unpinned``. Files recognisable as enclave policies are
+    rejected: the PCRs of an enclave have other meanings (T-2).
 
     Args:
         content: The text, or its UTF-8 encoding, of at most MAX_POLICY_FILE_BYTES.
@@ -236,7 +256,9 @@ def parse_nitrotpm_policy(content: str | bytes) -> NitroTpmPolicy:
     value = _only_json_value(text)
     if value is None:
         return NitroTpmPolicy([NitroTpmMeasurementSet.from_named(_pcr_lines(text))])
-    return NitroTpmPolicy([_instance_set(element) for element in _elements(value)])
+    return NitroTpmPolicy(
+        [_instance_set(element) for element in _elements(value)], from_reference=True
+    )
 
 
 def policy_of_document(
@@ -317,14 +339,13 @@ def _only_json_value(text: str) -> Any:
         return None
     start = match.start()
     value, end = read_json(text, start)
-    last = line_of(text, end)
-    others = text[:start] + "\n" * text.count("\n", start, end) + text[end:]
-    for number, line in enumerate(others.split("\n"), 1):
-        requires_more = _JSON_START.match(line) or _PCR_LINE.fullmatch(line)
-        if requires_more or (number == last and line.strip()):
+    for line in chain(_LINE.finditer(text, 0, start), _LINE.finditer(text, end)):
+        beside = line.start() == end and line[0].strip()
+        if beside or _MAY_REQUIRE.search(line[0]):
             raise InputError(
                 "policyfile.format",
-                f"line {number}: content outside the JSON value would be ignored; {_EXAMPLE}",
+                f"line {line_of(text, line.start())}: content outside the JSON value would be "
+                f"ignored, but may be a requirement or a comment; {_EXAMPLE}",
             )
     return value
 
@@ -332,14 +353,16 @@ def _only_json_value(text: str) -> Any:
 def _pcr_lines(text: str) -> dict[str, str]:
     """Parses lines of ``PCR0=<hex>`` or ``<hex> PCR0``; any other line is an error."""
     values: dict[str, str] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
+    for line in _LINE.finditer(text):
+        if not line[0].strip():
             continue
-        match = _PCR_LINE.fullmatch(line)
+        match = _PCR_LINE.fullmatch(line[0])
         if match is None:
+            number = line_of(text, line.start())
             raise InputError("policyfile.format", f"line {number}: unrecognised; {_EXAMPLE}")
         key = (match["key"] or match["last"]).upper()
         if key in values:
+            number = line_of(text, line.start())
             raise InputError("policyfile.duplicate", f"line {number}: duplicate {key}; keep one")
         values[key] = match["value"] or match["first"]
     return values
@@ -395,12 +418,12 @@ def _image_set(element: Mapping[str, Any], known: Collection[str]) -> Measuremen
             "there is no object Measurements; older releases of nitro-cli do not print it for a "
             "running enclave: use the output of build-enclave or describe-eif",
         )
-    found = MeasurementSet.from_named(measurements)
-    if found.pcrs.keys() == _INSTANCE_PCRS:
-        raise InputError(
-            "policyfile.format",
-            "expected PCRs of an enclave, found those of an EC2 instance (nitro-tpm-pcr-compute)",
-        )
+    return _enclave_set(measurements)
+
+
+def _enclave_set(values: Mapping[str, Any]) -> MeasurementSet:
+    found = MeasurementSet.from_named(values)
+    found.reject_instance_pcrs()
     return found
 
 
@@ -411,11 +434,12 @@ def _instance_set(element: Mapping[str, Any]) -> NitroTpmMeasurementSet:
         if element.keys() == {"Measurements"} and isinstance(measurements, dict)
         else None
     )
-    if found is None or found.pcrs.keys() != _INSTANCE_PCRS:
+    if found is None or found.pcrs.keys() not in _REFERENCES:
         raise InputError(
             "policyfile.format",
             "expected the output of nitro-tpm-pcr-compute for an EC2 instance: an object "
-            "Measurements of PCR4, PCR7 and PCR12; measurements of an enclave do not apply",
+            "Measurements of PCR4, PCR7 and PCR12, of which PCR7 or PCR12 may be missing; "
+            "measurements of an enclave do not apply",
         )
     return found
 

@@ -33,6 +33,7 @@ BUILT = {
     "policy.{}": ("nonce", "user_data", "public_key"),
     "keypolicy.{}": ("not_action", "not_principal"),
     "{}.truncated": ("eif", "pe"),
+    "{}.too_large": ("eif", "pe"),
 }
 
 

@@ -156,6 +156,105 @@ def test_l2_a_second_value_is_rejected_not_ignored(content, line):
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        f"PCR1: {HEX}",
+        f"pcr1:{HEX}",
+        f"PCR1 {HEX}",
+        f"PCR[1] = {HEX}",
+        f"PCR-1 -> {HEX}",
+        f"PCR1={HEX} # the signed one",
+        f"# PCR1={HEX}",
+        f"1={HEX}",
+        f"ImageSha384: {HEX}",
+        HEX,
+        HEX[:95],
+        json.dumps({"PCR1": HEX}),
+        f" {json.dumps(ONE)}",
+        "\t{",
+        "  [",
+        '  [{"Measurements": 1}]',
+        f'"PCR1": "{HEX}"',
+        f'export POLICY={{"PCR1": "{HEX}"}}',
+        '{"require_nonce": true}',
+        'policy = { "regions": ["eu-central-1"]}',
+        "require_nonce: true",
+        "- max_age_seconds = 300",
+        "HashAlgorithm: SHA512",
+        "# only for the staging account",
+        "#1.4.2",
+        "// PCRs of release 1.4.2",
+        "/* old */",
+        "; comment",
+        "PCR\uff11",
+    ],
+)
+@pytest.mark.parametrize(
+    "end", ["\n", "\r\n", "\r", "\x85", "\u2028", "\u2029", "\v", "\f", "\x1e"]
+)
+def test_l2_a_line_that_may_be_a_requirement_is_not_skipped(line, end):
+    """A policy must not be weaker than its reader sees, whatever ends a line for their editor."""
+    value = json.dumps({"Measurements": ONE})
+    for content in (
+        f"Start{end}{line}\n{value}",
+        f"{value}{end}{line}",
+        f"{value}\nDone{end}{line}",
+    ):
+        error = rejection(content)
+        assert error.code == "policyfile.format"
+        assert error.message.startswith("line ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'Step 3/4 : CMD ["node", "app.js"]',
+        " ---> 4bcff63911fc",
+        "#1 [internal] load build definition from Dockerfile",
+        "#12 DONE 0.1s",
+        "[+] Building 2.1s (5/5) FINISHED",
+        " => => writing image sha256:" + HEX[:64],
+        "Output file: app.eif",
+        "nitro-tpm-pcr-compute 1.0.0",
+        "Using the locally available Docker image...",
+        "-----",
+        "\u00e9 100 %",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028"])
+def test_l2_other_lines_of_build_tools_are_skipped(line, end):
+    value = json.dumps({"Measurements": ONE}, indent=2)
+    for content in (f"Start{end}{line}\n{value}", f"{value}{end}{line}{end}"):
+        assert pins(parse_policy(content)) == [{0: SIGNER}]
+
+
+@pytest.mark.parametrize(
+    "end", ["\n", "\r\n", "\r", "\x85", "\u2028", "\u2029", "\v", "\f", "\x1c"]
+)
+def test_l2_every_line_of_pcrs_is_read_whatever_ends_it(end):
+    both = [{0: SIGNER, 1: SIGNER}]
+    assert pins(parse_policy(f"PCR0={HEX}{end}{HEX} PCR1{end}")) == both
+    assert pins(parse_policy(f"{end}PCR0 = {HEX}{end}{end}PCR1={HEX}")) == both
+    assert rejection(f"PCR0={HEX}{end}PCR1: {HEX}").code == "policyfile.format"
+    assert rejection(f"PCR0={HEX}{end}# PCR1={HEX}").code == "policyfile.format"
+    assert rejection(f"PCR0={HEX}{end}PCR0={HEX}").code == "policyfile.duplicate"
+    assert rejection(f"PCR0={end}{HEX}").code == "policyfile.format"
+
+
+def test_l2_the_number_of_the_line_is_that_of_an_editor():
+    assert rejection(f"PCR0={HEX}\n\nhello").message.startswith("line 3: ")
+    value = json.dumps({"Measurements": ONE}, indent=2)
+    assert rejection(f"Start\n{value}\n\n# the end").message.startswith("line 8: ")
+
+
+def test_l2_long_lines_around_the_value_take_little_time():
+    value = json.dumps({"Measurements": ONE})
+    for part in (" ", "{ ", "pcr ", "pcr", "a" * 64 + " ", "-", "[ ", "# 1"):
+        content = "x" + part * (100_000 // len(part)) + "\n" + value
+        assert pins(parse_policy(content)) == [{0: SIGNER}]
+
+
+@pytest.mark.parametrize(
     "content",
     [
         "hello",
@@ -318,6 +417,30 @@ def test_l6_a_pcr_without_an_index_needs_one():
 @pytest.mark.parametrize("name", ["pcr-signing-certificate.json", "assigned.txt", "policy.json"])
 def test_l6_an_index_for_a_file_that_names_its_pcrs_is_rejected(name):
     assert rejection((FILES / name).read_text(), pcr_index=8).code == "policyfile.pcr_index"
+
+
+# T-2, T-6
+
+
+@pytest.mark.parametrize(
+    "indices", [(4, 7, 12), (4, 7), (4, 12), (7, 12), (7,), (12,)], ids=lambda item: repr(item)
+)
+def test_t6_pcrs_of_an_instance_are_never_taken_for_those_of_an_enclave(indices):
+    pcrs = {f"PCR{index}": HEX for index in indices}
+    lines = "".join(f"{name}={value}\n" for name, value in pcrs.items())
+    for content in (pcrs, {"Measurements": pcrs}, [pcrs, ONE], [{"Measurements": pcrs}]):
+        error = rejection(content)
+        assert error.code == "policyfile.format"
+        assert f"found only {' and '.join(pcrs)}, as of an EC2 instance" in error.message
+        assert "nitrotpm" in error.message
+    assert rejection(lines).code == "policyfile.format"
+    with pytest.raises(InputError, match="EC2 instance"):
+        verify(b"", policy={"Measurements": pcrs})
+
+
+def test_t6_pcr7_and_pcr12_beside_others_are_read():
+    assert len(pins(parse_policy(json.dumps({"PCR4": HEX})))) == 1
+    assert len(pins(parse_policy(f"PCR0={HEX}\nPCR7={HEX}"))) == 1
 
 
 # L-7, L-8

@@ -208,12 +208,11 @@ def _header() -> Iterator[ImageCase]:
         image = patched(">H", VERSION_AT, version)
         yield _refused(f"F-1.version-{version}", f"Version {version}.", image, "version")
     yield _measured("F-1.aarch64", "For aarch64.", IMAGE, image=assemble(IMAGE, flags=1))
-    yield _measured(
+    yield _refused(
         "F-1.unknown-flag",
         "A flag in the header that nobody knows.",
-        IMAGE,
-        "eif.reserved",
-        image=assemble(IMAGE, flags=2),
+        assemble(IMAGE, flags=2),
+        "flags",
     )
     for name, title, start in (
         ("no-bytes", "A file of no bytes.", b""),

@@ -12,6 +12,10 @@ ZERO_PCR: Final = bytes(PCR_BYTES)
 IMAGE_PCRS: Final = (0, 1, 2)
 """The PCRs that measure an enclave image; all zero in debug mode (M-2)."""
 
+SANDBOX_PCR: Final = 17
+"""The PCR that the agent of a Nitro Sandbox extends with a digest of its policy. The code of any
+enclave can do the same (N-5), so alone it proves nothing."""
+
 EMPTY_RAMDISKS: Final = bytes.fromhex(
     "21b9efbc184807662e966d34f390821309eeac6802309798826296bf3e8bec7c10edb30948c90ba67310f7b964fc500a"
 )

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from nitro_attest._internal.wording import plural
-from nitro_attest.cli.image import measure_image
+from nitro_attest.cli.image import max_size_option, measure_image
 from nitro_attest.cli.options import json_option
 from nitro_attest.cli.output import emit, reject, row, to_json
 from nitro_attest.errors import NitroAttestError
@@ -24,15 +24,16 @@ _SHOWN_METADATA: Final = 200
 @click.option(
     "--ignore-crc", is_flag=True, help="Measure a file with a wrong CRC-32, with a warning."
 )
+@max_size_option
 @json_option()
-def command(image_file: str, ignore_crc: bool, as_json: bool) -> int:
+def command(image_file: str, ignore_crc: bool, max_size: int, as_json: bool) -> int:
     """Measure an enclave image file: its sections, PCR0, PCR1, PCR2 and PCR8, and its signature.
 
     An enclave that runs FILE attests to these PCRs. No PCR measures the metadata: anyone who had
     the file can have changed them.
     """
     try:
-        image = measure_image(image_file, ignore_crc=ignore_crc)
+        image = measure_image(image_file, ignore_crc=ignore_crc, max_size=max_size)
     except NitroAttestError as error:
         return reject(image_file, error, as_json)
     if as_json:

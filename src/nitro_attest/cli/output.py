@@ -37,6 +37,8 @@ _HINTS: Final[dict[str, tuple[str | None, str]]] = {
     ),
     "payload.kind": ("--kind", "set the kind of document with --kind enclave or --kind nitrotpm"),
     "eif.crc": ("--ignore-crc", "to measure the file anyway, use --ignore-crc"),
+    "eif.too_large": ("--max-size", "to measure a larger image, use --max-size"),
+    "pe.too_large": ("--max-size", "to measure a larger image, use --max-size"),
 }
 """By error code: the option that a hint names, if any, and the hint."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import click
 
 from nitro_attest._internal.pcrs import ZERO_PCR
+from nitro_attest.cli.image import max_size_option
 from nitro_attest.cli.options import EXISTING_FILE, hex_bytes, json_option
 from nitro_attest.cli.output import emit, reject, to_json
 from nitro_attest.cli.source import read_file
@@ -84,6 +85,7 @@ def _extend(data: tuple[bytes, ...], start: bytes | None, as_json: bool) -> int:
 @click.option("--kek", type=EXISTING_FILE, help="Secure Boot variable KEK [absent].")
 @click.option("--db", type=EXISTING_FILE, help="Secure Boot variable db; requires --pk.")
 @click.option("--dbx", type=EXISTING_FILE, help="Secure Boot variable dbx [absent].")
+@max_size_option
 @json_option()
 def _uki(
     image_file: str,
@@ -92,6 +94,7 @@ def _uki(
     kek: str | None,
     db: str | None,
     dbx: str | None,
+    max_size: int,
     as_json: bool,
 ) -> int:
     """PCR4, PCR7 and PCR12 of EC2 instances (NitroTPM) that boot the unified kernel IMAGE.
@@ -106,7 +109,10 @@ def _uki(
         values = {name: read_file(file) for name, file in given.items()}
         variables = SecureBootVariables(**{"kek": b"", **values}) if values else None
         found = uki_measurements(
-            image_file, secure_boot=variables, systemd_stub_version=systemd_stub_version
+            image_file,
+            secure_boot=variables,
+            systemd_stub_version=systemd_stub_version,
+            max_size=max_size,
         )
     except NitroAttestError as error:
         return reject(image_file, error, as_json)

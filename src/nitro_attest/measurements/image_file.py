@@ -1,5 +1,6 @@
 """Access to the file of an image of any format: open it, find its size, read at given offsets.
 
+The size is limited before anything is read (F-7): a sparse file needs no space and hours to hash.
 ``ImageFile.fill`` is the only code that reads the file. It allocates nothing, so no number in an
 image determines how much memory is used.
 """
@@ -13,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from nitro_attest._internal.wording import plural
 from nitro_attest.errors import ImageError, InputError
+from nitro_attest.limits import DEFAULT_IMAGE_BYTES
 
 
 @runtime_checkable
@@ -33,15 +36,23 @@ class ImageFile:
     Args:
         file: The open file.
         family: The first part of this format's error codes, such as ``eif``.
+        max_size: Maximum size of the file in bytes, at least 1.
 
     Attributes:
-        size: Size of the file in bytes, found by seeking to its end.
+        size: Size of the file in bytes, found by seeking to its end. Holes of a sparse file count.
 
     Raises:
-        InputError: ``input.expected``: the file is not seekable.
+        ImageError: ``eif.too_large`` or ``pe.too_large``: the file exceeds ``max_size``.
+        InputError: ``input.expected``: the file is not seekable, or ``max_size`` is not a positive
+            integer.
     """
 
-    def __init__(self, file: BinaryFile, family: str) -> None:
+    def __init__(self, file: BinaryFile, family: str, max_size: int = DEFAULT_IMAGE_BYTES) -> None:
+        if type(max_size) is not int or max_size < 1:
+            raise InputError(
+                "input.expected",
+                f"max_size: expected a positive number of bytes, found {max_size!r}",
+            )
         self._file = file
         self._family = family
         try:
@@ -51,6 +62,12 @@ class ImageFile:
                 "input.expected",
                 f"the image is not seekable ({error}); save a pipe to a file first",
             ) from error
+        if self.size > max_size:
+            raise ImageError(
+                f"{family}.too_large",
+                f"image too large: expected at most {plural(max_size, 'byte')}, found {self.size}; "
+                "check that the file is the image",
+            )
 
     def fill(self, offset: int, buffer: memoryview) -> None:
         """Reads exactly ``len(buffer)`` bytes at ``offset``; the caller has checked the size.
@@ -81,19 +98,23 @@ class ImageFile:
 
 
 @contextmanager
-def opened(source: str | os.PathLike[str] | BinaryFile, family: str) -> Iterator[ImageFile]:
+def opened(
+    source: str | os.PathLike[str] | BinaryFile, family: str, max_size: int = DEFAULT_IMAGE_BYTES
+) -> Iterator[ImageFile]:
     """Opens a path and closes it again, or uses an open file and leaves it open.
 
     Args:
         source: Path of a regular file, or a seekable binary file.
         family: As for ``ImageFile``.
+        max_size: As for ``ImageFile``.
 
     Yields:
         The image.
 
     Raises:
+        ImageError: As for ``ImageFile``.
         InputError: ``input.expected``: the file cannot be opened, is not seekable, or is not a
-            regular file. A pipe or a device could block forever.
+            regular file; or as for ``ImageFile``. A pipe or a device could block forever.
     """
     if isinstance(source, (str, os.PathLike)):
         try:
@@ -104,9 +125,9 @@ def opened(source: str | os.PathLike[str] | BinaryFile, family: str) -> Iterator
         except (OSError, ValueError) as error:
             raise InputError("input.expected", f"the image cannot be opened: {error}") from error
         with file:
-            yield ImageFile(file, family)
+            yield ImageFile(file, family, max_size)
     elif isinstance(source, BinaryFile):
-        yield ImageFile(source, family)
+        yield ImageFile(source, family, max_size)
     else:
         raise InputError(
             "input.expected",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nitro_attest._internal.pcrs import (
     EMPTY_RAMDISKS,
     IMAGE_PCRS,
+    SANDBOX_PCR,
     SECURE_BOOT_OFF_PCR7,
     ZERO_PCR,
 )
@@ -33,6 +34,11 @@ __all__ = ["MeasurementSet", "NitroTpmMeasurementSet"]
 _HASH_ALGORITHM: Final = "hashalgorithm"
 _PCR_NAME: Final = re.compile(r"pcr(0|[1-9][0-9]?)")
 _MAX_NAME_LENGTH: Final = 128
+_REFERENCE_PCRS: Final = {
+    7: "the state of Secure Boot is not checked; pin it if Secure Boot is on",
+    12: "a command line or credentials given to the boot stub are not checked; pin it to zeros",
+}
+"""T-6. The PCRs beside PCR4 that a reference file should have, and what is open without them."""
 
 
 @rebuilt
@@ -208,13 +214,13 @@ class MeasurementSet(_PcrSet):
         """Returns warnings about expected PCRs that prove little (M-3, M-4, M-8)."""
         warnings = []
         if not any(self._identifies_the_image(index) for index in (*IMAGE_PCRS, 8)):
-            warnings.append(
-                AttestationWarning(
-                    "policy.weak",
-                    "the expected PCRs do not identify an image; pin PCR0, PCR1 and PCR2"
-                    + self._suffix(),
+            message = "the expected PCRs do not identify an image; pin PCR0, PCR1 and PCR2"
+            if SANDBOX_PCR in self.pcrs:
+                message += (
+                    ". PCR17 does not prove a Nitro Sandbox either: the code of any enclave can "
+                    "extend it with the same data, so pin it beside the PCRs of the guest image"
                 )
-            )
+            warnings.append(AttestationWarning("policy.weak", message + self._suffix()))
         for index, meaning in ((3, "no IAM role was attached"), (8, "the image is not signed")):
             if self.pcrs.get(index) == ZERO_PCR:
                 warnings.append(
@@ -223,6 +229,23 @@ class MeasurementSet(_PcrSet):
                     )
                 )
         return warnings
+
+    def reject_instance_pcrs(self) -> None:
+        """Rejects a set from a file or tool that can only be about an EC2 instance (T-2, T-6).
+
+        PCR7 and PCR12 are not used in an enclave, so PCR4, PCR7 and PCR12 alone expect nothing of
+        its image.
+
+        Raises:
+            InputError: ``policyfile.format``.
+        """
+        if self.pcrs.keys() <= {4, 7, 12} and self.pcrs.keys() & {7, 12}:
+            names = " and ".join(self.to_named())
+            raise InputError(
+                "policyfile.format",
+                f"expected PCRs of an enclave, found only {names}, as of an EC2 instance "
+                "(nitro-tpm-pcr-compute); such PCRs are for documents of kind nitrotpm",
+            )
 
     def _identifies_the_image(self, index: int) -> bool:
         value = self.pcrs.get(index, ZERO_PCR)
@@ -259,6 +282,16 @@ class NitroTpmMeasurementSet(_PcrSet):
         """
         check_kind(document, NitroTpmDocument)
         return self._mismatches(document.nitrotpm_pcrs)
+
+    def unpinned(self) -> list[AttestationWarning]:
+        """Returns a warning for each of PCR7 and PCR12 that a reference file left out (T-6)."""
+        return [
+            AttestationWarning(
+                "policy.unpinned", f"PCR{index} is not pinned: {open_}{self._suffix()}"
+            )
+            for index, open_ in _REFERENCE_PCRS.items()
+            if index not in self.pcrs
+        ]
 
     def weaknesses(self) -> list[AttestationWarning]:
         """Returns warnings about expected PCRs that do not identify the boot chain (T-4, T-5)."""

@@ -467,12 +467,15 @@ class NitroTpmPolicy(_Conditions):
         module_ids: The names allowed, ``i-...-tpm...``; None for any.
         instance_ids: The EC2 instances allowed; None for any.
         regions: The AWS regions allowed; None for any.
+        from_reference: The sets come from reference files, which should have PCR4, PCR7 and PCR12.
+            Each set without PCR7 or PCR12 gives the warning ``policy.unpinned`` (T-6).
 
     Raises:
         InputError: As Policy.
     """
 
     measurements: tuple[NitroTpmMeasurementSet, ...]
+    from_reference: bool
 
     def __init__(
         self,
@@ -483,9 +486,15 @@ class NitroTpmPolicy(_Conditions):
         module_ids: Collection[str] | None = None,
         instance_ids: Collection[str] | None = None,
         regions: Collection[str] | None = None,
+        from_reference: bool = False,
     ) -> None:
+        _flag("from_reference", from_reference)
         self._restrict(max_age, require_nonce, module_ids, instance_ids, regions)
-        _set(self, measurements=_measurement_sets(measurements, NitroTpmMeasurementSet))
+        _set(
+            self,
+            measurements=_measurement_sets(measurements, NitroTpmMeasurementSet),
+            from_reference=from_reference,
+        )
 
     @property
     def kind(self) -> Literal["nitrotpm"]:
@@ -509,7 +518,12 @@ class NitroTpmPolicy(_Conditions):
 
     def weaknesses(self) -> list[AttestationWarning]:
         """Returns warnings about the measurement sets, whatever the document."""
-        return [warning for candidate in self.measurements for warning in candidate.weaknesses()]
+        found = [warning for candidate in self.measurements for warning in candidate.weaknesses()]
+        if self.from_reference:
+            found += [
+                warning for candidate in self.measurements for warning in candidate.unpinned()
+            ]
+        return found
 
     def with_pins(self, pins: Mapping[int, bytes | str]) -> NitroTpmPolicy:
         """Returns this policy with more expected PCRs in every set.
@@ -641,7 +655,10 @@ def _set_from_mapping(item: Any, kind: type[_SetT]) -> _SetT:
     if item.keys() == {"Measurements"} and isinstance(item["Measurements"], Mapping):
         item = item["Measurements"]
     if any(isinstance(key, str) for key in item):
-        return kind.from_named(item)
+        named = kind.from_named(item)
+        if isinstance(named, MeasurementSet):
+            named.reject_instance_pcrs()
+        return named
     return kind(item)
 
 

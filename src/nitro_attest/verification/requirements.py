@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
+from nitro_attest._internal.pcrs import SANDBOX_PCR, ZERO_PCR
 from nitro_attest._internal.times import check_max_age
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
 from nitro_attest.limits import MIN_NONCE_BYTES
@@ -47,6 +48,11 @@ can mean it.
 _UNBOUND: Final = AttestationWarning(
     "freshness.unbound",
     "neither a nonce nor a maximum age was required; the document may be old",
+)
+
+_SANDBOX_ADVICE: Final = (
+    "; PCR17 is not zero, so this may be a Nitro Sandbox: check whether it was launched in debug "
+    "mode, and see docs/explanation/nitro-sandboxes.md"
 )
 
 _DEBUG_WARNING: Final = AttestationWarning(
@@ -147,8 +153,11 @@ class Requirements(Generic[_DocumentT]):
                 "input.expected",
                 f"evaluate() of the policy: expected an Evaluation, found {evaluation!r}",
             )
-        debug = isinstance(document, AttestationDocument) and is_debug(document)
-        failures = self._debug_failures() if debug else []
+        failures: list[PolicyFailure] = []
+        debug = False
+        if isinstance(document, AttestationDocument) and is_debug(document):
+            debug = True
+            failures += self._debug_failures(document.pcrs)
         failures += [*self._age_failures(facts.age), *evaluation.failures]
         for name, value in self.expected.items():
             failures += _value_failures(name, value, getattr(document, name))
@@ -156,8 +165,11 @@ class Requirements(Generic[_DocumentT]):
         warnings += [*evaluation.warnings, *self._freshness_warnings()]
         return Evaluation(evaluation.matched, tuple(failures), tuple(warnings))
 
-    def _debug_failures(self) -> list[PolicyFailure]:
-        """Returns a failure that names the side, policy or call, that does not allow debug mode."""
+    def _debug_failures(self, pcrs: Mapping[int, bytes]) -> list[PolicyFailure]:
+        """Checks M-2. The failure names the side, policy or call, that does not allow debug mode.
+
+        It has advice if the document may be that of a Nitro Sandbox.
+        """
         match self.policy_allows_debug, self.call_allows_debug:
             case True, True:
                 return []
@@ -167,11 +179,12 @@ class Requirements(Generic[_DocumentT]):
                 reason = "the policy does not allow it; it needs"
             case _:
                 reason = "neither the policy nor the call allows it; both need"
+        advice = "" if pcrs.get(SANDBOX_PCR, ZERO_PCR) == ZERO_PCR else _SANDBOX_ADVICE
         return [
             PolicyFailure(
                 "policy.debug",
                 "the enclave runs in debug mode: its memory and console are open to the parent, "
-                f"and its measurements are zero; {reason} allow_debug=True",
+                f"and its measurements are zero; {reason} allow_debug=True{advice}",
                 expected="PCR0, PCR1 and PCR2 not zero",
                 found="zero",
             )

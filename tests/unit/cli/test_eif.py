@@ -97,6 +97,48 @@ def test_f5_a_wrong_crc_is_an_error_or_with_ignore_crc_a_warning(tool, written):
     assert "warning      eif.crc" in out
 
 
+def test_f1_an_image_with_other_flags_shows_their_names_and_no_pcr(tool, written):
+    path = written(lambda image: with_crc(image[:6] + b"\x02\x40" + image[8:]))
+    code, out, err = tool("eif", path)
+    assert (code, out) == (8, "")
+    assert err.startswith("REJECTED eif.flags: ")
+    assert "0x0240 (PCIE, VIRTIO)" in err
+    assert "PCR0" not in err
+    for verb in (["kms-policy", "make", "--condition-only"], ["verify", "any.bin"]):
+        code, out, err = tool(*verb, "--eif", path)
+        assert (code, out) == (8, "")
+        assert "eif.flags" in err
+
+
+@pytest.mark.parametrize("limit", ["700", "1KiB", "1MiB", "20GiB", "2TiB"])
+def test_f7_max_size_is_a_size_in_bytes_or_with_a_unit(tool, written, limit):
+    path = written(ramdisks=[bytes(200)])
+    size = path.stat().st_size
+    code, out, err = tool("eif", path, "--max-size", limit)
+    if limit == "700":
+        assert (code, out) == (8, "")
+        assert err.startswith("REJECTED eif.too_large: ")
+        assert f"at most 700 bytes, found {size};" in err
+        assert "hint: to measure a larger image, use --max-size" in err
+    else:
+        assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize("limit", ["", "0", "-1", "1KB", "1.5GiB", "GiB", "16 GiB", "1e9", "٣"])
+def test_f7_other_sizes_are_a_usage_error(tool, written, limit):
+    for verb in (["eif"], ["pcr", "uki"]):
+        code, out, err = tool(*verb, written(), "--max-size", limit)
+        assert (code, out) == (2, "")
+        assert "--max-size" in err
+
+
+def test_f7_the_limit_applies_to_the_image_of_an_instance_too(tool):
+    path = FIXTURES / "vectors/uki/synthetic.efi"
+    code, out, err = tool("pcr", "uki", path, "--max-size", "100")
+    assert (code, out) == (8, "")
+    assert err.startswith("REJECTED pe.too_large: ")
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -142,6 +184,17 @@ def test_f7_a_big_image_shows_progress_only_on_a_terminal(monkeypatch, tool, wri
     assert tool("eif", path)[0] == 0
     assert "measuring" in terminal.getvalue()
     assert "100%" in terminal.getvalue()
+
+
+def test_an_interrupt_ends_the_measurement_with_exit_code_130(monkeypatch, tool, written):
+    class Interrupted(Terminal):
+        def write(self, text):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(image_module, "_SLOW_BYTES", 1 << 21)
+    path = written(ramdisks=[b"r", bytes(3 << 20)])
+    monkeypatch.setattr("sys.stderr", Interrupted())
+    assert tool("eif", path)[:2] == (130, "")
 
 
 def test_a_closed_stderr_shows_no_progress(monkeypatch, tool, written):

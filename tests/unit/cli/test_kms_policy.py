@@ -103,6 +103,22 @@ def test_t2_instances_have_separate_condition_keys(tool, written):
     assert err.startswith("warning: policy.weak")
 
 
+@pytest.mark.parametrize("missing", ["PCR7", "PCR12", None])
+def test_t6_a_reference_file_of_an_instance_needs_its_kind(tool, tmp_path, missing):
+    path = tmp_path / "pcrs"
+    pcrs = {name: ONES for name in ("PCR4", "PCR7", "PCR12") if name != missing}
+    lines = "\n".join(f"{name}={value}" for name, value in pcrs.items())
+    for content in (json.dumps({"Measurements": pcrs}), lines):
+        path.write_text(content)
+        code, out, err = tool("kms-policy", "make", "--policy", path, *ROLE)
+        assert (code, out) == (2, "")
+        assert "policyfile.format" in err
+        assert "nitrotpm" in err
+        code, out, err = tool("kms-policy", "make", "--kind", "nitrotpm", "--policy", path, *ROLE)
+        assert (code, set(conditions(out)[0])) == (0, {f"{PREFIX}NitroTPM{name}" for name in pcrs})
+        assert ("policy.unpinned" in err) == (missing is not None and content != lines)
+
+
 @pytest.mark.parametrize(
     "options",
     [

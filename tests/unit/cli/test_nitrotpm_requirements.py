@@ -1,6 +1,7 @@
 """Requirements for EC2 instances: files of PCRs (T-6) and their KMS conditions (T-2)."""
 
 import json
+import pickle
 
 import pytest
 
@@ -48,6 +49,36 @@ def test_t6_the_output_of_nitro_tpm_pcr_compute_is_a_policy(tmp_path):
     assert error_code(load_nitrotpm_policy, tmp_path / "missing") == "input.file"
 
 
+@pytest.mark.parametrize(
+    ("missing", "opened"),
+    [((), []), (("PCR12",), ["PCR12"]), (("PCR7",), ["PCR7"])],
+    ids=["none", "PCR12", "PCR7"],
+)
+def test_t6_an_output_without_pcr7_or_pcr12_is_read_with_a_warning(missing, opened):
+    policy = parse_nitrotpm_policy(json.dumps(computed(**dict.fromkeys(missing))))
+    assert policy.measurements[0].to_named() == {
+        name: value for name, value in PCRS.items() if name not in missing
+    }
+    found = policy.weaknesses()
+    assert [warning.code for warning in found] == ["policy.unpinned"] * len(opened)
+    assert [warning.message.partition(" is not pinned: ")[0] for warning in found] == opened
+    pinned = policy.with_pins({int(name[3:]): PCRS[name] for name in missing} or {5: ONES})
+    assert pinned.weaknesses() == []
+    assert pickle.loads(pickle.dumps(policy)) == policy
+
+
+def test_t6_each_of_several_outputs_has_its_own_warning():
+    policy = parse_nitrotpm_policy(json.dumps([computed(), computed(PCR12=None, PCR4=TWOS)]))
+    [warning] = policy.weaknesses()
+    assert warning.message.endswith("(measurement set '#2')")
+
+
+def test_t6_pins_of_the_caller_are_no_reference_file():
+    assert NitroTpmPolicy([{4: ONES}]).weaknesses() == []
+    assert parse_nitrotpm_policy(f"PCR4={ONES}").weaknesses() == []
+    assert error_code(NitroTpmPolicy, [{4: ONES}], from_reference="yes") == "policyfile.format"
+
+
 def test_l8_several_outputs_are_alternatives():
     policy = parse_nitrotpm_policy(json.dumps([computed(), computed(PCR4=TWOS)]))
     assert [item.pcrs[4].hex() for item in policy.measurements] == [ONES, TWOS]
@@ -66,6 +97,8 @@ def test_lines_of_pcrs_are_a_policy():
         {"Measurements": PCRS, "EifVersion": 4},
         {"Measurements": PCRS, "EnclaveName": "app"},
         {"Measurements": {"PCR4": ONES}},
+        {"Measurements": {"PCR7": ONES, "PCR12": ONES}},
+        {"Measurements": {"PCR4": ONES, "PCR7": ONES, "PCR8": ONES}},
         {"Measurements": ONES},
         {"schema": "nitro-attest-policy/1", "measurements": [{"pcrs": PCRS}]},
         {"PCR": ONES},

@@ -20,8 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest.errors import ImageError, InputError
-from nitro_attest.limits import MAX_EIF_SIGNATURE_BYTES
-from nitro_attest.measurements import EnclaveImage, SectionKind, measure, pcr8_from_certificate
+from nitro_attest.limits import DEFAULT_IMAGE_BYTES, MAX_EIF_SIGNATURE_BYTES
+from nitro_attest.measurements import (
+    EnclaveImage,
+    SectionKind,
+    measure,
+    pcr8_from_certificate,
+    uki_measurements,
+)
 from nitro_attest.measurements.eif.signature import register_payload
 from nitro_attest.measurements.pcr import image_measurement
 from nitro_attest.testing.eif import (
@@ -176,10 +182,52 @@ def test_architecture_is_read_from_bit_0() -> None:
     assert measured(image).architecture == "aarch64"
 
 
-@pytest.mark.parametrize(("form", "offset"), [(">H", 6), (">H", 0x18), (">I", 0x21C)])
-def test_unknown_header_bits_are_reported(form: str, offset: int) -> None:
+@pytest.mark.parametrize(("form", "offset"), [(">H", 0x18), (">I", 0x21C)])
+def test_f1_reserved_header_fields_are_reported(form: str, offset: int) -> None:
     image = measured(patched(assemble(PLAIN), form, offset, 0x100))
     assert codes(image) == ["eif.reserved"]
+    assert "0x" in image.warnings[0].message
+    assert f"at byte {offset}" in image.warnings[0].message
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        (0x0240, "PCIE, VIRTIO"),
+        (0x0241, "PCIE, VIRTIO"),
+        (0x0080, "VSOCK"),
+        (0x0100, "HOTPLUG"),
+        (0x0400, "ASSIGN"),
+        (0x0800, "CPU_OVERCOMMIT"),
+        (0x1000, "CPU_ACCOUNTING"),
+        (0x2000, "NUMA"),
+        (0x0002, "unknown bit 1"),
+        (0x8020, "unknown bit 5, unknown bit 15"),
+    ],
+)
+@pytest.mark.parametrize("build", [lambda: assemble(PLAIN), lambda: with_signature(GOOD_SECTION)])
+def test_f1_other_flags_are_named_and_give_no_pcr(
+    build: Callable[[], bytes], flags: int, names: str
+) -> None:
+    error = rejected(patched(build(), ">H", 6, flags), "eif.flags", 6)
+    assert f"found {flags:#06x} ({names});" in error.message
+    assert "it computes no PCR and checks no signature" in error.message
+
+
+def test_f1_the_signature_of_an_image_with_other_flags_is_not_called_that_of_another_image() -> (
+    None
+):
+    """Builders that measure the flags sign a PCR0 that the sections alone do not give."""
+    section = signature_section(image_measurement(bytes([7] * 48)), KEY, CERTIFICATE)
+    error = rejected(patched(with_signature(section), ">H", 6, 0x0240), "eif.flags", 6)
+    assert "PCIE, VIRTIO" in error.message
+
+
+def test_f1_the_architecture_is_no_other_flag() -> None:
+    assert (
+        measured(assemble(PLAIN, flags=1)).measurements()
+        == measured(assemble(PLAIN)).measurements()
+    )
 
 
 # F-2
@@ -226,6 +274,22 @@ def test_f3_a_wrong_table_is_rejected(table: int, what: str, index: int, lie: in
     place = table + 8 * index
     error = rejected(patched(assemble(PLAIN), ">Q", place, lie), "eif.table", place)
     assert f"{what} {index} is {lie} in the table" in error.message
+
+
+@pytest.mark.parametrize("index", [0, 1, 3])
+@pytest.mark.parametrize("filler", [b"\0", b"\xff"])
+def test_f3_padding_before_a_section_is_rejected_with_both_offsets(
+    index: int, filler: bytes
+) -> None:
+    """A reader of the table skips the padding, and would boot what the walk does not see."""
+    image = assemble(PLAIN)
+    offsets = struct.unpack_from(f">{len(PLAIN)}Q", image, TABLE_OFFSETS)
+    walked, listed = offsets[index], offsets[index] + 100
+    moved = bytearray(image[:walked] + filler * 100 + image[walked:])
+    for later in range(index, len(PLAIN)):
+        struct.pack_into(">Q", moved, TABLE_OFFSETS + 8 * later, offsets[later] + 100)
+    error = rejected(with_crc(bytes(moved)), "eif.table", TABLE_OFFSETS + 8 * index)
+    assert f"offset {index} is {listed} in the table, but {walked} in the file" in error.message
 
 
 def test_f3_overlapping_sections_are_rejected() -> None:
@@ -365,6 +429,40 @@ def test_f6_a_signature_section_at_and_over_the_limit() -> None:
     at_limit = rejected(with_signature(bytes(filler)), "eif.signature", len(assemble(PLAIN)))
     assert "array" in at_limit.message
     rejected(with_signature(bytes(filler + 1)), "eif.signature_size", len(assemble(PLAIN)))
+
+
+# F-7
+
+
+def test_f7_an_image_at_the_limit_is_measured_and_a_larger_one_is_rejected() -> None:
+    image = assemble(PLAIN)
+    assert measured(image, max_size=len(image)).pcr0 == PLAIN_PCR0
+    with pytest.raises(ImageError) as error:
+        measured(image, max_size=len(image) - 1)
+    assert error.value.code == "eif.too_large"
+    assert f"at most {len(image) - 1} bytes, found {len(image)};" in error.value.message
+
+
+def test_f7_a_sparse_file_is_rejected_by_its_size_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.eif"
+    with path.open("wb") as file:
+        file.write(assemble(PLAIN))
+        file.truncate(DEFAULT_IMAGE_BYTES + 1)
+    for call, code in ((measure, "eif.too_large"), (uki_measurements, "pe.too_large")):
+        with pytest.raises(ImageError) as error:
+            call(path)
+        assert error.value.code == code
+        with pytest.raises(ImageError) as error:
+            call(path, max_size=DEFAULT_IMAGE_BYTES + 1)
+        assert error.value.code != code
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "16GiB", None])
+def test_f7_a_limit_that_is_no_size_is_an_input_error(limit: Any) -> None:
+    with pytest.raises(InputError) as error:
+        measured(assemble(PLAIN), max_size=limit)
+    assert error.value.code == "input.expected"
+    assert "max_size" in error.value.message
 
 
 # S-1 to S-5

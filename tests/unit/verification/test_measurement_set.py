@@ -71,6 +71,21 @@ def test_m4_one_register_of_the_image_says_which_it_is(pins):
     assert MeasurementSet(pins).weaknesses() == []
 
 
+@pytest.mark.parametrize("pins", [{17: ONE}, {4: ONE, 17: ONE}, {2: EMPTY_RAMDISKS, 17: ONE}])
+def test_m4_pcr17_without_an_image_is_weak_and_the_sentence_names_sandboxes(pins):
+    [weak] = MeasurementSet(pins, "pod").weaknesses()
+    assert weak.code == "policy.weak"
+    assert "PCR17 does not prove a Nitro Sandbox" in weak.message
+    assert weak.message.endswith("beside the PCRs of the guest image (measurement set 'pod')")
+    assert MeasurementSet({**pins, 0: ONE}).weaknesses() == []
+
+
+def test_m4_other_weak_sets_are_not_about_sandboxes():
+    for pins in ({4: ONE}, {16: ONE}, {18: ONE}):
+        [weak] = MeasurementSet(pins).weaknesses()
+        assert "Sandbox" not in weak.message
+
+
 @pytest.mark.parametrize(("name", "suffix"), [(None, ""), ("v1", " (measurement set 'v1')")])
 def test_sentences_name_the_set_if_it_has_a_name(name, suffix):
     [weak] = MeasurementSet({4: ONE}, name).weaknesses()

@@ -96,6 +96,27 @@ class Accepting:
         return Evaluation()
 
 
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize(
+    ("pcrs", "sandbox"),
+    [({17: OTHER}, True), ({17: ZERO}, False), ({}, False), ({16: OTHER}, False)],
+)
+def test_m2_the_sentence_of_debug_mode_has_advice_if_pcr17_is_not_zero(
+    judged, fake, when, pcrs, sandbox, debug
+):
+    document = fake.document(at=when, pcrs=pcrs | ({1: ZERO} if debug else {}))
+    if debug:
+        [failure] = failures(judged, ANY_ENCLAVE, document)
+        assert failure.code == "policy.debug"
+        assert failure.message.startswith("the enclave runs in debug mode: ")
+        assert ("Nitro Sandbox" in failure.message) is sandbox
+        assert ("nitro-sandboxes.md" in failure.message) is sandbox
+        allowed = judged(AnyEnclave(allow_debug=True), document, allow_debug=True)
+        assert "policy.debug" in warnings(allowed)
+    else:
+        assert "policy.debug" not in warnings(judged(ANY_ENCLAVE, document))
+
+
 def test_m2_debug_mode_needs_the_consent_of_policy_and_call(judged, fake, when):
     document = fake.document(at=when, debug=True)
     pins = {4: pcr4_from_instance_id("i-0abcdef0123456789")}

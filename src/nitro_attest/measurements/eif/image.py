@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from nitro_attest._internal.strict_json import read_json
 from nitro_attest.errors import AttestationWarning, ImageError, InputError
+from nitro_attest.limits import DEFAULT_IMAGE_BYTES
 from nitro_attest.measurements.eif.layout import (
     CRC_OFFSET,
     FLAG_AARCH64,
@@ -44,8 +45,8 @@ _MAX_METADATA_BYTES: Final = 1 << 18
 class EnclaveImage:
     """The measurements of an image file, and its unmeasured description.
 
-    Only the code in the image is measured. The header (memory, CPUs, flags), the metadata and the
-    signature are not in PCR0, PCR1 and PCR2 (M-6).
+    Only the code in the image is measured. The header (memory, CPUs, architecture), the metadata
+    and the signature are not in PCR0, PCR1 and PCR2 (M-6).
 
     Attributes:
         version: Format version, 2 to 4.
@@ -123,6 +124,7 @@ def measure(
     *,
     ignore_crc: bool = False,
     at: datetime | None = None,
+    max_size: int = DEFAULT_IMAGE_BYTES,
     progress: Callable[[int, int], None] | None = None,
 ) -> EnclaveImage:
     """Reads an image once and computes its measurements.
@@ -133,6 +135,8 @@ def measure(
         ignore_crc: Report a wrong CRC-32 as the warning ``eif.crc`` instead of an error (F-5).
         at: Time with a time zone at which to check the validity of the signing certificate (S-3).
             None: the validity is not checked.
+        max_size: Maximum size of the file in bytes, holes of a sparse file included (F-7); 16 GiB
+            by default.
         progress: Called as ``progress(done, size)``, in bytes of the file, about once per MiB. An
             exception that it raises ends the measurement.
 
@@ -142,11 +146,12 @@ def measure(
         ``eif.signature_entries``, ``eif.cert_expired``.
 
     Raises:
-        ImageError: ``eif.magic``, ``eif.version`` and ``eif.sections``: F-1. ``eif.truncated`` and
-            ``eif.trailing``: F-2. ``eif.table``: F-3. ``eif.section_type``: F-4. ``eif.crc``: F-5.
-            ``eif.signature_size``: F-6. ``eif.signature_pcr0``: S-1. ``eif.signature``: S-2, S-5.
-        InputError: ``input.expected``: the file cannot be opened or read, or is not seekable.
-            ``input.time``: ``at`` has no time zone.
+        ImageError: ``eif.magic``, ``eif.version``, ``eif.flags`` and ``eif.sections``: F-1.
+            ``eif.truncated`` and ``eif.trailing``: F-2. ``eif.table``: F-3. ``eif.section_type``:
+            F-4. ``eif.crc``: F-5. ``eif.signature_size``: F-6. ``eif.too_large``: F-7.
+            ``eif.signature_pcr0``: S-1. ``eif.signature``: S-2, S-5.
+        InputError: ``input.expected``: the file cannot be opened or read, or is not seekable, or
+            ``max_size`` is not a positive integer. ``input.time``: ``at`` has no time zone.
 
     Example:
         >>> from pathlib import Path
@@ -162,7 +167,7 @@ def measure(
     """
     if at is not None and at.utcoffset() is None:
         raise InputError("input.time", f"expected a time zone in at, found {at!r}")
-    with opened(source, "eif") as file:
+    with opened(source, "eif", max_size) as file:
         layout = read_layout(file)
         content = _read_content(file, layout, progress)
     warnings = list(layout.warnings)

@@ -30,7 +30,14 @@ CRC_OFFSET: Final = HEADER.size - 4
 SECTION_HEAD: Final = struct.Struct(">HHQ")
 """Type, flags, size of the data that follows."""
 FLAG_AARCH64: Final = 0x0001
+_SANDBOX_FLAGS: Final = (
+    *("PCIE", "VSOCK", "HOTPLUG", "VIRTIO", "ASSIGN"),
+    *("CPU_OVERCOMMIT", "CPU_ACCOUNTING", "NUMA"),
+)
+"""Names of bits 6 to 13 of the header flags, which boot images of Nitro Sandboxes set."""
+_FIRST_SANDBOX_BIT: Final = 6
 
+_FLAGS_OFFSET: Final = 0x006
 _COUNT_OFFSET: Final = 0x01A
 _OFFSETS_OFFSET: Final = 0x01C
 _SIZES_OFFSET: Final = 0x11C
@@ -88,7 +95,7 @@ class Layout:
     Attributes:
         header: The 548 bytes of the header.
         version: Format version, 2 to 4.
-        flags: Bit 0 is the architecture.
+        flags: Bit 0 is the architecture; the others are zero.
         default_mem: Default memory in bytes.
         default_cpus: Default number of CPUs.
         crc32: The stored CRC-32.
@@ -118,7 +125,7 @@ def read_layout(file: ImageFile) -> Layout:
         The layout.
 
     Raises:
-        ImageError: With the offset of the fault. ``eif.magic``, ``eif.version`` and
+        ImageError: With the offset of the fault. ``eif.magic``, ``eif.version``, ``eif.flags`` and
             ``eif.sections``: F-1. ``eif.truncated`` and ``eif.trailing``: F-2. ``eif.table``: F-3.
             ``eif.section_type``: F-4. ``eif.signature_size``: F-6.
         InputError: ``input.expected``: reading failed.
@@ -129,17 +136,24 @@ def read_layout(file: ImageFile) -> Layout:
     unused, crc32 = rest[-2:]
     if not 2 <= version <= 4:
         raise ImageError("eif.version", f"expected EIF version 2 to 4, found {version}", 4)
+    _check_flags(flags)
     if not 2 <= count <= MAX_EIF_SECTIONS:
         raise ImageError(
             "eif.sections",
             f"expected 2 to {MAX_EIF_SECTIONS} sections, found {count} in the header",
             _COUNT_OFFSET,
         )
-    sections = _walk(file, count, version)
+    sections = _walk(file, count, version, offsets)
     _check_kinds(sections)
     warnings = _check_tables(sections, offsets, sizes)
-    if flags & ~FLAG_AARCH64 or reserved or unused:
-        warnings.append(AttestationWarning("eif.reserved", "unknown bits are set in the header"))
+    if reserved or unused:
+        warnings.append(
+            AttestationWarning(
+                "eif.reserved",
+                f"reserved fields of the header: expected zeros, found {reserved:#06x} at byte 24 "
+                f"and {unused:#010x} at byte 540",
+            )
+        )
     warnings += _oddities(sections, version)
     return Layout(
         header,
@@ -172,8 +186,35 @@ def _read_header(file: ImageFile) -> bytes:
     return bytes(header)
 
 
-def _walk(file: ImageFile, count: int, version: int) -> list[Section]:
-    """F-2: reads the sections, which have no gaps and end at the end of the file."""
+def _check_flags(flags: int) -> None:
+    """F-1: rejects all flags but the architecture.
+
+    Bottlerocket's builder includes its flags in PCR0, and the images of Nitro Sandboxes have more
+    of them. PCRs that no document has must not be shown as those of an image.
+    """
+    bits = [bit for bit in range(16) if flags & ~FLAG_AARCH64 & 1 << bit]
+    if bits:
+        raise ImageError(
+            "eif.flags",
+            f"header flags: expected 0x0000 or 0x0001, found {flags:#06x} "
+            f"({', '.join(map(_flag_name, bits))}); this release does not know how such an image "
+            "is measured, so it computes no PCR and checks no signature: take the PCRs from the "
+            "output of its build",
+            _FLAGS_OFFSET,
+        )
+
+
+def _flag_name(bit: int) -> str:
+    index = bit - _FIRST_SANDBOX_BIT
+    return _SANDBOX_FLAGS[index] if 0 <= index < len(_SANDBOX_FLAGS) else f"unknown bit {bit}"
+
+
+def _walk(file: ImageFile, count: int, version: int, offsets: Sequence[int]) -> list[Section]:
+    """F-2: reads the sections, which have no gaps and end at the end of the file.
+
+    The table is compared before each section is read: padding before a section, which readers of
+    the table skip, would look like a malformed section here.
+    """
     sections: list[Section] = []
     offset = HEADER.size
     for index in range(count):
@@ -183,6 +224,8 @@ def _walk(file: ImageFile, count: int, version: int) -> list[Section]:
                 f"truncated file: expected {count} sections, found {index}",
                 file.size,
             )
+        if offsets[index] != offset:
+            raise _table_error("offset", index, offsets[index], offset, _OFFSETS_OFFSET)
         sections.append(_read_section(file, offset, version))
         offset = sections[-1].end
     if offset != file.size:
@@ -253,14 +296,13 @@ def _check_kinds(sections: Sequence[Section]) -> None:
 def _check_tables(
     sections: Sequence[Section], offsets: Sequence[int], sizes: Sequence[int]
 ) -> list[AttestationWarning]:
-    """F-3: compares the tables in the header with the sections; unused entries are zero."""
+    """F-3: compares the sizes in the header with the sections; unused entries are zero."""
     warnings = []
-    unused_slots = [0] * (MAX_EIF_SECTIONS - len(sections))
-    walked_offsets = [section.offset for section in sections] + unused_slots
-    walked_sizes = [section.size for section in sections] + unused_slots
+    walked_sizes = [section.size for section in sections]
+    walked_sizes += [0] * (MAX_EIF_SECTIONS - len(sections))
     for index in range(MAX_EIF_SECTIONS):
-        if offsets[index] != walked_offsets[index]:
-            raise _table_error("offset", index, offsets, walked_offsets, _OFFSETS_OFFSET)
+        if index >= len(sections) and offsets[index]:
+            raise _table_error("offset", index, offsets[index], 0, _OFFSETS_OFFSET)
         if sizes[index] == walked_sizes[index]:
             continue
         if index < len(sections) and sections[index].kind is SectionKind.SIGNATURE:
@@ -272,17 +314,15 @@ def _check_tables(
                 )
             )
         else:
-            raise _table_error("size", index, sizes, walked_sizes, _SIZES_OFFSET)
+            raise _table_error("size", index, sizes[index], walked_sizes[index], _SIZES_OFFSET)
     return warnings
 
 
-def _table_error(
-    what: str, index: int, listed: Sequence[int], found: Sequence[int], table: int
-) -> ImageError:
+def _table_error(what: str, index: int, listed: int, found: int, table: int) -> ImageError:
     return ImageError(
         "eif.table",
-        f"the section table contradicts the sections: {what} {index} is {listed[index]} in the "
-        f"table, but {found[index]} in the file; rebuild the image",
+        f"the section table contradicts the sections: {what} {index} is {listed} in the table, but "
+        f"{found} in the file; rebuild the image",
         table + 8 * index,
     )
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest.errors import ImageError, InputError
+from nitro_attest.limits import DEFAULT_IMAGE_BYTES
 from nitro_attest.measurements.image_file import BinaryFile, ImageFile, opened
 from nitro_attest.measurements.uki.boot_events import SecureBootVariables, boot_pcr4, boot_pcr7
 from nitro_attest.measurements.uki.pe import PeImage, PeSection, authenticode_sha384, read_pe
@@ -74,6 +75,7 @@ def uki_measurements(
     *,
     secure_boot: SecureBootVariables | None = None,
     systemd_stub_version: int | None = None,
+    max_size: int = DEFAULT_IMAGE_BYTES,
 ) -> UkiMeasurements:
     """Computes PCR4, PCR7 and PCR12 of an instance whose firmware starts a UKI (T-7).
 
@@ -87,6 +89,8 @@ def uki_measurements(
             the variables are absent. Other states are not supported.
         systemd_stub_version: Major version of the stub, 252 or later, for an image that does not
             contain it. Amazon Linux 2023 has 252.
+        max_size: Maximum size of the file in bytes, holes of a sparse file included; 16 GiB by
+            default.
 
     Returns:
         The measurements.
@@ -96,9 +100,10 @@ def uki_measurements(
             ``pe.certificate_table``: malformed PE image. ``pe.section_twice``: two sections of a
             name that matters. ``pe.not_uki``: no kernel. ``pe.stub_version``: the version is
             unknown or below 252. ``pe.unsigned``: Secure Boot would not start the image.
+            ``pe.too_large``: the file exceeds ``max_size``.
         InputError: ``input.expected``: the file cannot be opened or read, or is not seekable; the
             given version is not a number from 252, or contradicts the image; ``secure_boot`` is
-            neither SecureBootVariables nor None.
+            neither SecureBootVariables nor None; ``max_size`` is not a positive integer.
     """
     if systemd_stub_version is not None and (
         type(systemd_stub_version) is not int or systemd_stub_version < _FIRST_STUB_VERSION
@@ -109,7 +114,7 @@ def uki_measurements(
             f"{systemd_stub_version!r}",
         )
     pcr7 = boot_pcr7(secure_boot)
-    with opened(source, "pe") as file:
+    with opened(source, "pe", max_size) as file:
         uki = read_pe(file, 0, file.size)
         kernel = uki.section(_KERNEL)
         if kernel is None:
