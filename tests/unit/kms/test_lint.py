@@ -366,6 +366,7 @@ def test_k3_a_sound_deny_protects_the_other_statements():
     assert codes(account, deny(GUARD)) == ["way_around"]
     service = allow(None, "kms:Decrypt", {"Service": "ec2.amazonaws.com"})
     assert codes(service, deny(GUARD)) == []
+    assert codes(allow(None), deny(GUARD, Resource=["*"])) == []
     parts = [deny({"StringNotEqualsIgnoreCase": {KEY + name: A}}) for name in ("PCR1", "PCR2")]
     assert codes(allow(None), *parts) == []
     assert codes(allow(None), deny(GUARD, Action="kms:Decrypt", Principal={"AWS": "*"})) == []
