@@ -171,6 +171,7 @@ def key_policies() -> Iterator[bytes]:
         {"ForAllValues:StringLike": {"kms:RecipientAttestation:PCR0": [PIN[:-1] + "*"]}},
         {"StringEqualsIfExists": {"kms:RecipientAttestation:nitrotpmpcr4": PIN}},
         {"StringNotEquals": {"kms:RecipientAttestation:PCR8": "0" * 96}, "Bool": {"aws:x": "y"}},
+        {"StringEquals": {"kms:RecipientAttestation": PIN, "kms:RecipientAttestation:PCR17": PIN}},
     ]
     statements = [_STATEMENT, *({**_STATEMENT, "Condition": condition} for condition in conditions)]
     statements += [{**item, "Effect": "Deny", "Principal": "*"} for item in statements]
@@ -296,7 +297,10 @@ TARGETS = {
     "policy_of_one": Target(check_policy_of_one, policies, ("policy_files",), "text.dict"),
     "nitrotpm_policy": Target(check_nitrotpm_policy, policies, ("policy_files",), "text.dict"),
     "key_policy": Target(
-        check_key_policy, key_policies, ("kms.lint", "kms.parse", "kms.findings"), "text.dict"
+        check_key_policy,
+        key_policies,
+        ("kms.lint", "kms.model", "kms.parse", "kms.findings"),
+        "text.dict",
     ),
     "document_text": Target(
         check_document_text, document_texts, ("cli.source",), "text.dict", 16384

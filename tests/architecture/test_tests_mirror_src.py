@@ -18,6 +18,7 @@ TESTED_BY = {
     "kms/ber": "property/test_ber_hostile.py",
     "kms/cms": "unit/kms/test_recipient.py",
     "kms/findings": "unit/kms/test_statements.py",
+    "kms/model": "property/test_key_policy_model.py",
     "kms/parse": "unit/kms/test_statements.py",
     "limits": "unit/verification/test_core.py",  # the same numbers in C and in Python
     "measurements/image_file": "unit/measurements/test_eif.py",

@@ -16,7 +16,7 @@ from nitro_attest.cli.output import emit, escape, reject, to_json, warn
 from nitro_attest.cli.requirements import RequirementOptions, requirement_options
 from nitro_attest.cli.source import read_document, read_file
 from nitro_attest.cli.trust import root_options, trusted_roots
-from nitro_attest.errors import InputError, NitroAttestError
+from nitro_attest.errors import AttestationWarning, InputError, NitroAttestError
 from nitro_attest.kms.findings import Finding
 from nitro_attest.kms.lint import lint
 from nitro_attest.kms.parse import MAX_KEY_POLICY_BYTES
@@ -128,7 +128,7 @@ def _statements(
 
 
 def _report(name: str, value: Any, policy: Policy | NitroTpmPolicy, as_json: bool) -> None:
-    weaknesses = policy.weaknesses()
+    weaknesses = [*policy.weaknesses(), *_findings_on(value)]
     if as_json:
         warnings = [{"code": w.code, "message": w.message} for w in weaknesses]
         emit([to_json(**{name: value}, unenforced=unenforced(policy), warnings=warnings)])
@@ -137,6 +137,21 @@ def _report(name: str, value: Any, policy: Policy | NitroTpmPolicy, as_json: boo
     warn(weaknesses)
     if unenforced(policy):
         emit([f"KMS does not check: {', '.join(unenforced(policy))}"], to_stderr=True)
+
+
+def _findings_on(value: Any) -> list[AttestationWarning]:
+    """Returns what ``lint`` finds in a Condition, or in those of statements."""
+    conditions = [item["Condition"] for item in value] if isinstance(value, list) else [value]
+    allow = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
+    findings = [
+        finding
+        for condition in conditions
+        for finding in lint(json.dumps({"Statement": {**allow, "Condition": condition}}))
+    ]
+    return [
+        AttestationWarning(finding.code, f"{finding.message}; {finding.advice}")
+        for finding in dict.fromkeys(findings)
+    ]
 
 
 @command.command("lint", short_help="List the weaknesses of a key policy.")

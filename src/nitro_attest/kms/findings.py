@@ -25,9 +25,28 @@ FINDINGS: Final[Mapping[str, tuple[Severity, str, str]]] = {
     ),
     "keypolicy.way_around": (
         "error",
-        "kms:CreateGrant, kms:PutKeyPolicy or kms:ReEncrypt* is allowed without a condition; each "
-        "bypasses attestation",
+        "kms:CreateGrant, kms:PutKeyPolicy, kms:ReplicateKey or kms:ReEncrypt* is allowed without "
+        "a condition; each bypasses attestation",
         "remove it, or allow it only to a break-glass role under a condition",
+    ),
+    "keypolicy.conditional_way_around": (
+        "warning",
+        "kms:CreateGrant, kms:PutKeyPolicy, kms:ReplicateKey or kms:ReEncrypt* is allowed; whoever "
+        "meets the condition can bypass attestation",
+        "check who can meet it, or remove the operation",
+    ),
+    "keypolicy.no_document": (
+        "error",
+        "requests for this operation carry no attestation document, so the Allow never applies to "
+        "it",
+        "allow it in a statement of its own; only Decrypt, DeriveSharedSecret, GenerateDataKey, "
+        "GenerateDataKeyPair and GenerateRandom carry a document",
+    ),
+    "keypolicy.lockout": (
+        "warning",
+        "kms:PutKeyPolicy requests carry no attestation document, so this Deny denies them to "
+        "everyone and nobody can change the key policy again",
+        "list only operations that return plaintext in this Deny",
     ),
     "keypolicy.not_action": (
         "error",
@@ -38,6 +57,16 @@ FINDINGS: Final[Mapping[str, tuple[Severity, str, str]]] = {
         "error",
         "NotPrincipal applies the statement to every principal that it does not list",
         "list the roles under Principal",
+    ),
+    "keypolicy.any_principal": (
+        "warning",
+        "every principal of every AWS account is allowed, and anyone can run the same image",
+        "list the roles under Principal",
+    ),
+    "keypolicy.no_resource": (
+        "error",
+        "a statement of a key policy without Resource has no effect",
+        'add "Resource": "*", which means this key',
     ),
     "keypolicy.unknown_element": (
         "error",
@@ -96,13 +125,42 @@ FINDINGS: Final[Mapping[str, tuple[Severity, str, str]]] = {
     ),
     "keypolicy.no_image": (
         "error",
-        "no required value identifies the image; debug mode may match too",
-        f"require {IMAGE_KEY}, preferably with PCR1 and PCR2",
+        "no required value identifies the image; PCR1 or PCR2 alone fits other images, and debug "
+        "mode may match too",
+        f"require {IMAGE_KEY}, preferably with PCR1 and PCR2; of an instance, NitroTPMPCR4 or "
+        "NitroTPMPCR7",
+    ),
+    "keypolicy.sandbox": (
+        "error",
+        "the code in an enclave or Nitro Sandbox extends PCR17 itself, so PCR17 alone does not "
+        "show which code that was",
+        f"require the boot measurements of the guest image as well: {IMAGE_KEY}, PCR1 and PCR2",
+    ),
+    "keypolicy.mixed_kinds": (
+        "error",
+        "no document has registers of both an enclave and an EC2 instance, so the Allow never "
+        "applies",
+        "write one statement for enclaves and one for instances",
+    ),
+    "keypolicy.mixture": (
+        "warning",
+        "several values under more than one key also allow mixtures of the versions they belong to",
+        "write one statement for each version",
     ),
     "keypolicy.constant_pcr2": (
         "warning",
         "every image with only one ramdisk has this PCR2",
         f"require {IMAGE_KEY} as well",
+    ),
+    "keypolicy.unsigned": (
+        "warning",
+        "PCR8 of zeros is that of every unsigned image",
+        f"require {IMAGE_KEY} as well",
+    ),
+    "keypolicy.secure_boot_off": (
+        "warning",
+        "every instance that boots without Secure Boot has this NitroTPMPCR7",
+        "require NitroTPMPCR4 as well",
     ),
     "keypolicy.instance_pin": (
         "warning",

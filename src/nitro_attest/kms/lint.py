@@ -1,18 +1,29 @@
-"""Linter for key policies: finds statements that return plaintext without attestation (K-1 to K-4).
+"""Linter for key policies: finds statements that return plaintext without attestation.
 
 One fact explains most findings: a request without an attestation document has none of the
-``kms:RecipientAttestation`` keys, and each IAM operator has its own result for an absent key. So
-every statement is checked for its effect on such a request.
+``kms:RecipientAttestation`` keys, and each IAM operator has its own result for an absent key (K-3).
+So every statement is checked for its effect on such a request, and on a request with the document
+of other code (K-11).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from nitro_attest._internal.pcrs import EMPTY_RAMDISKS, IMAGE_PCRS
+from nitro_attest._internal.pcrs import EMPTY_RAMDISKS
 from nitro_attest.kms.findings import Finding
+from nitro_attest.kms.model import (
+    RECIPIENT_ACTIONS,
+    WAYS_AROUND,
+    guards_by_action,
+    identify_code,
+    is_denied,
+    is_unmeasured,
+    requirements,
+    value_fault,
+)
 from nitro_attest.kms.parse import (
     DIFFERS,
     EQUALS,
@@ -21,18 +32,14 @@ from nitro_attest.kms.parse import (
     NULL,
     ConditionTest,
     Statement,
+    matches,
     parse_key_policy,
     pointer,
 )
 from nitro_attest.kms.statements import PLAINTEXT_ACTIONS
-from nitro_attest.limits import PCR_BYTES
 
 __all__ = ["Finding", "lint"]
 
-_WAYS_AROUND: Final = (
-    *("kms:CreateGrant", "kms:PutKeyPolicy"),
-    *("kms:ReEncryptFrom", "kms:ReEncryptTo"),
-)
 _POLICY_ELEMENTS: Final = frozenset({"Version", "Id", "Statement"})
 _STATEMENT_ELEMENTS: Final = frozenset(
     {
@@ -40,16 +47,13 @@ _STATEMENT_ELEMENTS: Final = frozenset(
         *("Resource", "NotResource", "Condition"),
     }
 )
-
-# The registers that identify the code: those of the image and its signer for an enclave; the boot
-# chain and Secure Boot for an instance (T-4: the other registers are constant, or the running
-# system can extend them).
-_CODE_REGISTERS: Final = frozenset(
-    [("", index) for index in (*IMAGE_PCRS, 8)] + [("nitrotpm", index) for index in (4, 7)]
-)
-_IMAGE_REGISTERS: Final = frozenset(("", index) for index in IMAGE_PCRS)
 _ACCOUNT: Final = re.compile(r"(?:arn:[^:]*:iam::)?[0-9]{12}(?::root)?")
-_DIGITS: Final = re.compile(rf"[0-9A-Fa-f]{{{2 * PCR_BYTES}}}")
+_CONSTANTS: Final[Mapping[tuple[str, int], str]] = {
+    ("", 2): "keypolicy.constant_pcr2",
+    ("", 8): "keypolicy.unsigned",
+    ("nitrotpm", 7): "keypolicy.secure_boot_off",
+}
+_SANDBOX_REGISTER: Final = ("", 17)
 
 
 def lint(key_policy: str | bytes) -> list[Finding]:
@@ -84,49 +88,104 @@ def lint(key_policy: str | bytes) -> list[Finding]:
         error keypolicy.unattested /Statement/0
     """
     policy, statements = parse_key_policy(key_policy)
-    guarded = {action for statement in statements for action in _guarded_by(statement)}
     findings = list(_unknown("", policy, _POLICY_ELEMENTS))
+    guards = guards_by_action(statements)
     for statement in statements:
-        findings += _of_statement(statement, guarded)
-    return findings
+        findings += _of_statement(statement, guards)
+    return list(dict.fromkeys(findings))
 
 
-def _of_statement(statement: Statement, guarded: Collection[str]) -> Iterator[Finding]:
-    """Finds the problems of one statement; ``guarded`` actions are denied unattested elsewhere."""
+def _of_statement(
+    statement: Statement, guards: Mapping[str, Sequence[Statement]]
+) -> Iterator[Finding]:
+    """Finds the problems of one statement, given the Denies of the key policy by action."""
     yield from _unknown(statement.where, statement.elements, _STATEMENT_ELEMENTS)
     for name, code in (("NotAction", "not_action"), ("NotPrincipal", "not_principal")):
         if name in statement.elements:
             yield Finding.at(pointer(statement.where, name), f"keypolicy.{code}")
+    if "Resource" not in statement.elements:
+        yield Finding.at(statement.where, "keypolicy.no_resource")
     of_tests = [finding for test in statement.tests for finding in _of_test(test, statement.effect)]
     yield from of_tests
-    condition = pointer(statement.where, "Condition")
     if statement.effect == "Deny":
-        if len(statement.tests) > 1:
-            yield Finding.at(condition, "keypolicy.deny_several")
+        yield from _of_deny(statement)
+    else:
+        has_errors = any(finding.severity == "error" for finding in of_tests)
+        yield from _of_allow(statement, guards, has_errors)
+
+
+def _of_deny(statement: Statement) -> Iterator[Finding]:
+    if len(statement.tests) > 1:
+        yield Finding.at(_condition(statement), "keypolicy.deny_several")
+    locks_out = (
+        bool(statement.tests)
+        and all(test.holds_without_document for test in statement.tests)
+        and not statement.other_tests
+        and any(principal.name == "*" for principal in statement.principals)
+        and statement.covers("kms:PutKeyPolicy")
+    )
+    if locks_out:
+        yield Finding.at(statement.where, "keypolicy.lockout")
+
+
+def _of_allow(
+    statement: Statement, guards: Mapping[str, Sequence[Statement]], has_errors: bool
+) -> Iterator[Finding]:
+    """Finds the problems of an Allow; ``has_errors`` if one of its tests has an error."""
+    if not statement.other_tests and any(item.name == "*" for item in statement.principals):
+        yield Finding.at(pointer(statement.where, "Principal"), "keypolicy.any_principal")
+    yield from _of_allow_condition(statement)
+    allowed = [
+        action
+        for action in guards
+        if statement.covers(action) and not is_denied(statement, guards[action])
+    ]
+    for action in PLAINTEXT_ACTIONS:
+        if action in allowed:
+            tests = requirements(statement, guards[action])
+            yield from _of_plaintext(statement, tests, has_errors)
+    if not statement.tests and any(action in allowed for action in WAYS_AROUND):
+        conditional = bool(statement.other_tests)
+        code = "keypolicy.conditional_way_around" if conditional else "keypolicy.way_around"
+        yield Finding.at(statement.where, code)
+
+
+def _of_allow_condition(statement: Statement) -> Iterator[Finding]:
+    """Finds the problems of several tests of an Allow with one another, and with its actions."""
+    required = [test for test in statement.tests if test.requires_value]
+    if len({test.kind for test in required} - {None}) > 1:
+        yield Finding.at(_condition(statement), "keypolicy.mixed_kinds")
+    if len({test.texts for test in required if test.register == ("", 0)}) > 1:
+        yield Finding.at(_condition(statement), "keypolicy.image_and_pcr0")
+    if "NotAction" in statement.elements or all(
+        test.holds_without_document for test in statement.tests
+    ):
         return
-    if len({_texts(test) for test in statement.tests if test.register == ("", 0)}) > 1:
-        yield Finding.at(condition, "keypolicy.image_and_pcr0")
-    if any(statement.covers(action) for action in PLAINTEXT_ACTIONS if action not in guarded):
-        yield from _of_plaintext(statement, any(f.severity == "error" for f in of_tests))
-    unconditioned = not statement.tests and not statement.other_tests
-    if unconditioned and any(map(statement.covers, _WAYS_AROUND)):
-        yield Finding.at(statement.where, "keypolicy.way_around")
+    for name in statement.actions:
+        if not any(matches(name, action) for action in RECIPIENT_ACTIONS):
+            yield Finding.at(pointer(statement.where, "Action"), "keypolicy.no_document")
 
 
-def _of_plaintext(statement: Statement, has_errors: bool) -> Iterator[Finding]:
-    """Finds missing conditions of a statement that allows plaintext."""
-    if not statement.tests:
-        accounts = [name for name in statement.principals if _ACCOUNT.fullmatch(name)]
+def _of_plaintext(
+    statement: Statement, tests: Sequence[ConditionTest], has_errors: bool
+) -> Iterator[Finding]:
+    """Finds what is missing from the tests that a request for plaintext must meet (K-11)."""
+    where = _condition(statement) if statement.tests else statement.where
+    if len({test.register for test in tests if len(test.texts) > 1}) > 1:
+        yield Finding.at(where, "keypolicy.mixture")
+    if not statement.tests and not tests:
+        accounts = [item for item in statement.principals if _ACCOUNT.fullmatch(item.name)]
         if accounts:
             yield Finding.at(statement.where, "keypolicy.account_root")
         if len(accounts) < len(statement.principals) or not accounts:
             yield Finding.at(statement.where, "keypolicy.unattested")
-    elif not any(_names_code(test, EQUALS) for test in statement.tests):
-        for test in statement.tests:
-            if _is_constant(test):
-                yield Finding.at(test.where, "keypolicy.constant_pcr2")
+    elif not identify_code(tests):
+        for test in tests:
+            if constant := _constant(test):
+                yield Finding.at(test.where, constant)
         if not has_errors:
-            yield Finding.at(pointer(statement.where, "Condition"), "keypolicy.no_image")
+            sandbox = any(test.register == _SANDBOX_REGISTER for test in tests)
+            yield Finding.at(where, "keypolicy.sandbox" if sandbox else "keypolicy.no_image")
 
 
 def _of_test(test: ConditionTest, effect: str) -> Iterator[Finding]:
@@ -146,7 +205,7 @@ def _of_test(test: ConditionTest, effect: str) -> Iterator[Finding]:
         yield Finding.at(test.where, "keypolicy.case")
     if test.register == ("", 4):
         yield Finding.at(test.where, "keypolicy.instance_pin")
-    faults = [_value_fault(test, value) for value in test.values] or ["keypolicy.hex"]
+    faults = [value_fault(test, value) for value in test.values] or ["keypolicy.hex"]
     for code in dict.fromkeys(filter(None, faults)):
         yield Finding.at(test.where, code)
 
@@ -164,51 +223,17 @@ def _absence_fault(test: ConditionTest, effect: str) -> str | None:
     return None
 
 
-def _value_fault(test: ConditionTest, value: object) -> str | None:
-    if not isinstance(value, str):
-        return "keypolicy.hex"
-    if test.operator.endswith("like") and re.search(r"[*?]", value):
-        return "keypolicy.wildcard"
-    if not _DIGITS.fullmatch(value):
-        return "keypolicy.hex"
-    if test.register in _IMAGE_REGISTERS and not value.strip("0"):
-        return "keypolicy.zero_pin"
-    return None
+def _constant(test: ConditionTest) -> str | None:
+    """Returns the code if many images or instances have one of the values (M-3, M-4, T-5)."""
+    if test.register == ("", 2):
+        found = EMPTY_RAMDISKS.hex() in test.texts
+    else:
+        found = any(is_unmeasured(test.register, text) for text in test.texts)
+    return _CONSTANTS.get(test.register) if found and test.register else None
 
 
-def _names_code(test: ConditionTest, operators: Collection[str]) -> bool:
-    """Returns True if the test compares a register that identifies the code with sound values."""
-    return (
-        test.operator in operators
-        and test.register in _CODE_REGISTERS
-        and bool(test.values)
-        and not any(_value_fault(test, value) for value in test.values)
-        and not _is_constant(test)
-    )
-
-
-def _is_constant(test: ConditionTest) -> bool:
-    """Returns True if a value is the constant PCR2 (M-4): one matching value is enough."""
-    return test.register == ("", 2) and EMPTY_RAMDISKS.hex() in _texts(test)
-
-
-def _texts(test: ConditionTest) -> frozenset[str]:
-    return frozenset(str(value).lower() for value in test.values)
-
-
-def _guarded_by(statement: Statement) -> list[str]:
-    """Returns the plaintext operations that this statement denies without the right document."""
-    sound = (
-        statement.effect == "Deny"
-        and statement.principals == ("*",)
-        and statement.elements.get("Resource", "*") in ("*", ["*"])
-        and "NotResource" not in statement.elements
-        and len(statement.tests) == 1
-        and not statement.other_tests
-        and not statement.tests[0].quantifier
-        and _names_code(statement.tests[0], DIFFERS)
-    )
-    return [action for action in PLAINTEXT_ACTIONS if sound and statement.covers(action)]
+def _condition(statement: Statement) -> str:
+    return pointer(statement.where, "Condition")
 
 
 def _unknown(where: str, elements: Collection[str], known: Collection[str]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from nitro_attest._internal.strict_json import read_json
 from nitro_attest.errors import InputError
@@ -26,6 +26,7 @@ NULL: Final = "null"
 FOR_ALL: Final = "forallvalues"
 FOR_ANY: Final = "foranyvalue"
 
+_ANY_KEY: Final = KEY_PREFIX.lower().removesuffix(":")
 _REGISTER: Final = re.compile(r"(nitrotpm)?pcr(0|[1-9][0-9]?)")
 
 
@@ -53,8 +54,38 @@ class ConditionTest:
     def holds_without_document(self) -> bool:
         """The result of the operator for an absent key (K-3)."""
         if self.operator == NULL:
-            return "true" in [str(value).lower() for value in self.values]
+            return "true" in self.texts
+        if self.quantifier == FOR_ANY and not self.if_exists:
+            return False
         return self.quantifier == FOR_ALL or self.if_exists or self.operator in DIFFERS
+
+    @property
+    def requires_value(self) -> bool:
+        """True if the test holds only for a document whose register has one of the values."""
+        return self.operator in EQUALS and not self.holds_without_document
+
+    @property
+    def kind(self) -> str | None:
+        """``""`` for a register of an enclave, ``"nitrotpm"`` for one of an instance, or None."""
+        return self.register and self.register[0]
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The values as lower-case text."""
+        return frozenset(str(value).lower() for value in self.values)
+
+
+class Principal(NamedTuple):
+    """One principal of a statement.
+
+    Attributes:
+        kind: ``AWS``, ``Service``, ``Federated`` or ``CanonicalUser``; None for ``"Principal":
+            "*"``, which has no kind.
+        name: The ARN, the account or service, or ``*``.
+    """
+
+    kind: str | None
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +96,7 @@ class Statement:
         where: JSON Pointer (RFC 6901) into the key policy.
         elements: The statement as JSON.
         actions: The values of Action or NotAction.
-        principals: All values of Principal, of any type.
+        principals: The values of Principal.
         tests: The tests of attestation keys.
         other_tests: The number of tests of other keys.
     """
@@ -73,7 +104,7 @@ class Statement:
     where: str
     elements: Mapping[str, Any]
     actions: tuple[str, ...]
-    principals: tuple[str, ...]
+    principals: tuple[Principal, ...]
     tests: tuple[ConditionTest, ...]
     other_tests: int
 
@@ -84,10 +115,7 @@ class Statement:
 
     def covers(self, action: str) -> bool:
         """Returns True if the statement applies to the action; ``*`` and ``?`` are wildcards."""
-        listed = any(
-            fnmatch.fnmatchcase(action.lower(), pattern.lower().replace("[", "[[]"))
-            for pattern in self.actions
-        )
+        listed = any(matches(pattern, action) for pattern in self.actions)
         return listed != ("NotAction" in self.elements)
 
 
@@ -132,6 +160,11 @@ def parse_key_policy(key_policy: str | bytes) -> tuple[dict[str, Any], list[Stat
     return policy, [_statement(f"{where}/{number}", item) for number, item in enumerate(items)]
 
 
+def matches(pattern: str, action: str) -> bool:
+    """Returns True if an element of Action names the action, in any case or by a wildcard."""
+    return fnmatch.fnmatchcase(action.lower(), pattern.lower().replace("[", "[[]"))
+
+
 def pointer(where: str, name: str) -> str:
     """Returns the JSON Pointer to a member of the object at ``where`` (RFC 6901)."""
     return f"{where}/{name.replace('~', '~0').replace('/', '~1')}"
@@ -154,11 +187,15 @@ def _statement(where: str, elements: object) -> Statement:
     )
 
 
-def _principals(where: str, principal: object) -> tuple[str, ...]:
+def _principals(where: str, principal: object) -> tuple[Principal, ...]:
     if not isinstance(principal, dict):
-        return _texts(where, principal)
+        return tuple([Principal(None, name) for name in _texts(where, principal)])
     return tuple(
-        [name for kind, names in principal.items() for name in _texts(pointer(where, kind), names)]
+        [
+            Principal(kind, name)
+            for kind, names in principal.items()
+            for name in _texts(pointer(where, kind), names)
+        ]
     )
 
 
@@ -172,7 +209,7 @@ def _condition(where: str, condition: object) -> tuple[tuple[ConditionTest, ...]
         if not isinstance(keys, dict):
             raise _malformed(place, "an object of condition keys")
         for key, values in keys.items():
-            if key.lower().startswith(KEY_PREFIX.lower()):
+            if key.lower().startswith(_ANY_KEY):
                 tests.append(_test(pointer(place, key), operator.lower(), key.lower(), values))
             else:
                 others += 1
@@ -188,7 +225,7 @@ def _test(where: str, operator: str, key: str, values: object) -> ConditionTest:
         quantifier,
         name.removesuffix("ifexists"),
         name.endswith("ifexists"),
-        _register(key[len(KEY_PREFIX) :]),
+        _register(key.removeprefix(KEY_PREFIX.lower())),
         tuple(values) if isinstance(values, list) else (values,),
     )
 

@@ -64,6 +64,17 @@ def test_l2_the_weaknesses_of_the_policy_are_shown(tool):
     assert [warning["code"] for warning in answer["warnings"]] == ["policy.source_unattested"]
 
 
+@pytest.mark.parametrize("form", [ROLE, ["--condition-only"]])
+def test_k11_make_warns_of_what_lint_would_find(tool, form):
+    code, out, err = tool("kms-policy", "make", "--pcr", f"1={ONES}", *form)
+    assert (code, bool(out)) == (0, True)
+    assert "warning: keypolicy.no_image: " in err
+    code, out, err = tool("kms-policy", "make", "--pcr", f"17={ONES}", *form, "--json")
+    assert "keypolicy.sandbox" in [item["code"] for item in json.loads(out)["warnings"]]
+    pins = ["--pcr", f"1={ONES}", "--pcr", f"2={ONES}"]
+    assert tool("kms-policy", "make", *pins, *form)[::2] == (0, "")
+
+
 def test_pins_and_actions_appear_in_the_statement(tool):
     options = ["--pcr", f"0={ONES}", "--pcr", f"3={ONES}", *ROLE]
     actions = ["--action", "kms:GenerateDataKey", "--action", "kms:Decrypt"]

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from nitro_attest._internal.pcrs import EMPTY_RAMDISKS
+from nitro_attest._internal.pcrs import EMPTY_RAMDISKS, SECURE_BOOT_OFF_PCR7
 from nitro_attest.kms.findings import FINDINGS
 from nitro_attest.kms.lint import lint
 from nitro_attest.kms.parse import MAX_KEY_POLICY_BYTES
+from nitro_attest.kms.statements import PLAINTEXT_ACTIONS
 from support.errors import code_of
 
 A, B = "ab" * 48, "cd" * 48
@@ -31,7 +32,7 @@ def allow(condition=None, actions="kms:Decrypt", principal=None, **more):
 
 
 def deny(condition, **more):
-    return allow(condition, "kms:*", "*", Effect="Deny") | more
+    return allow(condition, list(PLAINTEXT_ACTIONS), "*", Effect="Deny") | more
 
 
 def codes(*items):
@@ -88,11 +89,71 @@ def test_k2_a_pin_of_the_instance_is_found():
     assert codes(allow({"StringEqualsIgnoreCase": {IMAGE: A, KEY + "PCR3": B}})) == []
 
 
-@pytest.mark.parametrize("name", ["PCR3", "PCR16", "NitroTPMPCR0", "NitroTPMPCR12"])
-def test_k2_registers_that_do_not_identify_the_code_are_not_enough(name):
+@pytest.mark.parametrize("name", ["PCR1", "PCR2", "PCR3", "PCR16", "NitroTPMPCR0", "NitroTPMPCR12"])
+def test_k11_registers_that_do_not_identify_the_code_are_not_enough(name):
     [finding] = findings(allow({"StringEqualsIgnoreCase": {KEY + name: A}}))
     assert (finding.code, finding.severity) == ("keypolicy.no_image", "error")
     assert finding.where == "/Statement/0/Condition"
+
+
+@pytest.mark.parametrize("pcr2", [B, EMPTY_RAMDISKS.hex()])
+def test_k11_pcr1_and_pcr2_together_identify_the_image(pcr2):
+    condition = {"StringEqualsIgnoreCase": {KEY + "PCR1": A, KEY + "PCR2": pcr2}}
+    assert codes(allow(condition)) == []
+
+
+@pytest.mark.parametrize("values", [ZERO, [A, ZERO]])
+def test_k11_pcr8_of_an_unsigned_image_identifies_nothing(values):
+    condition = {"StringEqualsIgnoreCase": {KEY + "PCR8": values}}
+    assert codes(allow(condition)) == ["unsigned", "no_image"]
+
+
+@pytest.mark.parametrize("value", [SECURE_BOOT_OFF_PCR7.hex().upper(), ZERO])
+def test_k11_pcr7_without_secure_boot_identifies_nothing(value):
+    condition = {"StringEqualsIgnoreCase": {KEY + "NitroTPMPCR7": value}}
+    assert codes(allow(condition)) == ["secure_boot_off", "no_image"]
+    condition["StringEqualsIgnoreCase"][KEY + "NitroTPMPCR4"] = A
+    assert codes(allow(condition)) == []
+
+
+def test_k11_pcr4_of_an_instance_is_not_zero():
+    assert codes(allow({"StringEqualsIgnoreCase": {KEY + "NitroTPMPCR4": ZERO}})) == ["no_image"]
+
+
+def test_k11_pcr17_of_a_sandbox_is_enough_only_beside_the_image():
+    alone = {"StringEqualsIgnoreCase": {KEY + "PCR17": A}}
+    [finding] = findings(allow(alone))
+    assert (finding.code, finding.severity) == ("keypolicy.sandbox", "error")
+    assert "Nitro Sandbox" in finding.message
+    assert codes(allow({"StringEqualsIgnoreCase": {IMAGE: A, KEY + "PCR17": A}})) == []
+    guard = deny({"StringNotEqualsIgnoreCase": {KEY + "PCR17": A}})
+    assert codes(allow(alone), guard) == ["sandbox"]
+    assert codes(allow(alone), guard, deny(GUARD)) == []
+
+
+def test_k11_a_test_that_holds_without_a_document_requires_no_kind():
+    condition = {
+        "StringEqualsIgnoreCaseIfExists": {KEY + "NitroTPMPCR4": A},
+        "StringEqualsIgnoreCase": {IMAGE: A},
+    }
+    assert codes(allow(condition)) == ["if_exists"]
+
+
+def test_k11_registers_of_an_enclave_and_of_an_instance_exclude_one_another():
+    condition = {"StringEqualsIgnoreCase": {IMAGE: A, KEY + "NitroTPMPCR4": B}}
+    assert codes(allow(condition)) == ["mixed_kinds"]
+    condition = {"StringEqualsIgnoreCase": {IMAGE: A, KEY + "PCR4": B}}
+    assert "mixed_kinds" not in codes(allow(condition))
+
+
+def test_k11_value_lists_under_two_keys_allow_mixtures():
+    condition = {"StringEqualsIgnoreCase": {IMAGE: [A, B], KEY + "PCR1": [B, A]}}
+    [finding] = findings(allow(condition))
+    assert (finding.code, finding.severity) == ("keypolicy.mixture", "warning")
+    condition["StringEqualsIgnoreCase"][KEY + "PCR1"] = [B, B.upper()]
+    assert codes(allow(condition)) == []
+    other = deny({"StringNotEqualsIgnoreCase": {KEY + "PCR1": [A, B]}})
+    assert codes(allow(), deny(GUARD), other) == ["mixture"]
 
 
 @pytest.mark.parametrize("name", ["NitroTPMPCR4", "nitrotpmpcr7"])
@@ -106,6 +167,12 @@ def test_nitrotpm_keys_are_known(name):
 )
 def test_a_key_that_kms_does_not_have_is_found(name):
     assert codes(allow({"StringEqualsIgnoreCase": {KEY + name: A}})) == ["unknown_key"]
+
+
+@pytest.mark.parametrize("key", [KEY[:-1], KEY[:-1].lower(), KEY[:-1] + "/PCR0"])
+def test_a_prefix_without_a_register_is_not_a_key(key):
+    assert codes(allow({"StringEqualsIgnoreCase": {key: A}})) == ["unknown_key"]
+    assert codes(allow(SAFE), deny({"Null": {key: "true"}})) == ["unknown_key"]
 
 
 @pytest.mark.parametrize(
@@ -150,6 +217,12 @@ def test_k3_a_deny_with_an_equality_operator_is_found(operator):
     assert "deny_equals" not in codes(allow({operator: {IMAGE: A}}))
 
 
+def test_k3_for_any_value_with_a_negated_operator_needs_a_document_but_not_the_right_one():
+    assert codes(allow({"ForAnyValue:StringNotEquals": {IMAGE: A}})) == ["case", "no_image"]
+    both = {"StringEqualsIgnoreCase": {IMAGE: A}, "ForAnyValue:StringNotEquals": {IMAGE: B}}
+    assert codes(allow(both)) == ["case"]
+
+
 def test_k3_null_is_evaluated_for_an_absent_key():
     assert codes(allow({"Null": {IMAGE: "true"}})) == ["negated"]
     assert codes(allow({"Null": {IMAGE: "false"}})) == ["no_image"]
@@ -187,8 +260,8 @@ def test_k4_two_values_for_pcr0_are_found(other, found):
 )
 def test_k3_plaintext_without_any_attestation_is_found(actions):
     other = {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
-    assert codes(allow(other, actions)) == ["unattested"]
-    assert codes(allow(SAFE, actions)) == []
+    assert codes(allow(other, actions))[0] == "unattested"
+    assert set(codes(allow(SAFE, actions))) <= {"no_document"}
 
 
 @pytest.mark.parametrize(
@@ -213,13 +286,67 @@ def test_k3_an_account_and_a_role_are_two_findings():
 
 
 @pytest.mark.parametrize(
-    "action", ["kms:CreateGrant", "kms:PutKeyPolicy", "kms:ReEncrypt*", "kms:reencryptfrom"]
+    "action",
+    [
+        *("kms:CreateGrant", "kms:PutKeyPolicy", "kms:ReplicateKey", "kms:Put*"),
+        *("kms:ReEncrypt*", "kms:reencryptfrom"),
+    ],
 )
-def test_k3_a_way_around_without_a_condition_is_found(action):
+def test_k13_a_way_around_is_an_error_without_a_condition_and_a_warning_with_one(action):
     assert codes(allow(None, action)) == ["way_around"]
     assert codes(allow({}, action)) == ["way_around"]
     condition = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
-    assert codes(allow(condition, action)) == []
+    [finding] = findings(allow(condition, action))
+    assert (finding.code, finding.severity) == ("keypolicy.conditional_way_around", "warning")
+    assert codes(allow(None, action), deny({}, Action="kms:*")) == []
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        *("kms:Sign", "kms:Verify", "kms:Put*", "kms:Encrypt", "kms:ReEncrypt*"),
+        *("kms:CreateGrant", "kms:ReplicateKey", "kms:GenerateDataKeyWithoutPlaintext", "s3:*"),
+    ],
+)
+def test_k10_an_operation_whose_requests_carry_no_document_is_found(action):
+    found = findings(allow(SAFE, ["kms:Decrypt", action]))
+    assert [(item.code, item.where) for item in found] == [
+        ("keypolicy.no_document", "/Statement/0/Action")
+    ]
+    assert codes(allow({"Null": {IMAGE: "false"}}, action)) == ["no_document"]
+    assert codes(allow({"Null": {IMAGE: "true"}}, action)) == ["negated"]
+
+
+def test_k10_a_wildcard_that_names_an_operation_with_a_document_is_not_found():
+    assert codes(allow(SAFE, ["kms:GenerateDataKey*", "kms:GenerateRandom", "kms:*", "*"])) == []
+
+
+def test_k10_a_deny_that_locks_everyone_out_is_a_warning():
+    [finding] = findings(allow(SAFE), deny(GUARD, Action="kms:*"))
+    assert (finding.code, finding.severity) == ("keypolicy.lockout", "warning")
+    assert codes(allow(SAFE), deny(GUARD, Action="kms:*", Principal={"AWS": ROLE})) == []
+    other = {"StringNotEquals": {"aws:PrincipalArn": ROLE}}
+    assert codes(allow(SAFE), deny(GUARD | other, Action="kms:*")) == []
+
+
+@pytest.mark.parametrize("principal", ["*", ["*"], {"AWS": "*"}, {"AWS": [ROLE, "*"]}])
+def test_k12_every_principal_of_every_account_is_a_warning(principal):
+    [finding] = findings(allow(SAFE, principal=principal))
+    assert (finding.code, finding.severity) == ("keypolicy.any_principal", "warning")
+    account = {"StringEquals": {"kms:CallerAccount": "111122223333"}}
+    assert codes(allow(SAFE | account, principal=principal)) == []
+
+
+def test_k12_a_statement_without_a_principal_is_evaluated_for_everyone():
+    statement = allow(None)
+    del statement["Principal"]
+    assert codes(statement) == ["unattested"]
+
+
+def test_k12_a_statement_without_a_resource_has_no_effect():
+    guard = deny(GUARD)
+    del guard["Resource"]
+    assert codes(allow(None), guard) == ["unattested", "no_resource"]
 
 
 def test_k3_not_action_and_not_principal_are_found():
@@ -237,6 +364,11 @@ def test_k3_not_action_and_not_principal_are_found():
 def test_k3_a_sound_deny_protects_the_other_statements():
     account = allow(None, "kms:*", {"AWS": ROOT})
     assert codes(account, deny(GUARD)) == ["way_around"]
+    service = allow(None, "kms:Decrypt", {"Service": "ec2.amazonaws.com"})
+    assert codes(service, deny(GUARD)) == []
+    assert codes(allow(None), deny(GUARD, Resource=["*"])) == []
+    parts = [deny({"StringNotEqualsIgnoreCase": {KEY + name: A}}) for name in ("PCR1", "PCR2")]
+    assert codes(allow(None), *parts) == []
     assert codes(allow(None), deny(GUARD, Action="kms:Decrypt", Principal={"AWS": "*"})) == []
 
 
@@ -244,22 +376,80 @@ def test_k3_a_sound_deny_protects_the_other_statements():
     "guard",
     [
         deny(GUARD, Principal={"AWS": ROLE}),
+        deny(GUARD, Principal={"Service": "*"}),
+        deny(GUARD, Principal={"Federated": "*"}),
+        deny(GUARD, Principal={"CanonicalUser": "*"}),
+        deny(GUARD, Principal={"": "*"}),
+        deny(GUARD, Principal=[]),
         deny(GUARD, Action="kms:Encrypt"),
+        deny(GUARD, Action="k*:Decrypt"),
         deny(GUARD, NotResource="arn:aws:kms:us-east-1:111122223333:key/other"),
-        deny({"StringNotEqualsIgnoreCase": {IMAGE: []}}),
         deny(GUARD, Resource="arn:aws:kms:us-east-1:111122223333:key/other"),
         deny(GUARD | {"StringEquals": {"aws:PrincipalTag/x": "y"}}),
-        deny({"StringNotEqualsIgnoreCase": {IMAGE: [A, ZERO]}}),
-        deny({"StringNotEqualsIgnoreCase": {KEY + "PCR3": A}}),
         deny({"StringEqualsIgnoreCase": {IMAGE: A}}),
         deny({"Null": {IMAGE: "true"}}),
         deny({"ForAnyValue:StringNotEqualsIgnoreCase": {IMAGE: A}}),
+        deny({"ForAllValues:StringNotEqualsIgnoreCase": {IMAGE: A}}),
         deny({"StringNotEqualsIgnoreCase": {IMAGE: A, KEY + "PCR1": A}}),
         allow(GUARD, principal="*"),
     ],
 )
-def test_k3_an_incomplete_deny_protects_nothing(guard):
+def test_k12_a_deny_that_some_requests_escape_protects_nothing(guard):
     assert "unattested" in codes(allow(None), guard)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {KEY + "PCR3": A},
+        {KEY + "PCR1": A},
+        {KEY + "PCR8": ZERO},
+        {KEY + "PCR8": [A, ZERO]},
+        {IMAGE: [A, ZERO]},
+        {IMAGE: []},
+        {KEY + "NitroTPMPCR7": SECURE_BOOT_OFF_PCR7.hex()},
+    ],
+)
+def test_k12_a_deny_without_known_code_requires_only_some_document(condition):
+    found = findings(allow(None), deny({"StringNotEqualsIgnoreCase": condition}))
+    assert "/Statement/0" in [item.where for item in found if item.code == "keypolicy.no_image"]
+
+
+def test_k12_a_deny_for_aws_principals_does_not_protect_statements_for_services():
+    guard = deny(GUARD, Principal={"AWS": "*"})
+    assert codes(allow(None), guard) == []
+    for principal in ({"Service": "ec2.amazonaws.com"}, {"AWS": ROLE, "Federated": "x"}):
+        assert "unattested" in codes(allow(None, principal=principal), guard)
+
+
+# Statements of AWS's documentation, with values of 96 digits in the place of its examples
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        # KMS Developer Guide, Condition keys for Nitro Enclaves and for NitroTPM
+        (["ImageSha384"], []),
+        (["NitroTPMPCR4"], []),
+        # EC2 User Guide, Prepare AWS KMS for attestation
+        (["NitroTPMPCR4", "NitroTPMPCR12"], []),
+        (["NitroTPMPCR7"], []),
+        # Prescriptive Guidance, Require attestation to use an AWS KMS key
+        ([f"PCR{index}" for index in (0, 1, 2, 3, 4, 8)], ["instance_pin"]),
+        # KMS Developer Guide, on the syntax of PCR<n>: other images have the same PCR1
+        (["PCR1"], ["no_image"]),
+        # aws-samples, sample-eks-nitro-sandbox
+        (["PCR17"], ["sandbox"]),
+    ],
+)
+def test_statements_that_aws_documents(keys, found):
+    actions = [*PLAINTEXT_ACTIONS, "kms:GenerateRandom"]
+    condition = {"StringEqualsIgnoreCase": {KEY + key: A for key in keys}}
+    assert codes(allow(condition, actions)) == found
+    administration = ["kms:Describe*", "kms:Get*", "kms:List*", "kms:ScheduleKeyDeletion"]
+    account = allow(None, administration, {"AWS": ROOT})
+    guards = [deny({"StringNotEqualsIgnoreCase": {KEY + key: A}}) for key in keys]
+    assert set(codes(account, allow(condition, actions), *guards)) == set(found)
 
 
 def test_a_misspelt_element_is_found():
@@ -285,10 +475,15 @@ def test_every_code_of_the_table_can_be_found():
         [allow(SAFE, NotPrincipal="x", Else=1), allow(constant)],
         [allow({f"{name}IfExists": {IMAGE: A}}) for name in ("StringEquals",)],
         [allow({"ForAllValues:StringEquals": {IMAGE: A}}), allow({"Null": {IMAGE: "true"}})],
-        [deny(SAFE), deny({"StringNotEquals": {IMAGE: A, KEY + "PCR1": A}})],
+        [deny(SAFE), deny({"StringNotEquals": {IMAGE: A, KEY + "PCR1": A}}, Action="kms:*")],
         [allow({"Bool": {IMAGE: A}}), allow({"StringLike": {IMAGE: "*"}})],
         [allow({"StringEquals": {KEY + "x": A, KEY + "PCR1": "1", KEY + "PCR2": ZERO}})],
         [allow({"StringEquals": {KEY + "PCR4": A, IMAGE: A, KEY + "PCR0": B}})],
+        [allow({"Bool": {"aws:x": "true"}}, "kms:CreateGrant"), allow(SAFE, "kms:Sign")],
+        [allow({"StringEquals": {KEY + name: ZERO}}) for name in ("PCR8", "NitroTPMPCR7")],
+        [allow({"StringEquals": {KEY + "PCR17": A}}), allow(SAFE, principal="*")],
+        [allow({"StringEquals": {IMAGE: [A, B], KEY + "PCR3": [A, B], KEY + "NitroTPMPCR4": A}})],
+        [{"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "kms:DescribeKey"}],
     ]
     found = {f"keypolicy.{code}" for case in cases for code in codes(*case)}
     assert found == set(FINDINGS)

@@ -56,7 +56,7 @@ def test_each_set_becomes_a_separate_statement_so_that_no_mixture_matches():
 
 
 def test_written_statements_have_no_findings():
-    policy = Policy([{0: A, 1: A, 2: EMPTY_RAMDISKS.hex(), 8: B}, {2: B, 3: A}])
+    policy = Policy([{0: A, 1: A, 2: EMPTY_RAMDISKS.hex(), 8: B}, {1: A, 2: B, 3: A}])
     written = statements(policy, principals=[ROLE], actions=PLAINTEXT_ACTIONS)
     assert lint(json.dumps({"Version": "2012-10-17", "Statement": written})) == []
 
