@@ -1,10 +1,10 @@
 """A service that accepts messages from one attested enclave only.
 
     pip install PATH/TO/nitro-attest fastapi uvicorn
-    ENCLAVE=vsock:16:1300 PCR0=... uvicorn --factory service:from_environment
+    ENCLAVE=vsock:16:1300 PCR0=... PCR1=... PCR2=... uvicorn --factory service:from_environment
 
-It challenges the enclave, verifies the document against the expected PCR0, and pins the Ed25519 key
-in it. From then on it accepts only messages signed with this key: the document proves that the
+It challenges the enclave, verifies the document against the PCRs of the image, and pins the Ed25519
+key in it. From then on it accepts only messages signed with this key: the document proves that the
 enclave has the key, the signature proves that the message is from the enclave. The key must be made
 inside the enclave and never leave it.
 """
@@ -78,7 +78,12 @@ def create_app(enclave: PinnedEnclave) -> FastAPI:
     return app
 
 
+def policy_from_environment() -> Policy:
+    """Makes the policy from the variables PCR0, PCR1 and PCR2, 96 hex digits each."""
+    return Policy([{index: os.environ[f"PCR{index}"] for index in (0, 1, 2)}])
+
+
 def from_environment() -> FastAPI:
-    """Builds the service from the variables ENCLAVE (an endpoint) and PCR0 (96 hex digits)."""
-    endpoint, policy = os.environ["ENCLAVE"], Policy([{0: os.environ["PCR0"]}])
+    """Builds the service from the variables ENCLAVE (an endpoint), PCR0, PCR1 and PCR2."""
+    endpoint, policy = os.environ["ENCLAVE"], policy_from_environment()
     return create_app(PinnedEnclave(lambda: attest(endpoint, policy=policy)))

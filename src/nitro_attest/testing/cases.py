@@ -22,12 +22,23 @@ class Case:
         verify: Arguments of ``nitro_attest.verify`` that the case needs; an ``at`` among them
             overrides ``at_shift``.
         at_shift: Verification time, relative to the time at which the document is made.
+        exact: True if the case shows only at that time, to the millisecond.
     """
 
     edit: Edit | None = field(default=None, repr=False, hash=False)
     document: Mapping[str, Any] = field(default_factory=dict, hash=False)
     verify: Mapping[str, Any] = field(default_factory=dict, hash=False)
     at_shift: timedelta = timedelta(0)
+    exact: bool = False
+
+    @property
+    def needs_arguments(self) -> bool:
+        """True if the case only shows under the arguments that ``verify_arguments`` returns.
+
+        All other cases show under ``verify(document, root_pem)``, if ``FakeNitro.document`` made
+        the document now.
+        """
+        return bool(self.verify) or self.exact
 
     def verify_arguments(self, made: datetime) -> dict[str, Any]:
         """Returns the keyword arguments of ``nitro_attest.verify`` for a document of this case.
@@ -61,6 +72,7 @@ class Fault(Case):
         verify: Arguments of ``nitro_attest.verify`` that the case needs; an ``at`` among them
             overrides ``at_shift``.
         at_shift: Verification time, relative to the time at which the document is made.
+        exact: True if the case shows only at that time, to the millisecond.
     """
 
     id: str
@@ -87,6 +99,7 @@ class Variant(Case):
         verify: Arguments of ``nitro_attest.verify`` that the case needs; an ``at`` among them
             overrides ``at_shift``.
         at_shift: Verification time, relative to the time at which the document is made.
+        exact: True if the case shows only at that time, to the millisecond.
     """
 
     id: str

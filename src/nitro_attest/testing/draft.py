@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from nitro_attest.errors import InputError
 from nitro_attest.testing.certificates import CertificateForm, Key, KeyRing
 
 Stage = Literal["path", "chain", "fields", "payload", "items", "document"]
@@ -153,8 +154,15 @@ class Draft:
     document: bytes = b""
 
     def position(self, name: str) -> int:
-        """Returns the position of a field among the fields."""
-        return [key for key, _ in self.fields].index(tstr(name))
+        """Returns the position of a field among the fields.
+
+        Raises:
+            InputError: ``input.expected``: the field is absent, so there is nothing to edit.
+        """
+        names = [key for key, _ in self.fields]
+        if tstr(name) not in names:
+            raise contradiction(f"absent={{{name!r}}}")
+        return names.index(tstr(name))
 
     @property
     def pcrs_name(self) -> str:
@@ -175,6 +183,13 @@ class Edit:
     apply: Callable[[Draft], None]
 
 
+def contradiction(argument: str) -> InputError:
+    """Makes the error for an argument that a fault or variant overrides."""
+    return InputError(
+        "input.expected", f"{argument} contradicts the fault or variant; omit the argument"
+    )
+
+
 def change(stage: Stage, **values: Any) -> Edit:
     """Makes an edit that sets attributes of the draft; a callable value gets the draft."""
 
@@ -192,13 +207,16 @@ def _chain(draft: Draft) -> None:
     draft.signing_key = leaf.key
 
 
-def _fields(draft: Draft) -> None:
-    options = draft.options
-    optional = {
+def _optional(options: Options) -> dict[str, bytes | None]:
+    """Returns the content of the optional fields, in the order of the NSM."""
+    return {
         "public_key": options.public_key,
         "user_data": options.user_data,
         "nonce": options.nonce,
     }
+
+
+def _fields(draft: Draft) -> None:
     values = {
         "module_id": tstr(draft.module_id),
         "digest": tstr("SHA384"),
@@ -208,8 +226,8 @@ def _fields(draft: Draft) -> None:
         "cabundle": array([bstr(certificate) for certificate in draft.cabundle]),
     } | {
         name: NULL if content is None else bstr(content)
-        for name, content in optional.items()
-        if name not in options.absent
+        for name, content in _optional(draft.options).items()
+        if name not in draft.options.absent
     }
     draft.fields = [(tstr(name), value) for name, value in values.items()]
 
@@ -225,6 +243,17 @@ def _payload(draft: Draft) -> None:
 def _items(draft: Draft) -> None:
     unprotected = b"\xa0"
     draft.items = [bstr(draft.protected), unprotected, bstr(draft.payload), bstr(draft.sign())]
+
+
+def _check_given(draft: Draft) -> None:
+    """Raises if an edit of the fields overwrote a value that the caller gave."""
+    for name, content in _optional(draft.options).items():
+        if content is not None and (tstr(name), bstr(content)) not in draft.fields:
+            raise contradiction(f"the value of {name}")
+    pcrs = b"".join(content for key, content in draft.fields if key == tstr(draft.pcrs_name))
+    for index, register in draft.options.pcrs.items():
+        if register not in pcrs:
+            raise contradiction(f"the value of PCR{index}")
 
 
 def _document(draft: Draft) -> None:
@@ -251,9 +280,14 @@ def finish(draft: Draft, edit: Edit | None) -> bytes:
 
     Returns:
         The document.
+
+    Raises:
+        InputError: ``input.expected``: the edit overwrites a field that the options give.
     """
     for stage, build in _STAGES:
         build(draft)
         if edit is not None and edit.stage == stage:
             edit.apply(draft)
+            if stage == "fields":
+                _check_given(draft)
     return draft.document

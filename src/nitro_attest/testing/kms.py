@@ -94,7 +94,8 @@ class FakeKms:
             SubjectPublicKeyInfo.
 
     Raises:
-        InputError: ``input.expected``: the condition is empty, or has other operators or keys.
+        InputError: ``input.expected``: the condition is empty, has other operators or keys, or does
+            not have the form of a ``Condition``.
             ``input.root``: the root is not a root certificate.
 
     Example:
@@ -294,16 +295,29 @@ def _tests(
     """Returns for each test its PCR, the folding of text before the comparison, and the values."""
     names = {name.lower(): index for name, index in _CONDITION_KEYS.items()}
     tests = []
-    for operator, keys in condition.items():
-        for name, values in keys.items():
-            if operator not in _OPERATORS or name.lower() not in names:
+    for operator, keys in _mapping(condition).items():
+        for name, values in _mapping(keys).items():
+            if operator not in _OPERATORS or str(name).lower() not in names:
                 raise InputError("input.expected", f"unsupported condition: {operator} on {name}")
             fold = _OPERATORS[operator]
-            allowed = [values] if isinstance(values, str) else values
-            tests.append((names[name.lower()], fold, {fold(value) for value in allowed}))
+            allowed = {fold(value) for value in _strings(values)}
+            tests.append((names[name.lower()], fold, allowed))
     if not tests:
         raise InputError("input.expected", "empty condition: any enclave would meet it")
     return tests
+
+
+def _mapping(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError("input.expected", f"condition: expected a mapping, found {value!r}")
+    return value
+
+
+def _strings(values: str | list[str]) -> list[str]:
+    strings = [values] if isinstance(values, str) else values
+    if not isinstance(strings, list) or not all(isinstance(value, str) for value in strings):
+        raise InputError("input.expected", f"condition: expected text values, found {values!r}")
+    return strings
 
 
 def _require_key(request: Mapping[str, Any], arn: str) -> None:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,7 +18,7 @@ from nitro_attest.limits import MAX_PCRS, PCR_BYTES
 from nitro_attest.testing import registers
 from nitro_attest.testing.cases import Case
 from nitro_attest.testing.certificates import KeyRing
-from nitro_attest.testing.draft import Draft, Kind, Options, finish
+from nitro_attest.testing.draft import Draft, Kind, Options, contradiction, finish
 from nitro_attest.testing.faults import FAULTS
 from nitro_attest.testing.pki import EPOCH, FakePki
 from nitro_attest.testing.variants import VARIANTS
@@ -27,7 +27,7 @@ __all__ = ["FakeNitro"]
 
 OPTIONAL_FIELDS: Final = frozenset({"public_key", "user_data", "nonce"})
 _DEFAULTS: Final = Options(at=EPOCH)
-_PCR_HEX: Final = re.compile(rf"(?:0[xX])?[0-9A-Fa-f]{{{2 * PCR_BYTES}}}")
+_HEX: Final = re.compile(r"(?:0[xX])?((?:[0-9A-Fa-f]{2})+)")
 
 
 class FakeNitro:
@@ -37,8 +37,8 @@ class FakeNitro:
     documents under ``root_pem`` accepts those of AWS under the AWS root. Thread-safe.
 
     Args:
-        seed: Any bytes, from which all keys, serial numbers and signatures are derived: equal
-            arguments then give equal documents. None: random keys.
+        seed: Any bytes or hex, from which all keys, serial numbers and signatures are derived:
+            equal arguments then give equal documents. None: random keys.
         region: AWS region in the names of the certificates.
         partition: AWS partition in the names of the certificates. Any other than ``aws`` also
             names the root, so that the verifier compares the names for that partition (X-24); its
@@ -69,7 +69,7 @@ class FakeNitro:
     def __init__(
         self,
         *,
-        seed: bytes | None = None,
+        seed: bytes | str | None = None,
         region: str = "us-east-1",
         partition: str = "aws",
         instance_id: str = "i-0abcdef0123456789",
@@ -83,7 +83,8 @@ class FakeNitro:
         self._region = region
         self._instance_id = instance_id
         self._ring = KeyRing(
-            secrets.token_bytes(32) if seed is None else seed, deterministic=seed is not None
+            secrets.token_bytes(32) if seed is None else _octets("seed", seed),
+            deterministic=seed is not None,
         )
         self._pki = FakePki(
             self._ring,
@@ -104,9 +105,9 @@ class FakeNitro:
         pcrs: Mapping[int, bytes | str] | None = None,
         debug: bool = False,
         kind: Kind = "enclave",
-        nonce: bytes | None = None,
-        user_data: bytes | None = None,
-        public_key: bytes | None = None,
+        nonce: bytes | str | None = None,
+        user_data: bytes | str | None = None,
+        public_key: bytes | str | None = None,
         absent: Collection[str] = (),
         indefinite: bool = True,
         tagged: bool = False,
@@ -117,23 +118,27 @@ class FakeNitro:
         """Makes one document.
 
         Args:
-            at: Time at which the document is made, with a time zone; None: now. The timestamp has
-                its milliseconds. The signing certificate is valid from 3 s before this time for
+            at: Time at which the document is made, with a time zone. None: now, or as long ago as
+                ``at_shift`` of the fault or variant, so that it shows now. The timestamp has its
+                milliseconds. The signing certificate is valid from 3 s before this time for
                 3 h and 3 s, so a document made 4 hours ago has expired.
             pcrs: PCR values by index, 48 bytes or 96 hex digits each, which are added to the
                 default values or replace them. An enclave has PCR0 to PCR15 by default: 0 to 2
                 non-zero, 3 and 4 measuring the role and the instance, the rest zero.
-            debug: Set PCR0, PCR1 and PCR2 to zeros, as debug mode does (M-2).
+            debug: Set PCR0, PCR1 and PCR2 to zeros, as debug mode does. This breaks M-2, so it
+                contradicts every other fault and every variant.
             kind: ``"enclave"``, or ``"nitrotpm"`` for the document of an EC2 instance.
-            nonce: Content of the field, at most 1024 bytes; None is written as null.
-            user_data: Content of the field, at most 1024 bytes; None is written as null.
-            public_key: Content of the field, at most 1024 bytes; None is written as null.
+            nonce: Content of the field, as bytes or hex; None is written as null. Verifiers accept
+                at most 1024 bytes by default.
+            user_data: The same for this field.
+            public_key: The same for this field.
             absent: Names among these three fields to omit instead of writing null.
             indefinite: True: write the payload map as ``BF ... FF``, as documents since mid-2025
                 do. False: write it with its count, as before.
             tagged: Write the COSE_Sign1 tag 18 first.
             high_s: Force s of the signature above (True) or below (False) half of the order.
-            fault: A key of ``FAULTS``: break this rule.
+            fault: A key of ``FAULTS``: break this rule. The other arguments apply too, unless the
+                fault replaces the whole payload.
             variant: A key of ``VARIANTS``: use this unusual form.
 
         Returns:
@@ -142,7 +147,7 @@ class FakeNitro:
         Raises:
             InputError: ``input.time``: ``at`` has no time zone or is outside the years 1971 to
                 9998. ``input.expected``: an argument is outside the values described here, or
-                contradicts ``debug``, ``fault`` or ``variant``.
+                contradicts ``debug``, ``fault`` or ``variant``: the document could not show both.
 
         Example:
             >>> from nitro_attest import PolicyError, verify
@@ -155,19 +160,20 @@ class FakeNitro:
         """
         case = _case(fault, variant)
         options = Options(
-            at=datetime.now(timezone.utc) if at is None else at,
-            pcrs={index: _pcr(index, value) for index, value in (pcrs or {}).items()},
+            at=datetime.now(timezone.utc) - case.at_shift if at is None else at,
+            pcrs=_pcrs(pcrs),
             debug=debug,
             kind=kind,
-            nonce=nonce,
-            user_data=user_data,
-            public_key=public_key,
-            absent=absent,
+            nonce=None if nonce is None else _octets("nonce", nonce),
+            user_data=None if user_data is None else _octets("user_data", user_data),
+            public_key=None if public_key is None else _octets("public_key", public_key),
+            absent=_absent(absent),
             indefinite=indefinite,
             tagged=tagged,
             high_s=high_s,
         )
-        options = _with_arguments(options, case.document)
+        _check_types(options)
+        options = _with_arguments(options, case)
         _check(options)
         return finish(self._draft(options), case.edit)
 
@@ -202,51 +208,99 @@ def _case(fault: str | None, variant: str | None) -> Case:
 
 
 def _look_up(what: str, cases: Mapping[str, Case], name: str) -> Case:
+    if not isinstance(name, str):
+        raise InputError("input.expected", f"expected a name of {what.upper()}S, found {name!r}")
     if name not in cases:
-        of_rule = [case for case in cases if case.startswith(f"{name}.")]
-        near = of_rule or difflib.get_close_matches(name, cases, n=5, cutoff=0.4)
+        near = _similar(name, cases)
         hint = f"similar names: {', '.join(near)}" if near else f"see {what.upper()}S"
         raise InputError("input.expected", f"unknown {what} {name!r}; {hint}")
     return cases[name]
 
 
-def _with_arguments(options: Options, needed: Mapping[str, Any]) -> Options:
+def _similar(name: str, cases: Mapping[str, Case]) -> list[str]:
+    """Returns up to five names: those of the same rule if there are any, the closest first."""
+    rule = name.partition(".")[0].lower()
+    of_rule = [case for case in cases if case.partition(".")[0].lower() == rule]
+    return difflib.get_close_matches(name, of_rule or cases, n=5, cutoff=0 if of_rule else 0.4)
+
+
+def _with_arguments(options: Options, case: Case) -> Options:
     """Adds the arguments that a fault or variant needs to those of the caller."""
+    needed = dict(case.document)
+    pcrs = needed.pop("pcrs", {})
+    absent = needed.pop("absent", ())
     for name, value in needed.items():
         given = getattr(options, name)
-        if name != "pcrs" and given not in (value, getattr(_DEFAULTS, name)):
-            raise InputError(
-                "input.expected", f"{name}={given!r} contradicts the fault or variant; omit it"
-            )
-    pcrs = needed.get("pcrs", {})
-    if contradicting := [i for i in pcrs if options.pcrs.get(i, pcrs[i]) != pcrs[i]]:
-        raise InputError(
-            "input.expected",
-            f"the value of PCR{contradicting[0]} contradicts the fault or variant; omit it",
-        )
-    return replace(options, **{**needed, "pcrs": {**options.pcrs, **pcrs}})
+        if given not in (value, getattr(_DEFAULTS, name)):
+            raise contradiction(f"{name}={given!r}")
+    if options.debug and case != Case() and "debug" not in needed:
+        raise contradiction("debug=True")
+    for index, value in options.pcrs.items():
+        if index in case.verify.get("policy", {}) or value != pcrs.get(index, value):
+            raise contradiction(f"the value of PCR{index}")
+    return replace(
+        options,
+        **needed,
+        pcrs={**options.pcrs, **pcrs},
+        absent=frozenset(options.absent) | frozenset(absent),
+    )
+
+
+def _octets(argument: str, value: bytes | str) -> bytes:
+    if isinstance(value, str) and (digits := _HEX.fullmatch(value)):
+        return bytes.fromhex(digits[1])
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    raise InputError("input.expected", f"expected {argument} as bytes or hex, found {value!r}")
+
+
+def _pcrs(given: Mapping[int, bytes | str] | None) -> dict[int, bytes]:
+    if not isinstance(given, Mapping | None):
+        raise InputError("input.expected", f"expected a mapping of PCRs, found {given!r}")
+    return {index: _pcr(index, value) for index, value in (given or {}).items()}
 
 
 def _pcr(index: int, value: bytes | str) -> bytes:
-    if isinstance(value, str) and _PCR_HEX.fullmatch(value):
-        value = bytes.fromhex(value[-2 * PCR_BYTES :])
-    if isinstance(value, str) or not 0 <= index < MAX_PCRS or len(value) != PCR_BYTES:
+    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < MAX_PCRS:
+        raise InputError(
+            "input.expected", f"expected a PCR index from 0 to {MAX_PCRS - 1}, found {index!r}"
+        )
+    register = _octets(f"PCR{index}", value)
+    if len(register) != PCR_BYTES:
         raise InputError(
             "input.expected",
-            f"invalid value for PCR{index}: expected an index from 0 to {MAX_PCRS - 1} and "
-            f"{PCR_BYTES} bytes or {2 * PCR_BYTES} hex digits",
+            f"expected PCR{index} as {PCR_BYTES} bytes or {2 * PCR_BYTES} hex digits, "
+            f"found {len(register)} bytes",
         )
-    return value
+    return register
+
+
+def _absent(names: Collection[str]) -> frozenset[str]:
+    allowed = sorted(OPTIONAL_FIELDS)
+    if not isinstance(names, Collection) or any(name not in allowed for name in names):
+        raise InputError(
+            "input.expected", f"expected absent as names among {allowed}, found {names!r}"
+        )
+    return frozenset(names)
 
 
 def _require(argument: str, pattern: str, value: str) -> None:
-    if re.fullmatch(pattern, value, re.ASCII) is None:
+    if not isinstance(value, str) or re.fullmatch(pattern, value, re.ASCII) is None:
         raise InputError("input.expected", f"expected {argument} as {pattern}, found {value!r}")
 
 
+def _check_types(options: Options) -> None:
+    if not isinstance(options.at, datetime) or options.at.utcoffset() is None:
+        raise InputError(
+            "input.time", f"expected at as a datetime with a time zone, found {options.at!r}"
+        )
+    for name in ("debug", "indefinite", "tagged", "high_s"):
+        value = getattr(options, name)
+        if not isinstance(value, bool) and (name, value) != ("high_s", None):
+            raise InputError("input.expected", f"expected {name} to be a bool, found {value!r}")
+
+
 def _check(options: Options) -> None:
-    if options.at.tzinfo is None:
-        raise InputError("input.time", f"expected a time zone in at, found {options.at!r}")
     if not 1971 <= options.at.year <= 9998:
         raise InputError("input.time", f"expected at in the years 1971 to 9998, found {options.at}")
     if options.kind not in ("enclave", "nitrotpm"):
@@ -260,10 +314,6 @@ def _check(options: Options) -> None:
         raise InputError(
             "input.expected", "debug=True cannot be combined with values for PCR0, PCR1 or PCR2"
         )
-    given = {name for name in OPTIONAL_FIELDS if getattr(options, name) is not None}
-    if not OPTIONAL_FIELDS - given >= set(options.absent):
-        raise InputError(
-            "input.expected",
-            f"expected absent to name optional fields without a value, found "
-            f"{sorted(options.absent)}",
-        )
+    for name in sorted(options.absent):
+        if getattr(options, name) is not None:
+            raise InputError("input.expected", f"{name} cannot be in absent and have a value")

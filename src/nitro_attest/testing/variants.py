@@ -170,6 +170,7 @@ _PAYLOAD: Final = (
         "P-12.20-digits",
         ("P-12",),
         "20 digits behind -enc, as a manual prints it.",
+        document={"kind": "enclave"},
         edit=module(lambda draft: f"{draft.instance_id}-enc0123456789abcdef0123", leaf_too=True),
     ),
     Variant(
@@ -256,6 +257,7 @@ _CHAIN: Final = (
         ("X-10",),
         "Verified in the leaf's last second.",
         edit=certificate(LEAF, not_after=lambda draft, form: issued(draft) + timedelta(seconds=1)),
+        exact=True,
     ),
     Variant(
         "X-10.slow-clock",
@@ -356,6 +358,7 @@ _POLICY: Final = (
         "As old as the limit allows.",
         verify={"max_age": timedelta(minutes=5)},
         at_shift=timedelta(minutes=5),
+        exact=True,
         warnings=_FRESH,
     ),
     Variant(
@@ -376,6 +379,7 @@ _POLICY: Final = (
         "policy.pcrs",
         ("policy",),
         "The measurements that the caller requires.",
+        document={"kind": "enclave"},
         verify={"policy": dict(registers.IMAGE)},
         warnings=_BOUND,
     ),

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from nitro_attest import Policy, TrustedRoots
+from nitro_attest import TrustedRoots
 from nitro_attest.enclave.client import attest
 from nitro_attest.enclave.server import AttestationServer
 from nitro_attest.testing import FakeNitro
@@ -23,7 +23,7 @@ testclient = pytest.importorskip(
 )
 
 SERVICE = Path(__file__).parents[3] / "examples" / "enclave" / "service.py"
-PCR0 = b"\7" * 48
+PCRS = {index: bytes([7 + index]) * 48 for index in (0, 1, 2)}
 KEY, OTHER_KEY = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 
 
@@ -36,16 +36,20 @@ def signed(text: str, key: Ed25519PrivateKey = KEY) -> dict[str, str]:
 
 
 @pytest.fixture
-def client(tmp_path: Path, fake: FakeNitro) -> Iterator[Callable[..., Any]]:
-    """The service in front of an enclave with the given PCR0 and key."""
+def client(
+    tmp_path: Path, fake: FakeNitro, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
+    """The service, with its policy, in front of an enclave with the given PCRs and key."""
+    for index, value in PCRS.items():
+        monkeypatch.setenv(f"PCR{index}", value.hex())
     servers: list[tuple[AttestationServer, threading.Thread]] = []
     path = str(tmp_path / "server.sock")
     service = runpy.run_path(str(SERVICE))
 
-    def start(pcr0: bytes = PCR0, public_key: bytes | None = public(KEY)) -> Any:
+    def start(pcrs: dict[int, bytes] | None = None, public_key: bytes | None = public(KEY)) -> Any:
         class FakeNsm:
             def attest(self, **fields: bytes | None) -> bytes:
-                return fake.document(pcrs={0: pcr0}, **fields)
+                return fake.document(pcrs=PCRS | (pcrs or {}), **fields)
 
         server = AttestationServer(
             listen(UnixEndpoint(path, None)), FakeNsm(), public_key=public_key
@@ -56,9 +60,9 @@ def client(tmp_path: Path, fake: FakeNitro) -> Iterator[Callable[..., Any]]:
         return absent()
 
     def absent() -> Any:
-        roots = TrustedRoots.from_pem(fake.root_pem)
+        roots, policy = TrustedRoots.from_pem(fake.root_pem), service["policy_from_environment"]()
         enclave = service["PinnedEnclave"](
-            lambda: attest(f"unix:{path}", policy=Policy([{0: PCR0}]), roots=roots)
+            lambda: attest(f"unix:{path}", policy=policy, roots=roots)
         )
         return testclient.TestClient(service["create_app"](enclave))
 
@@ -87,9 +91,19 @@ def test_other_messages_are_rejected(client: Callable[..., Any], message: dict[s
     assert client().post("/messages", json=message).status_code == 403
 
 
-def test_a_different_image_is_rejected(client: Callable[..., Any]) -> None:
-    answer = client(pcr0=b"\1" * 48).post("/messages", json=signed("hello"))
+@pytest.mark.parametrize("index", PCRS)
+def test_a_different_image_is_rejected(client: Callable[..., Any], index: int) -> None:
+    answer = client(pcrs={index: b"\1" * 48}).post("/messages", json=signed("hello"))
     assert (answer.status_code, answer.json()["detail"]) == (502, "policy.pcr_mismatch")
+
+
+@pytest.mark.parametrize("index", PCRS)
+def test_no_policy_without_each_pcr(monkeypatch: pytest.MonkeyPatch, index: int) -> None:
+    for other in PCRS.keys() - {index}:
+        monkeypatch.setenv(f"PCR{other}", PCRS[other].hex())
+    monkeypatch.delenv(f"PCR{index}", raising=False)
+    with pytest.raises(KeyError, match=f"PCR{index}"):
+        runpy.run_path(str(SERVICE))["policy_from_environment"]()
 
 
 def test_an_enclave_without_a_key_is_rejected(client: Callable[..., Any]) -> None:

@@ -338,6 +338,12 @@ def test_a_document_with_a_different_key_is_not_sent(client, fake, when):
         {"StringLike": {"kms:RecipientAttestation:PCR0": "*"}},
         {"StringEquals": {"kms:RecipientAttestation:PCR32": "00"}},
         {"StringEquals": {"kms:CallerAccount": "1"}},
+        {"StringEquals": {5: "00"}},
+        {"StringEquals": {"kms:RecipientAttestation:PCR0": None}},
+        {"StringEquals": {"kms:RecipientAttestation:PCR0": [5]}},
+        {"StringEquals": None},
+        [],
+        None,
     ],
 )
 def test_an_unsupported_condition_is_rejected(fake, condition):

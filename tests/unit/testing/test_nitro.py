@@ -12,12 +12,13 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from nitro_attest import InputError, testing, verify
+from nitro_attest import InputError, NitroAttestError, testing, verify, verify_nitrotpm
 from nitro_attest.testing import FAULTS, VARIANTS, FakeNitro
 
 NSM_ORDER = ["module_id", "digest", "timestamp", "pcrs", "certificate", "cabundle"]
 OPTIONAL = ["public_key", "user_data", "nonce"]
 ZERO = bytes(48)
+TODAY = datetime(2026, 3, 1, tzinfo=timezone.utc).date()
 STRINGS = (b"\x13\x02US", b"\x0c\x06Amazon", b"\x0c\x03AWS")  # PrintableString, UTF8String
 
 
@@ -228,6 +229,27 @@ def test_other_regions_and_modules(when):
         ({"pcrs": {0: "a" * 95}}, "input.expected"),
         ({"pcrs": {0: "xy" * 48}}, "input.expected"),
         ({"pcrs": {0: "ab " * 48}}, "input.expected"),
+        ({"pcrs": {0: None}}, "input.expected"),
+        ({"pcrs": {"0": ZERO}}, "input.expected"),
+        ({"pcrs": {True: ZERO}}, "input.expected"),
+        ({"pcrs": [ZERO]}, "input.expected"),
+        ({"at": "now"}, "input.time"),
+        ({"at": TODAY}, "input.time"),
+        *(
+            ({field: value}, "input.expected")
+            for field in OPTIONAL
+            for value in (5, "", "n", "abc", "ab cd", ["ab"])
+        ),
+        ({"debug": "no"}, "input.expected"),
+        ({"indefinite": None}, "input.expected"),
+        ({"tagged": 1}, "input.expected"),
+        ({"high_s": 0}, "input.expected"),
+        ({"kind": ["enclave"]}, "input.expected"),
+        ({"absent": "nonce"}, "input.expected"),
+        ({"absent": [["nonce"]]}, "input.expected"),
+        ({"absent": None}, "input.expected"),
+        ({"fault": 5}, "input.expected"),
+        ({"variant": ["C-4.tag-18"]}, "input.expected"),
         ({"pcrs": {0: b"\x01" * 48}, "debug": True}, "input.expected"),
         ({"pcrs": {0: b"\x01" * 48}, "fault": "M-2.debug"}, "input.expected"),
         ({"pcrs": {0: b"\x01" * 48}, "fault": "M-2.pcr0-zero"}, "input.expected"),
@@ -248,12 +270,15 @@ def test_invalid_arguments_are_rejected(fake, when, arguments, code):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"partition": "gov"},
-        {"partition": ""},
-        {"region": "mars"},
-        {"instance_id": "i-xyz"},
-        {"enclave_id": "0"},
-        {"region": "us-east-1\n"},
+        *({"partition": "gov"}, {"partition": ""}, {"partition": None}),
+        *(
+            {"region": "mars"},
+            {"instance_id": "i-xyz"},
+            {"enclave_id": "0"},
+            {"region": "us-east-1\n"},
+        ),
+        *({"region": None}, {"instance_id": 5}, {"enclave_id": b"019a5376999041b1"}),
+        *({"seed": "text"}, {"seed": 5}),
     ],
 )
 def test_invalid_names_are_rejected(arguments):
@@ -263,12 +288,150 @@ def test_invalid_names_are_rejected(arguments):
 
 @pytest.mark.parametrize(
     ("name", "similar"),
-    [("C-4.second-tags", r"C-4\.second-tag"), ("C-16", r"C-16\."), ("?", "FAULTS")],
+    [
+        ("C-4.second-tags", r": C-4\.second-tag,"),
+        ("c-4.SECOND-TAG", r": C-4\."),
+        ("policy.nonce", r": policy\.nonce-"),
+        ("leaf-expired", r": X-10\.leaf-expired"),
+        ("?", "FAULTS"),
+    ],
 )
 def test_an_unknown_fault_is_rejected_with_similar_names(fake, when, name, similar):
     with pytest.raises(InputError, match=similar) as rejected:
         fake.document(at=when, fault=name)
     assert rejected.value.code == "input.expected"
+
+
+@pytest.mark.parametrize("rule", sorted({fault.rule for fault in FAULTS.values()}))
+def test_names_that_are_similar_to_a_misspelt_one_share_its_rule(fake, when, rule):
+    of_rule = {name for name, fault in FAULTS.items() if fault.rule == rule}
+    for misspelt in (rule, f"{rule}.", f"{rule}.expired-leef", rule.lower()):
+        with pytest.raises(InputError) as rejected:
+            fake.document(at=when, fault=misspelt)
+        similar = set(rejected.value.message.partition("similar names: ")[2].split(", "))
+        assert similar <= of_rule
+        assert len(similar) == min(5, len(of_rule))
+
+
+ARGUMENTS = {
+    "nonce": {"nonce": b"n"},
+    "user_data": {"user_data": b"u"},
+    "public_key": {"public_key": b"p"},
+    **{f"absent {name}": {"absent": {name}} for name in OPTIONAL},
+    "PCR0": {"pcrs": {0: "ab" * 48}},
+    "PCR15": {"pcrs": {15: "ab" * 48}},
+    "PCR16": {"pcrs": {16: "ab" * 48}},
+    "definite": {"indefinite": False},
+    "tagged": {"tagged": True},
+    "nitrotpm": {"kind": "nitrotpm"},
+    "debug": {"debug": True},
+}
+EARLY = ("C-16", "P-", "M-", "T-", "X-2", "policy")
+"""The rules that depend on the content of the payload, or are checked after it."""
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_an_argument_contradicts_a_fault_or_leaves_its_code(fake, when, argument):
+    contradicted = set()
+    for name, fault in FAULTS.items():
+        if not name.startswith(EARLY):
+            continue
+        try:
+            document = fake.document(at=when, fault=name, **ARGUMENTS[argument])
+        except InputError:
+            contradicted.add(name)
+            continue
+        kind = fault.document.get("kind", ARGUMENTS[argument].get("kind"))
+        check = verify_nitrotpm if kind == "nitrotpm" and fault.rule != "T-1" else verify
+        with pytest.raises(NitroAttestError) as rejected:
+            check(document, fake.root_pem, **fault.verify_arguments(when))
+        assert (name, rejected.value.code) == (name, fault.code)
+    assert CONTRADICTED.get(argument, set()) <= contradicted
+    assert len(contradicted) < 30 or argument == "debug"
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_an_argument_contradicts_a_variant_or_leaves_it_accepted(fake, when, argument):
+    for name, variant in VARIANTS.items():
+        try:
+            document = fake.document(at=when, variant=name, **ARGUMENTS[argument])
+        except InputError:
+            continue
+        check = verify_nitrotpm if argument == "nitrotpm" else verify
+        check(document, fake.root_pem, **variant.verify_arguments(when))
+
+
+CONTRADICTED = {
+    "nonce": {"P-25.nonce-text", "P-10.undefined-nonce", "policy.nonce-null"},
+    "user_data": {"P-25.user-data-integer", "policy.user_data-null"},
+    "public_key": {"P-25.public-key-map", "policy.public_key-null"},
+    "absent nonce": {"P-6.nonce", "P-6.nonce-after-null", "P-25.nonce-text", "policy.nonce-null"},
+    "absent user_data": {"P-6.user_data", "P-4.after-key", "policy.user_data-null"},
+    "absent public_key": {"P-6.public_key", "policy.public_key-null"},
+    "PCR0": {"P-18.no-pcr0", "P-9.no-pcrs", "P-10.null-pcr", "M-2.debug", "policy.pcr0-other"},
+    "PCR16": {"P-9.no-pcrs", "policy.pcr16-absent"},
+    "definite": {"P-4.too-early", "P-4.after-key"},
+    "nitrotpm": {"P-18.no-pcr0", "P-9.both-kinds", "T-3.instance-module", "M-2.pcr0-zero"},
+    "debug": {"M-2.pcr0-zero", "C-16.payload-swapped", "policy.nonce-other", "X-23.too-old"},
+}
+"""Some of the faults that an argument contradicts."""
+
+
+def test_an_argument_equal_to_the_one_that_a_fault_needs_is_accepted(fake, when):
+    for name, arguments in (
+        ("M-2.debug", {"debug": True}),
+        ("T-1.nitrotpm", {"kind": "nitrotpm"}),
+        ("policy.nonce-absent", {"absent": {"nonce"}}),
+        ("policy.nonce-absent", {"absent": ["nonce", "user_data"]}),
+        ("M-2.pcr0-zero", {"pcrs": {0: ZERO.hex()}}),
+    ):
+        document = fake.document(at=when, fault=name, **arguments)
+        assert cbor2.loads(document)
+
+
+@pytest.mark.parametrize("value", ["ab" * 48, "00" * 48, "ab" * 24 + "ba" * 24])
+def test_c16_the_swapped_payload_differs_for_every_pcr0(fake, when, value):
+    document = fake.document(at=when, fault="C-16.payload-swapped", pcrs={0: value})
+    assert payload_of(document)["pcrs"][0] != bytes.fromhex(value)
+    with pytest.raises(NitroAttestError) as rejected:
+        verify(document, fake.root_pem, at=when)
+    assert rejected.value.code == "signature.invalid"
+
+
+@pytest.mark.parametrize("field", OPTIONAL)
+@pytest.mark.parametrize("value", ["0aFF", "0x0aff", b"\x0a\xff", bytearray(b"\x0a\xff")])
+def test_optional_fields_can_be_given_in_hex(fake, when, field, value):
+    assert payload_of(fake.document(at=when, **{field: value}))[field] == b"\x0a\xff"
+
+
+def test_a_seed_can_be_given_in_hex():
+    assert FakeNitro(seed="0A" * 8).root_der == FakeNitro(seed=b"\x0a" * 8).root_der
+
+
+def test_a_fault_without_a_time_shows_now(fake):
+    for name, code in (
+        ("X-10.leaf-expired", "cert.expired"),
+        ("X-23.too-old", "freshness.too_old"),
+    ):
+        document = fake.document(fault=name)
+        with pytest.raises(NitroAttestError) as rejected:
+            verify(document, fake.root_pem, **FAULTS[name].verify)
+        assert rejected.value.code == code
+
+
+def test_faults_and_variants_that_need_no_arguments_show_without_and_some_time_later(fake, when):
+    later = when + timedelta(seconds=20)
+    plain = [fault for fault in FAULTS.values() if not fault.needs_arguments]
+    assert len(FAULTS) - len(plain) == 25
+    for fault in plain:
+        document = fake.document(at=when - fault.at_shift, fault=fault.id)
+        with pytest.raises(NitroAttestError) as rejected:
+            verify(document, fake.root_pem, at=later)
+        assert (fault.id, rejected.value.code) == (fault.id, fault.code)
+    for variant in VARIANTS.values():
+        if not variant.needs_arguments:
+            document = fake.document(at=when - variant.at_shift, variant=variant.id)
+            verify(document, fake.root_pem, at=later)
 
 
 def test_arguments_beside_a_fault_are_kept(fake, when):

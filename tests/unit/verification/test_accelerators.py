@@ -172,12 +172,41 @@ def test_an_unknown_accelerator_is_an_input_error(name):
 
 def test_an_accelerator_that_is_not_installed_is_an_input_error(monkeypatch):
     monkeypatch.setattr(libcrypto_mb, "_LIBRARIES", ("libcrypto_mb.so.none",))
-    monkeypatch.setattr(ctypes.util, "find_library", lambda _: None)
     monkeypatch.setitem(sys.modules, "awscrt.crypto", None)
     for name in accelerators.NAMES:
         with pytest.raises(InputError) as caught:
             accelerators.load(name)
         assert caught.value.code == "input.accelerator"
+
+
+@pytest.mark.parametrize(
+    ("missing", "library"),
+    [
+        ("mbx_is_crypto_mb_applicable", ctypes.CDLL(None)),
+        ("mbx_is_crypto_mb_applicable", SimpleNamespace(mbx_nistp384_ecdsa_verify_mb8=None)),
+        ("mbx_nistp384_ecdsa_verify_mb8", SimpleNamespace(mbx_is_crypto_mb_applicable=None)),
+    ],
+)
+def test_a_library_without_a_function_is_an_input_error(monkeypatch, missing, library):
+    monkeypatch.setattr(libcrypto_mb, "_open", lambda: library)
+    with pytest.raises(InputError, match=missing) as caught:
+        accelerators.load("libcrypto_mb")
+    assert caught.value.code == "input.accelerator"
+    assert "library path" in caught.value.message
+
+
+def test_only_versions_with_a_known_interface_are_loaded(monkeypatch):
+    asked = []
+
+    def load(name):
+        asked.append(name)
+        raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: "libcrypto_mb.so.13")
+    with pytest.raises(InputError):
+        accelerators.load("libcrypto_mb")
+    assert asked == ["libcrypto_mb.so.12", "libcrypto_mb.so.11"]
 
 
 def library_on_a_cpu(applicable):
@@ -229,6 +258,15 @@ def aws_lc(monkeypatch):
     monkeypatch.setitem(sys.modules, "awscrt", type(sys)("awscrt"))
     monkeypatch.setitem(sys.modules, "awscrt.crypto", module)
     return EC
+
+
+@pytest.mark.parametrize("missing", ["EC", "EC.verify", "EC.new_key_from_der_data"])
+def test_an_awscrt_without_ec_keys_is_an_input_error(aws_lc, monkeypatch, missing):
+    owner, _, name = missing.rpartition(".")
+    monkeypatch.delattr(aws_lc if owner else sys.modules["awscrt.crypto"], name)
+    with pytest.raises(InputError, match="awscrt") as caught:
+        accelerators.load("aws-lc")
+    assert caught.value.code == "input.accelerator"
 
 
 def test_aws_lc_is_asked_first_and_cryptography_where_it_does_not_confirm(aws_lc):

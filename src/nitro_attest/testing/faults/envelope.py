@@ -78,7 +78,10 @@ def _s(draft: Draft) -> int:
 
 def _swap_payload(draft: Draft) -> bytes:
     measured = draft.pcrs[0]
-    return bstr(draft.payload.replace(measured, measured[::-1]))
+    other = measured[::-1]
+    if other == measured:
+        other = bytes(octet ^ 0xFF for octet in measured)
+    return bstr(draft.payload.replace(measured, other))
 
 
 def _wide(position: int, octets: int) -> Edit:

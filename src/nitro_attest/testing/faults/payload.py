@@ -42,13 +42,21 @@ def key(name: str, encoded: bytes) -> Edit:
     return Edit("fields", apply)
 
 
-def extra(encoded: bytes, content: bytes | None = None, *, after: str = "nonce") -> Edit:
-    """Inserts a pair; without a content, the one that this key has already."""
+def extra(encoded: bytes, content: bytes) -> Edit:
+    """Appends a pair."""
 
     def apply(draft: Draft) -> None:
-        present = dict(draft.fields)
-        pair = (encoded, present[encoded] if content is None else content)
-        draft.fields.insert(draft.position(after) + 1, pair)
+        draft.fields.append((encoded, content))
+
+    return Edit("fields", apply)
+
+
+def again(name: str, content: bytes | None = None) -> Edit:
+    """Appends a field a second time, with the same content or another."""
+
+    def apply(draft: Draft) -> None:
+        encoded, first = draft.fields[draft.position(name)]
+        draft.fields.append((encoded, first if content is None else content))
 
     return Edit("fields", apply)
 
@@ -332,6 +340,7 @@ _BREAKS: Final = (
         "P-4.too-early",
         "cbor.trailing",
         "The map ends before the optional fields: one reader sees a nonce, the other none.",
+        document={"indefinite": True},
         edit=_break_at("cabundle"),
     ),
     Fault(
@@ -344,6 +353,7 @@ _BREAKS: Final = (
         "P-4.after-key",
         "cbor.break",
         "A break where the value of a key belongs.",
+        document={"indefinite": True},
         edit=_break_at("user_data", key_only=True),
     ),
     Fault(
@@ -393,14 +403,14 @@ _BREAKS: Final = (
         "cbor.trailing",
         "A counted map with one pair more than it says.",
         document={"indefinite": False},
-        edit=payload(lambda draft: b"\xa8" + draft.payload[1:]),
+        edit=payload(lambda draft: head(5, len(draft.fields) - 1) + draft.payload[1:]),
     ),
     Fault(
         "P-4.count-too-large",
         "cbor.truncated",
         "A counted map with one pair less than it says.",
         document={"indefinite": False},
-        edit=payload(lambda draft: b"\xaa" + draft.payload[1:]),
+        edit=payload(lambda draft: head(5, len(draft.fields) + 1) + draft.payload[1:]),
     ),
     Fault(
         "P-4.value-beyond-end",
@@ -486,7 +496,7 @@ _KEYS: Final = (
             fault_id,
             "payload.duplicate",
             "A key twice with the same value.",
-            edit=extra(tstr(name)),
+            edit=again(name),
         )
         for fault_id, name in (
             ("P-6.module_id", "module_id"),
@@ -503,26 +513,27 @@ _KEYS: Final = (
         "P-6.pcrs",
         "payload.duplicate",
         "Two PCR maps: a reader that keeps the last one sees an image that never ran.",
+        document={"kind": "enclave"},
         edit=extra(tstr("pcrs"), cbor2.dumps({index: bytes(48) for index in range(16)})),
     ),
     Fault(
         "P-6.other-module-id",
         "payload.duplicate",
         "Two module_ids that differ.",
-        edit=extra(tstr("module_id"), tstr("i-0fedcba9876543210-enc0123456789abcdef")),
+        edit=again("module_id", tstr("i-0fedcba9876543210-enc0123456789abcdef")),
     ),
     Fault(
         "P-6.nonce-after-null",
         "payload.duplicate",
         "A null nonce and then a real one: first and last reader disagree.",
-        edit=extra(tstr("nonce"), bstr(b"nonce")),
+        edit=again("nonce", bstr(b"nonce")),
     ),
     Fault(
         "P-6.in-counted-map",
         "payload.duplicate",
         "A key twice, in a counted map.",
         document={"indefinite": False},
-        edit=extra(tstr("digest")),
+        edit=again("digest"),
     ),
     Fault(
         "P-6.pcr-index",
@@ -583,6 +594,7 @@ _PRESENCE: Final = (
         "P-9.both-kinds",
         "payload.kind",
         "Enclave and instance PCRs in one document: whoever reads the other one is deceived.",
+        document={"kind": "enclave"},
         edit=extra(tstr("nitrotpm_pcrs"), cbor2.dumps({index: bytes(48) for index in range(24)})),
     ),
     *(
@@ -732,6 +744,7 @@ _CONTENT: Final = (
             fault_id,
             "payload.pcrs_missing",
             f"Without PCR{index}: debug mode could not be told.",
+            document={"kind": "enclave"},
             edit=without_pcr(index),
         )
         for fault_id, index in (("P-18.no-pcr0", 0), ("P-18.no-pcr1", 1), ("P-18.no-pcr2", 2))

@@ -10,8 +10,9 @@ from typing import Final
 from nitro_attest.limits import PCR_BYTES
 from nitro_attest.testing import registers
 from nitro_attest.testing.cases import Fault
-from nitro_attest.testing.draft import Draft, Edit
+from nitro_attest.testing.draft import NULL, Draft, Edit
 from nitro_attest.testing.faults.chain import LEAF, REGIONAL, ZONAL, certificate, issued, path
+from nitro_attest.testing.faults.payload import value
 from nitro_attest.testing.pki import host_name, root_name
 
 OTHER_ENCLAVE: Final = "0123456789abcdef"
@@ -81,6 +82,7 @@ _TIME: Final = (
         "freshness.future",
         "A timestamp one millisecond further ahead than a clock may be off.",
         edit=made_at(timedelta(seconds=60, milliseconds=1)),
+        exact=True,
     ),
     Fault(
         "X-23.too-old",
@@ -103,12 +105,14 @@ _CONSISTENCY: Final = (
         "X-24.other-enclave",
         "consistency.module_id",
         "The document names another enclave than its certificate.",
+        document={"kind": "enclave"},
         edit=module(lambda draft: f"{draft.instance_id}-enc{OTHER_ENCLAVE}", leaf_too=False),
     ),
     Fault(
         "X-24.other-instance",
         "consistency.module_id",
         "A leaf for an enclave of one instance, issued by the CA of another.",
+        document={"kind": "enclave"},
         edit=module(lambda draft: f"{OTHER_INSTANCE}-enc{OTHER_ENCLAVE}", leaf_too=True),
     ),
     Fault(
@@ -143,6 +147,7 @@ _CONSISTENCY: Final = (
         "T-3.instance-module",
         "consistency.kind",
         "Enclave PCRs in a document of an instance's module.",
+        document={"kind": "enclave"},
         edit=module(lambda draft: f"{draft.instance_id}-tpm{0:016x}", leaf_too=True),
     ),
 )
@@ -159,7 +164,7 @@ _DEBUG: Final = (
             fault_id,
             "policy.debug",
             f"Only PCR{index} is zero.",
-            document={"pcrs": {index: registers.ZERO}},
+            document={"kind": "enclave", "pcrs": {index: registers.ZERO}},
         )
         for fault_id, index in (("M-2.pcr0-zero", 0), ("M-2.pcr1-zero", 1), ("M-2.pcr2-zero", 2))
     ),
@@ -177,7 +182,7 @@ _REQUIRED: Final = (
         "policy.nonce-null",
         "policy.nonce",
         "Null where the caller expects a nonce.",
-        document={},
+        edit=value("nonce", NULL),
         verify={"nonce": EXPECTED_VALUE},
     ),
     Fault(
@@ -219,7 +224,7 @@ _REQUIRED: Final = (
         "policy.user_data-null",
         "policy.user_data",
         "Null where the caller expects a user_data.",
-        document={},
+        edit=value("user_data", NULL),
         verify={"user_data": EXPECTED_VALUE},
     ),
     Fault(
@@ -261,7 +266,7 @@ _REQUIRED: Final = (
         "policy.public_key-null",
         "policy.public_key",
         "Null where the caller expects a public_key.",
-        document={},
+        edit=value("public_key", NULL),
         verify={"public_key": EXPECTED_VALUE},
     ),
     Fault(
@@ -296,18 +301,21 @@ _REQUIRED: Final = (
         "policy.pcr0-other",
         "policy.pcr_mismatch",
         "Another image than the caller requires.",
+        document={"kind": "enclave"},
         verify={"policy": {0: OTHER_PCR}},
     ),
     Fault(
         "policy.pcr8-zero",
         "policy.pcr_mismatch",
         "An unsigned image where a signer is required.",
+        document={"kind": "enclave"},
         verify={"policy": {8: OTHER_PCR}},
     ),
     Fault(
         "policy.pcr16-absent",
         "policy.pcr_absent",
         "A PCR that the enclave did not lock: absence is not zero.",
+        document={"kind": "enclave"},
         verify={"policy": {16: registers.ZERO}},
     ),
 )

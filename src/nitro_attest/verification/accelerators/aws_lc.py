@@ -25,11 +25,14 @@ class AwsLc:
     def __init__(self) -> None:
         try:
             from awscrt.crypto import EC
-        except ImportError as error:
+
+            load, _ = EC.new_key_from_der_data, EC.verify
+        except (ImportError, AttributeError) as error:
             raise InputError(
-                "input.accelerator", "aws-lc needs the package awscrt: pip install awscrt"
+                "input.accelerator",
+                f"aws-lc needs awscrt's EC keys ({error}): pip install --upgrade awscrt",
             ) from error
-        self._load = lru_cache(_KEYS_REMEMBERED)(EC.new_key_from_der_data)
+        self._load = lru_cache(_KEYS_REMEMBERED)(load)
 
     def check(self, claim: SignatureClaim) -> bool:
         """Verifies one claim with AWS-LC or, if that does not confirm it, ``cryptography``."""

@@ -8,7 +8,6 @@ status for each lane (its header ``ec_nistp384.h``, ``status.h``).
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final, NamedTuple
@@ -83,22 +82,30 @@ def _lane(claim: SignatureClaim) -> _Lane:
 
 def _load() -> ctypes._NamedFuncPointer:
     library = _open()
-    library.mbx_is_crypto_mb_applicable.argtypes = [ctypes.c_uint64]
-    if library.mbx_is_crypto_mb_applicable(0) != 1:
+    try:
+        applicable = library.mbx_is_crypto_mb_applicable
+        verify = library.mbx_nistp384_ecdsa_verify_mb8
+    except AttributeError as error:  # dlsym's message names the file and the symbol
+        raise InputError(
+            "input.accelerator",
+            f"the library found as libcrypto_mb lacks a function ({error}); install Intel's "
+            "multi-buffer library, or check the library path",
+        ) from error
+    applicable.argtypes = [ctypes.c_uint64]
+    if applicable(0) != 1:
         raise InputError(
             "input.accelerator", "libcrypto_mb needs a CPU with AVX-512 IFMA, which this one lacks"
         )
-    verify = library.mbx_nistp384_ecdsa_verify_mb8
     verify.argtypes = [_Pointers] * 5 + [ctypes.c_void_p] * 2
     verify.restype = ctypes.c_uint32
     return verify
 
 
 def _open() -> ctypes.CDLL:
-    for name in (*_LIBRARIES, ctypes.util.find_library("crypto_mb")):
+    """Loads a version whose interface this module knows, from the system's library path."""
+    for name in _LIBRARIES:
         try:
-            if name is not None:
-                return ctypes.CDLL(name)
+            return ctypes.CDLL(name)
         except OSError:
             continue
     raise InputError(
