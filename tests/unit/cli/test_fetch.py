@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,22 +27,28 @@ PCR0 = b"\7" * 48
 IMAGE = FIXTURES / "vectors/eif/synthetic.eif"
 
 
+@contextmanager
+def serving(
+    folder: Path, fake: FakeNitro, attester: Callable[..., bytes]
+) -> Generator[list[str], None, None]:
+    """Runs a local server; the value is the options that name it and the root."""
+    path, root = str(folder / "server.sock"), folder / "root.pem"
+    root.write_bytes(fake.root_pem)
+    server = AttestationServer(listen(UnixEndpoint(path, None)), SimpleNamespace(attest=attester))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield ["--endpoint", f"unix:{path}", "--root", str(root)]
+    finally:
+        server.stop()
+        thread.join(30)
+
+
 @pytest.fixture
 def served(tmp_path: Path, fake: FakeNitro) -> Iterator[list[str]]:
     """The options that name a local server and its root."""
-    path, root = str(tmp_path / "server.sock"), tmp_path / "root.pem"
-    root.write_bytes(fake.root_pem)
-
-    class FakeNsm:
-        def attest(self, **fields: bytes | None) -> bytes:
-            return fake.document(pcrs={0: PCR0}, **fields)
-
-    server = AttestationServer(listen(UnixEndpoint(path, None)), FakeNsm())
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield ["--endpoint", f"unix:{path}", "--root", str(root)]
-    server.stop()
-    thread.join(30)
+    with serving(tmp_path, fake, partial(fake.document, pcrs={0: PCR0})) as options:
+        yield options
 
 
 def test_fetch_verifies_and_saves(
@@ -60,6 +69,19 @@ def test_fetch_rejects_a_different_image_and_saves_nothing(
     saved = tmp_path / "document"
     assert run(["fetch", *served, "--pcr", "0=" + "01" * 48, "--save", str(saved)]) == 6
     assert not saved.exists()
+
+
+@pytest.mark.parametrize("nonce", [None, b"a different challenge"])
+def test_fetch_rejects_the_answer_to_a_different_challenge(
+    tmp_path: Path, fake: FakeNitro, capsys: pytest.CaptureFixture[str], nonce: bytes | None
+) -> None:
+    replayed, saved = fake.document(nonce=nonce), tmp_path / "document"
+    with serving(tmp_path, fake, lambda **_: replayed) as options:
+        for challenge in ([], ["--nonce", "ab" * 16]):
+            arguments = ["--any-enclave", "--save", str(saved), *challenge]
+            assert run(["fetch", *options, *arguments]) == 6
+            assert "policy.nonce" in capsys.readouterr().err
+        assert not saved.exists()
 
 
 @pytest.mark.parametrize(
