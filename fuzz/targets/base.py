@@ -19,7 +19,9 @@ class Target(NamedTuple):
     Attributes:
         check: Takes the bytes; true where they were accepted. Raises what is wrong.
         seeds: Inputs to start from, some of which are accepted.
-        covers: Modules of ``nitro_attest`` that consist of this parser, for the floor on coverage.
+        covers: What this target is about: modules of ``nitro_attest``, or functions, classes and
+            methods as ``module:name,name``. Of the lines of each, the inputs of this target alone
+            must reach the floor.
         dictionary: Name of the file with words for libFuzzer.
         longest: Bytes of the longest input that is tried.
     """

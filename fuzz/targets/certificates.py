@@ -127,6 +127,7 @@ def roots() -> Iterator[bytes]:
     yield pems[0] + pems[1]
     for der in certificates()[:40]:
         yield b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n" % encodebytes(der)
+    yield from (b"", b"root.pem", b"\n", b"\x30\x03\x02\x01\0", certificates()[0])
 
 
 _KINDS = (None, "x25519", "ed25519", "p256", "p384", "p521", "secp256k1")
@@ -171,15 +172,37 @@ def public_keys() -> Iterator[bytes]:
     for place, key in enumerate(points, 3):
         yield bytes([place]) + key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         yield bytes([place]) + key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    for kind in range(len(_KINDS)):
+        yield from (bytes([kind]) + data for data in (b"", b"key", bytes(32), b"\4" + bytes(64)))
+    for modulus in ((1 << 2047) + 8, (1 << 1023) + 9):
+        yield b"\0" + rsa.RSAPublicNumbers(65537, modulus).public_key().public_bytes(*_SPKI)
 
 
 TARGETS = {
     "certificate": Target(
         check_certificate, certificates, ("verification.certificate",), "der.dict", 1200
     ),
-    "chain": Target(check_chain, rows, ("verification.path",), "der.dict", 8192),
-    "root": Target(check_root, roots, (), "der.dict"),
+    "chain": Target(
+        check_chain,
+        rows,
+        (
+            "verification.path:_walk,_walk_issuers,_read_issuer,_untrusted_root,_check_link,"
+            "_path_length_fault,_key_identifier_fault,_check_signature,_check_names,check_windows",
+        ),
+        "der.dict",
+        8192,
+    ),
+    "root": Target(
+        check_root,
+        roots,
+        ("verification.roots:TrustedRoots.from_pem,_root_from_pem,_root,_read_self_signed",),
+        "der.dict",
+    ),
     "public_key": Target(
-        check_public_key, public_keys, ("keys.public_key", "keys.seal"), "der.dict", 2048
+        check_public_key,
+        public_keys,
+        ("keys.public_key:decode_public_key,_load_raw", "keys.seal:seal_to,hpke_suite"),
+        "der.dict",
+        2048,
     ),
 }

@@ -306,14 +306,28 @@ def answers() -> Iterator[bytes]:
 
 TARGETS = {
     "document": Target(
-        check_document, documents, ("verification.core", "verification.document"), longest=21000
+        check_document,
+        documents,
+        ("verification.core:parse,_content,_format_error,_protected_sentence,_looks_like_text",),
+        longest=21000,
     ),
     "payload": Target(
-        check_payload, payloads, ("verification.core", "verification.document"), longest=16500
+        check_payload,
+        payloads,
+        ("verification.core:_content,_field_phrase,_quote", "verification.document:BaseDocument"),
+        longest=16500,
     ),
     "verify": Target(
         check_verify, documents, ("verification.path", "verification.signature"), longest=21000
     ),
     "signed": Target(check_signed, signed_payloads, ("verification.agreement",), longest=8192),
-    "challenge": Target(check_challenge, answers, (), longest=8192),
+    "challenge": Target(
+        check_challenge,
+        answers,
+        (
+            "freshness.challenge:Challenger.answer,ReplayGuard.verify,_key",
+            "freshness.stores:MemoryStore.add,MemoryStore.take",
+        ),
+        longest=8192,
+    ),
 }

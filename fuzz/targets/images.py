@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import cbor2
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hostile_files import WatchedFile
 from nitro_attest.errors import ImageError, InputError
@@ -96,7 +98,33 @@ def images() -> tuple[bytes, ...]:
         assemble([PLAIN[0], PLAIN[3], PLAIN[1]], version=2, flags=1),
         assemble(PLAIN)[:-3],
         assemble(PLAIN, flags=0x0240),
+        *hostile_images(),
     )
+
+
+def hostile_images() -> Iterator[bytes]:
+    """Images with one fault each, and the oddities that are accepted with a warning."""
+    kernel, cmdline, description, ramdisk, _ = PLAIN
+    first, offsets, sizes = HEADER.size, 28, 28 + 8 * 32  # the tables in the header
+    whole, signed = assemble(PLAIN), assemble([*PLAIN, (SectionKind.SIGNATURE, sections()[0])])
+    for image, place, value in (
+        (whole, 0, b".elf"), (whole, 4, b"\0\5"), (whole, 6, b"\0\2"), (whole, 24, b"\0\1"),
+        (whole, 26, b"\0\1"), (whole, 26, b"\0\4"), (whole, 26, b"\0\6"),
+        (whole, 26, b"\xff\xff"), (whole, offsets, b"\1"), (whole, sizes, b"\1"),
+        (whole, sizes + 8 * 9, b"\1"), (whole, first, b"\0\0"), (whole, first, b"\0\x63"),
+        (whole, first + 2, b"\0\1"), (whole, first + 4, b"\1"),
+        (signed, sizes + 8 * len(PLAIN), b"\1"),
+    ):  # fmt: skip
+        edited = bytearray(image)
+        edited[place : place + len(value)] = value
+        yield with_crc(bytes(edited))
+    for parts in (
+        [kernel, kernel, cmdline], [ramdisk, kernel, cmdline], [cmdline, ramdisk],
+        [kernel, ramdisk], [kernel, cmdline, description, description],
+        [kernel, cmdline, (SectionKind.METADATA, b"[]")],
+    ):  # fmt: skip
+        yield assemble(parts)
+    yield from (assemble(PLAIN, version=3), whole[:9], whole + b"more", whole[:-1] + b"X")
 
 
 def check_eif_signature(data: bytes) -> bool:
@@ -120,7 +148,29 @@ def sections() -> tuple[bytes, ...]:
     each = [signature_section(PCR0, key, self_signed_certificate(key)) for key in SIGNERS]
     other = signature_section(bytes(48), SIGNERS[0], self_signed_certificate(SIGNERS[0]))
     both = cbor2.dumps(cbor2.loads(each[0]) + cbor2.loads(each[1]))
-    return (*each, both, other, b"\x80", b"\x81\xa0")
+    return (*each, both, other, b"\x80", b"\x81\xa0", *hostile_sections(each[1]))
+
+
+def hostile_sections(section: bytes) -> Iterator[bytes]:
+    """A section with one fault each, and one in the other form of octets."""
+    (entry,) = cbor2.loads(section)
+    protected, _, payload, signature = cbor2.loads(bytes(entry["signature"]))
+
+    def signed(*parts: object) -> bytes:
+        return cbor2.dumps([entry | {"signature": list(cbor2.dumps(list(parts)))}])
+
+    def certified(certificate: bytes) -> bytes:
+        return cbor2.dumps([entry | {"signing_certificate": list(certificate)}])
+
+    yield cbor2.dumps([{name: bytes(value) for name, value in entry.items()}])
+    yield cbor2.dumps([entry | {"signature": "text"}])
+    yield cbor2.dumps([entry | {"signature": cbor2.CBORTag(18, [])}])
+    yield from (signed(protected), signed(protected, {}, payload, signature[:-1]))
+    yield from (signed(b"", {}, payload, signature), signed(protected, {}, payload, bytes(96)))
+    ed25519_key = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key()
+    pem = ed25519_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    yield from (certified(pem), certified(pem.replace(b"PUBLIC KEY", b"CERTIFICATE")))
+    yield from (section + b"\0", section[:-1], b"\x9f" + section[1:] + b"\xff", b"\xc1\0")
 
 
 def check_eif_metadata(data: bytes) -> bool:
@@ -183,6 +233,27 @@ def ukis() -> Iterator[bytes]:
         yield build_pe([(".sdmagic", magic), (".linux", kernel)])
     yield build_pe([(".linux", kernel), (".linux", kernel)])
     yield build_pe([(".text", b"no kernel")], directories=4)
+    yield build_pe([(".linux", b"no image"), (".sdmagic", b"no release")])
+    yield build_pe([(".sdmagic", bytes(600)), (".linux", kernel)])
+    yield from hostile_pes(build_uki())
+
+
+def hostile_pes(uki: bytes) -> Iterator[bytes]:
+    """Images with one fault each in a field of the headers."""
+    coff = int.from_bytes(uki[60:64], "little")
+    optional = coff + 24
+    section = optional + int.from_bytes(uki[coff + 20 : coff + 22], "little")
+    for place, value in (
+        (0, b"XX"), (60, b"\xff\xff\xff\0"), (coff, b"XX"), (coff + 6, b"\xff\xff"),
+        (coff + 6, b"\0\0"), (coff + 20, b"\0\0"), (coff + 20, b"\xff\xff"),
+        (optional, b"\0\0"), (optional + 60, b"\xff\xff\xff\x7f"), (optional + 60, bytes(4)),
+        (optional + 108, b"\xff"), (optional + 144, b"\1"), (section + 16, bytes(4)),
+        (section + 20, b"\1\0\0\0"), (section + 20, b"\xff\xff\xff\x7f"),
+        (section + 60, uki[section + 20 : section + 24]),
+    ):  # fmt: skip
+        edited = bytearray(uki)
+        edited[place : place + len(value)] = value
+        yield bytes(edited)
 
 
 def check_variables(data: bytes) -> bool:
@@ -205,7 +276,7 @@ def variables() -> Iterator[bytes]:
     """Lists of signatures as each of the variables."""
     lists = [signature_list(b"certificate"), signature_list(bytes(32), bytes(32)), b""]
     for place in range(4):
-        for content in (*lists, lists[0] + lists[1], lists[0][:-1]):
+        for content in (*lists, lists[0] + lists[1], lists[0][:-1], lists[0] + b"x", bytes(40)):
             yield bytes([place]) + content
 
 
@@ -216,9 +287,25 @@ TARGETS = {
     "eif_signature": Target(
         check_eif_signature, sections, ("measurements.eif.signature",), longest=8192
     ),
-    "eif_metadata": Target(check_eif_metadata, metadata, ("measurements.eif.image",), "text.dict"),
-    "uki": Target(
-        check_uki, ukis, ("measurements.uki.image", "measurements.uki.pe"), longest=16384
+    "eif_metadata": Target(
+        check_eif_metadata,
+        metadata,
+        ("measurements.eif.image:_read_metadata,_parse_metadata",),
+        "text.dict",
     ),
-    "variables": Target(check_variables, variables, ("measurements.uki.boot_events",)),
+    "uki": Target(
+        check_uki,
+        ukis,
+        (
+            "measurements.uki.image:uki_measurements,_stub_version,_stub_version_in_image,"
+            "_kernel_authenticode",
+            "measurements.uki.pe",
+        ),
+        longest=16384,
+    ),
+    "variables": Target(
+        check_variables,
+        variables,
+        ("measurements.uki.boot_events:SecureBootVariables,_signatures,_variable,_malformed",),
+    ),
 }

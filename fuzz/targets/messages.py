@@ -104,6 +104,12 @@ def nsm_answers() -> Iterator[bytes]:
     names = [name for name, _ in _REQUESTS]
     for vector in json.loads((VECTORS / "nsm.json").read_text())["answers"]:
         yield bytes([names.index(vector["method"])]) + bytes.fromhex(vector["answer"])
+    for place in range(len(_REQUESTS)):
+        for answer in ({"Error": "Unknown"}, {"Odd": 1}, {"DescribePCR": {"lock": 1, "data": b""}}):
+            yield bytes([place]) + cbor2.dumps(answer)
+        yield from (
+            bytes([place]) + rest for rest in (b"", b"\xff", cbor2.dumps("LockPCR") + b"\0")
+        )
 
 
 # ---- Connections -------------------------------------------------------------------------------
@@ -128,6 +134,17 @@ class Peer(io.BytesIO):
 
     def recv(self, size: int) -> bytes:
         return self.read(size)
+
+
+class FailingPeer(Peer):
+    """A connection that fails where the other one is closed."""
+
+    error: OSError
+
+    def recv(self, size: int) -> bytes:
+        if data := self.read(size):
+            return data
+        raise self.error
 
 
 def check_http_answer(data: bytes) -> bool:
@@ -180,7 +197,7 @@ def http_answers() -> Iterator[bytes]:
         yield head + b"Content-Length: %s\r\n\r\ndocument" % length
     for field in (b"X: \0\r\n", b"X : y\r\n", b"X\r\n", b"X: y\n", b"X: %s\r\n" % (b"y" * 9000)):
         yield head + field + b"Content-Length: 1\r\n\r\n."
-    yield head + b"\r\nno length"
+    yield from (head + b"\r\nno length", head)
     for status in (b"302 Found", b"404 ", b"503 Busy", b"504 Stalled", b"100 Continue", b"204 "):
         yield b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\nbody\n"
     yield from (head + b"Content-Length: 0\r\n\r\n", b"HTTP/1.0 200\r\n\r\n", b"SSH-2.0-x\r\n", b"")
@@ -196,6 +213,13 @@ def check_hybrid(data: bytes) -> bool:
     line = data[: peer.tell()]
     good = re.fullmatch(rb"OK [0-9]+\n", line) is not None
     assert good != refused(found)
+    for error in (ConnectionResetError(), TimeoutError()):
+        peer = FailingPeer(data)
+        peer.error = error
+        failed = outcome(
+            len(data), EnclaveError, connection._cross_monitor, peer, "/vm.sock", 1300, deadline
+        )
+        assert good != refused(failed)
     return good
 
 
@@ -356,23 +380,40 @@ def kms_answers() -> Iterator[bytes]:
         name = hashlib.sha256(key.public_key_der).digest()
         yield encode_cms(name, bytes(256), bytes(16), bytes(48), constructed=constructed)
         yield encode_cms(bytes(32), bytes(256), bytes(16), bytes(48), constructed=constructed)
+        whole = encrypt_for(b"plaintext", public, constructed=constructed)
+        parts = parse_enveloped_data(whole)
+        yield encode_cms(name, parts.encrypted_key, parts.iv, bytes(48), constructed=constructed)
+        yield encode_cms(name, parts.encrypted_key, parts.iv, b"x", constructed=constructed)
+        yield encode_cms(name, parts.encrypted_key, b"short", bytes(48), constructed=constructed)
+        yield encode_cms(name, b"short", parts.iv, bytes(48), constructed=constructed)
+        yield from (whole + b"\0", whole[:-1], whole.replace(b"\x2a\x86\x48", b"\x2a\x86\x49"))
+    yield from (b"", b"\0", b"\x1f\1\0", b"\x04\x80\0\0", b"\x04\x81\1x", b"\x04\x88" + b"\xff" * 8)
+    yield from (b"\x30\x80" * 17 + b"\0\0" * 17, b"\x30\0", b"\x04\x85\1\0\0\0\0", b"\x04\3ab")
 
 
 TARGETS = {
-    "nsm": Target(check_nsm, nsm_answers, ()),
+    "nsm": Target(check_nsm, nsm_answers, ("enclave.nsm:_answer,_decode,_nsm_error,_check",)),
     "http_answer": Target(
         check_http_answer,
         http_answers,
-        ("transport.response", "enclave.client"),
+        ("transport.response", "enclave.client:_exchange"),
         "text.dict",
         26000,
     ),
-    "hybrid": Target(check_hybrid, hybrid_answers, (), "text.dict", 64),
-    "http_request": Target(check_http_request, http_requests, (), "text.dict", 9000),
+    "hybrid": Target(
+        check_hybrid, hybrid_answers, ("transport.connection:_cross_monitor",), "text.dict", 64
+    ),
+    "http_request": Target(
+        check_http_request,
+        http_requests,
+        ("enclave.server:AttestationServer._read_head,AttestationServer._answer",),
+        "text.dict",
+        9000,
+    ),
     "recipient": Target(
         check_recipient,
         kms_answers,
-        ("kms.ber", "kms.cms", "kms.recipient"),
+        ("kms.ber", "kms.cms", "kms.recipient:RecipientKey.decrypt,RecipientKey._decrypt"),
         "der.dict",
         6200,
     ),

@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from nitro_attest._internal.quiet import quietly
 from nitro_attest._internal.strict_json import MAX_DEPTH, read_json
 from nitro_attest.cli import batch
+from nitro_attest.cli.nitro_cli import parse_cid
 from nitro_attest.cli.source import decode
-from nitro_attest.errors import FormatError, InputError
+from nitro_attest.errors import EnclaveError, FormatError, InputError
 from nitro_attest.kms.findings import FINDINGS
 from nitro_attest.kms.lint import lint
 from nitro_attest.kms.parse import MAX_KEY_POLICY_BYTES
@@ -129,6 +130,15 @@ def policies() -> Iterator[bytes]:
     value = json.dumps({"Measurements": {"PCR0": PIN}})
     for line in (f"PCR1: {PIN}", f'  {{"PCR1": "{PIN}"}}', "# comment", "#1 [internal] load"):
         yield f"Start\r{line}\n{value}\u2028{line}".encode()
+    image = b'{"Measurements": {"PCR0": "%b"}}' % PIN.encode()
+    yield from (image + b"\n" + image, b"[%b, 1]" % image, b"[%b, %b]" % (image, image))
+    yield from (b'[%b, {"PCR": "%b"}]' % (image, PIN.encode()), b"[]", b"\xff", b"\xff\xfeP\0")
+    yield from (b"PCR0=%b\nPCR0=%b\n" % (PIN.encode(), PIN.encode()), b"PCR0: x\n", b" " * 9, b"")
+    running = {"EnclaveName": "hello", "Flags": "DEBUG_MODE", "Measurements": {"PCR0": PIN}}
+    for other in ({}, {"EnclaveName": "other"}, {"Measurements": None}):
+        yield json.dumps([running, running | other]).encode()
+    yield json.dumps(running).encode()
+    yield json.dumps(running | {"Measurements": None}).encode()
 
 
 _STATEMENT = {
@@ -181,6 +191,35 @@ def key_policies() -> Iterator[bytes]:
     yield json.dumps({"Statement": _STATEMENT, "Id": "one"}).encode()
     yield json.dumps({"Statement": statements}).encode()[:MAX_KEY_POLICY_BYTES]
     yield b'{"Statement": [{"Effect": "Maybe"}]}'
+    yield from faulty_key_policies()
+
+
+def faulty_key_policies() -> Iterator[bytes]:
+    """Policies with one fault each in the condition, and policies of another form."""
+    for condition in (
+        {"StringEquals": {"kms:RecipientAttestation:PCR99": PIN}},
+        {"NumericEquals": {"kms:RecipientAttestation:PCR1": PIN}},
+        {"StringEquals": {"kms:RecipientAttestation:NitroTPMPCR4": [PIN, 1, "xy", "0" * 96]}},
+        {"StringEquals": {"kms:RecipientAttestation:PCR0": ["0" * 96]}},
+        {"StringLike": {"kms:RecipientAttestation:PCR2": ["2" * 96]}},
+        {"StringEquals": {"kms:RecipientAttestation:PCR2": "21b9efbc18480766" + "0" * 80}},
+        {"ForAnyValue:StringNotEquals": {"kms:RecipientAttestation:PCR0": PIN}},
+        {
+            "StringEquals": {
+                "kms:RecipientAttestation:ImageSha384": PIN,
+                "kms:RecipientAttestation:PCR0": "cd" * 48,
+            }
+        },
+    ):
+        for effect in ("Allow", "Deny"):
+            changed = {"Effect": effect, "Condition": condition}
+            yield json.dumps({"Statement": [_STATEMENT | changed]}).encode()
+    root = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:root"}}
+    yield json.dumps({"Statement": [{**root, "Action": "kms:*", "Resource": "*"}]}).encode()
+    malformed = ({"Action": [1]}, {"Principal": 1}, {"Condition": 1}, {"Condition": {"Null": 1}})
+    for fault in (*malformed, {"NotAction": "kms:*"}):
+        yield json.dumps({"Statement": [_STATEMENT | fault]}).encode()
+    yield from (b'{"Statement": []}', b'{"Statement": [1]}', b"{}", b"{} {}", b"\xff")
 
 
 _ENCODINGS = ("auto", "raw", "hex", "base64")
@@ -210,6 +249,7 @@ def document_texts() -> Iterator[bytes]:
     for place in range(len(_ENCODINGS)):
         yield from (bytes([place]) + text for text in texts)
         yield bytes([place]) + base64.urlsafe_b64encode(document).rstrip(b"=")
+        yield from (bytes([place]) + text for text in (b"a", b"AAAAA", b"{}", b""))
 
 
 def check_batch(data: bytes) -> bool:
@@ -235,7 +275,39 @@ def lines() -> Iterator[bytes]:
     yield json.dumps({"document": document.hex(), **values}).encode() + b"\n"
     yield json.dumps({"document": base64.b64encode(document).decode()}).encode()
     yield json.dumps({"document": {"file": "document.bin"}, "max_age": "2d"}).encode() + b"\r\n"
+    yield from (b"\xff", b'{"document": "ab", "nonce": 1}', b'{"document": "ab", "nonce": "x"}')
+    yield from (b'{"document": "ab", "max_age": "1y"}', b'{"document": {"file": "-"}}')
     yield from (b"[]", b"{}", b'{"document": 1}', b'{"document": "\\u00e9"}', b'{"odd": "x"}')
+
+
+def check_nitro_cli(data: bytes) -> bool:
+    """Output of nitro-cli: the CID of the only running enclave of a name, in one list."""
+    found = outcome(len(data), EnclaveError, parse_cid, data, "hello")
+    if refused(found):
+        assert found.code in ("transport.nitro_cli", "transport.no_cid")
+        return False
+    enclaves = json.loads(data, object_pairs_hook=_with_different_keys)
+    running = {"EnclaveName": "hello", "State": "RUNNING"}
+    assert [e["EnclaveCID"] for e in enclaves if running.items() <= e.items()] == [found]
+    assert 0 < found < 0xFFFFFFFF
+    return True
+
+
+def nitro_cli_outputs() -> Iterator[bytes]:
+    """Lists of enclaves, and output of another form."""
+    hello = {"EnclaveName": "hello", "EnclaveCID": 16, "State": "RUNNING"}
+    for change in ({}, {"State": "TERMINATING"}, {"EnclaveName": "other", "EnclaveCID": 17}):
+        yield json.dumps([hello, hello | change], indent=2).encode() + b"\n"
+    for cid in (0, -1, 1 << 32, 1.0, True, None, "16"):
+        yield json.dumps([hello | {"EnclaveCID": cid}]).encode()
+    one = json.dumps(hello).encode()
+    yield from (
+        one,
+        b"[" + one + b"]",
+        b"[" + one + b"][]",
+        b"[" + one[:-1] + b', "EnclaveCID": 3}]',
+    )
+    yield from (b"[" * 999, b"[1]", b"\xff", b"")
 
 
 def check_measured(data: bytes) -> bool:
@@ -267,6 +339,9 @@ def measured() -> Iterator[bytes]:
     for path in sorted((VECTORS / "conformance/roots").glob("*.pem")):
         yield path.read_bytes()
         yield x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+    begin, end = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
+    yield from (begin, begin + b"AAAAA\n" + end, begin + b"AA==AA==\n" + end, begin + b"*\n" + end)
+    yield from (begin + b"AAAA\n\nAAAA\n" + end, begin + b"MAA=\n" + end, b"", b" ", b"\xff")
 
 
 def check_endpoint(data: bytes) -> bool:
@@ -283,6 +358,7 @@ def check_endpoint(data: bytes) -> bool:
 def endpoints() -> Iterator[bytes]:
     """One of each form."""
     yield from (b"vsock:16:1300", b"vsock:any:1300", b"unix:/run/vm.sock:1300", b"unix:/run/s.sock")
+    yield from (b"vsock:99999999999:1", b"vsock:1", b"unix:/\0", b"unix:relative", b"https://h:1")
     yield from (b"http://127.0.0.1:8080", b"http://[::1]:80/", b"http://host.example:65536")
 
 
@@ -291,11 +367,24 @@ TARGETS = {
     "policy": Target(
         check_policy,
         policies,
-        ("policy_files",),
+        (
+            "policy_files:parse_policy,_decode,_only_json_value,_pcr_lines,_elements,_form_of_all,"
+            "_form_of,_only,_image_set,_enclave_policy",
+        ),
         "text.dict",
     ),
-    "policy_of_one": Target(check_policy_of_one, policies, ("policy_files",), "text.dict"),
-    "nitrotpm_policy": Target(check_nitrotpm_policy, policies, ("policy_files",), "text.dict"),
+    "policy_of_one": Target(
+        check_policy_of_one,
+        policies,
+        ("policy_files:_selected,_register_set",),
+        "text.dict",
+    ),
+    "nitrotpm_policy": Target(
+        check_nitrotpm_policy,
+        policies,
+        ("policy_files:parse_nitrotpm_policy,_instance_set",),
+        "text.dict",
+    ),
     "key_policy": Target(
         check_key_policy,
         key_policies,
@@ -303,9 +392,32 @@ TARGETS = {
         "text.dict",
     ),
     "document_text": Target(
-        check_document_text, document_texts, ("cli.source",), "text.dict", 16384
+        check_document_text, document_texts, ("cli.source:decode",), "text.dict", 16384
     ),
-    "batch": Target(check_batch, lines, (), "text.dict", 16384),
-    "measured": Target(check_measured, measured, ("measurements.pcr",), "text.dict", 1200),
-    "endpoint": Target(check_endpoint, endpoints, (), "text.dict", 300),
+    "batch": Target(
+        check_batch, lines, ("cli.batch:_request,_value,_document",), "text.dict", 16384
+    ),
+    "nitro_cli": Target(
+        check_nitro_cli,
+        nitro_cli_outputs,
+        ("cli.nitro_cli:parse_cid,_is_running,_cid",),
+        "text.dict",
+    ),
+    "measured": Target(
+        check_measured,
+        measured,
+        (
+            "measurements.pcr:pcr3_from_role_arn,pcr4_from_instance_id,pcr8_from_certificate,"
+            "first_pem_certificate,_why_not_a_role_arn,_require_exact_text",
+        ),
+        "text.dict",
+        1200,
+    ),
+    "endpoint": Target(
+        check_endpoint,
+        endpoints,
+        ("transport.connection:parse_endpoint,_number,VsockEndpoint,UnixEndpoint,HttpEndpoint",),
+        "text.dict",
+        300,
+    ),
 }

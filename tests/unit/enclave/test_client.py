@@ -6,11 +6,12 @@ import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from nitro_attest import ANY_ENCLAVE, ChainError, PolicyError, TrustedRoots
+from nitro_attest import ANY_ENCLAVE, Attestation, ChainError, PolicyError, TrustedRoots
 from nitro_attest.enclave import client
 from nitro_attest.enclave.client import attest, fetch
 from nitro_attest.enclave.server import AttestationServer
@@ -307,6 +308,23 @@ def test_attest_rejects_the_answer_to_a_different_challenge(peer: Peer, fake: Fa
     with pytest.raises(PolicyError) as caught:
         attest(endpoint, policy=ANY_ENCLAVE, roots=roots)
     assert caught.value.code == "policy.nonce"
+
+
+@pytest.mark.usefixtures("clock")
+def test_attest_rejects_a_document_above_the_maximum_age(
+    peer: Peer, fake: FakeNitro, when: datetime
+) -> None:
+    document = fake.document(nonce=NONCE, at=when - timedelta(minutes=10))
+    endpoint, _ = peer(answer(document), answer(document))
+    roots = TrustedRoots.from_pem(fake.root_pem)
+
+    def challenge(max_age: timedelta) -> Attestation:
+        return attest(endpoint, policy=ANY_ENCLAVE, roots=roots, nonce=NONCE, max_age=max_age)
+
+    assert challenge(timedelta(minutes=11)).nonce == NONCE
+    with pytest.raises(PolicyError) as caught:
+        challenge(timedelta(minutes=9))
+    assert caught.value.code == "freshness.too_old"
 
 
 def test_attest_has_no_default_policy(served: str) -> None:
