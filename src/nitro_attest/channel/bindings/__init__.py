@@ -1,0 +1,1 @@
+"""Bindings: how a document names the key of a connection, or another key of the enclave."""
