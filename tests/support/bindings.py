@@ -1,5 +1,6 @@
 """Servers, documents and rejections as the tests of bindings use them."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from cryptography import x509
@@ -10,6 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from nitro_attest import PolicyError, verify
 from nitro_attest.channel.bindings.base import Peer
+from nitro_attest.verification.attestation import VERIFIED
 from support.errors import rejection
 
 ISSUER = ec.derive_private_key(7, ec.SECP256R1())
@@ -37,7 +39,18 @@ def peer_with(public_key):
 
 def attested(fake, when, **fields):
     """The attestation of a fake document with these fields."""
-    return verify(fake.document(at=when, **fields), fake.root_pem, at=when)
+    document = fake.document(at=when, **fields)
+    return verify(document, fake.root_pem, at=when, allow_debug=fields.get("debug", False))
+
+
+def altered(attestation, **fields):
+    """The attestation of a document that differs in these fields, without making the document.
+
+    Bindings read nothing but the content, and verifying a document for each byte takes seconds.
+    """
+    content = replace(attestation.document._content, **fields)
+    document = replace(attestation.document, _content=content)
+    return replace(attestation, document=document, made_by=VERIFIED)
 
 
 def unbound(check, *arguments):

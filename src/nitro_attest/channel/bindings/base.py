@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nitro_attest._internal.quiet import quietly
-from nitro_attest._internal.wording import shown
+from nitro_attest._internal.wording import plural, shown
 from nitro_attest.errors import InputError, PolicyError, PolicyFailure
 from nitro_attest.verification.attestation import Attestation
 
@@ -154,6 +154,27 @@ def compare(what: str, *, expected: bytes, found: bytes | None) -> None:
         else f"{what} mismatch: expected {shown(expected)}, found {shown(found)}",
         expected=expected.hex(),
         found=None if found is None else found.hex(),
+    )
+
+
+def require_size(what: str, value: bytes | None, size: int) -> bytes:
+    """Returns a value of a document that has the size that the binding requires.
+
+    Args:
+        what: The name of the value.
+        value: The document's value; None if it has none.
+        size: The required size in bytes.
+
+    Raises:
+        PolicyError: ``policy.binding``: it has a different size, or there is none.
+    """
+    if value is not None and len(value) == size:
+        return value
+    raise mismatch(
+        f"{what} has the wrong size: expected {plural(size, 'byte')}, found "
+        f"{'none' if value is None else plural(len(value), 'byte')}",
+        expected=plural(size, "byte"),
+        found=None if value is None else value.hex(),
     )
 
 

@@ -4,7 +4,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from nitro_attest import parse_unverified
-from nitro_attest.channel.bindings.base import Peer, check_attestation, check_path, compare
+from nitro_attest.channel.bindings.base import (
+    Peer,
+    check_attestation,
+    check_path,
+    compare,
+    require_size,
+)
 from support.bindings import peer_with, spki, unbound
 from support.errors import code_of, rejection
 
@@ -46,6 +52,16 @@ def test_a_comparison_names_what_was_expected_and_found():
     assert failure.message == "the document has no key; expected 01"
     assert (failure.expected, failure.found) == ("01", None)
     assert unbound(lambda: compare("key", expected=b"\x01", found=b"")).found == ""
+
+
+def test_a_size_is_exact():
+    assert require_size("key", b"ab", 2) == b"ab"
+    failure = unbound(require_size, "key", b"abc", 2)
+    assert failure.message == "key has the wrong size: expected 2 bytes, found 3 bytes"
+    assert (failure.expected, failure.found) == ("2 bytes", "616263")
+    failure = unbound(require_size, "key", None, 1)
+    assert failure.message == "key has the wrong size: expected 1 byte, found none"
+    assert failure.found is None
 
 
 def test_only_a_verified_document_of_an_enclave_is_checked(fake, when):
