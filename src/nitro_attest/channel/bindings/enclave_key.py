@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["EnclaveKey"]
 
-KeyT = TypeVar("KeyT", bound="PublicKeyTypes", covariant=True)
+_KeyT = TypeVar("_KeyT", bound="PublicKeyTypes", covariant=True)
 
 _P: Final = 2**255 - 19  # the field of Curve25519 and edwards25519 (RFC 7748 section 4.1)
 _D: Final = -121665 * pow(121666, -1, _P) % _P  # edwards25519 (RFC 8032 section 5.1)
 
 
 @dataclass(frozen=True, slots=True)
-class EnclaveKey(Generic[KeyT]):
+class EnclaveKey(Generic[_KeyT]):
     """A key that a verified document names. It proves nothing about any connection.
 
     Only what is encrypted to this key, or signed by it, reaches or comes from the enclave.
@@ -38,7 +38,7 @@ class EnclaveKey(Generic[KeyT]):
 
     binding: str
     octets: bytes
-    key: KeyT = field(compare=False, repr=False)  # the objects are unhashable; octets decide
+    key: _KeyT = field(compare=False, repr=False)  # the objects are unhashable; octets decide
 
 
 @overload
@@ -78,9 +78,9 @@ def bare_key(
 def _is_on_edwards25519(octets: bytes) -> bool:
     """Tells whether 32 octets encode a point other than (0, 1) and (0, -1).
 
-    ``cryptography`` accepts any 32 octets as an Ed25519 key, so that an X25519 key, half of which
-    are not points, would be reported as one. By RFC 8032 section 5.1.3, y is one of a point if
-    (y^2 - 1) / (d y^2 + 1) is a square; the denominator is never 0, so it may be a factor instead.
+    ``cryptography`` loads any 32 octets as an Ed25519 key, so an X25519 key would be reported as
+    one; half of them are not on the curve. By RFC 8032 section 5.1.3, y is that of a point if
+    (y^2 - 1) / (d y^2 + 1) is a square. The denominator is never 0, so it may be a factor instead.
     """
     y = int.from_bytes(octets, "little") & (2**255 - 1)
     square = (y * y - 1) * (_D * y * y + 1)

@@ -1,7 +1,9 @@
 """The server of a connection, the comparison of its key, and the path of a request."""
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 
 from nitro_attest import parse_unverified
 from nitro_attest.channel.bindings.base import (
@@ -41,6 +43,17 @@ def test_a_certificate_whose_key_is_not_on_its_curve_has_no_key():
     certificate = peer_with(key).certificate
     assert certificate.count(point) == 1
     unbound(lambda: Peer(certificate.replace(point, bytes(63) + b"\x01")).public_key)
+
+
+def test_a_certificate_that_the_library_warns_of_has_a_key():
+    key = KEYS["p256"].public_key()
+    certificate = peer_with(key).certificate
+    version_and_serial = bytes.fromhex("a003020102020101")
+    assert certificate.count(version_and_serial) == 1
+    zero = certificate.replace(version_and_serial, bytes.fromhex("a003020102020100"))
+    with pytest.warns(CryptographyDeprecationWarning):
+        x509.load_der_x509_certificate(zero)
+    assert Peer(zero).public_key == spki(key)
 
 
 def test_a_comparison_names_what_was_expected_and_found():

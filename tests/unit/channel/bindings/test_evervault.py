@@ -31,7 +31,7 @@ def test_b5_the_request_has_no_nonce():
     "body",
     [
         json.dumps({"attestation_doc": ENCODED}).encode(),
-        b'\n{"other": [1], "attestation_doc": "%s"}\n' % ENCODED.encode(),
+        b'\n{"other": [1], "Other": 2, "attestation_doc": "%s"}\n' % ENCODED.encode(),
     ],
 )
 def test_b5_the_answer_is_a_json_object_with_base64(body):

@@ -53,6 +53,13 @@ def test_b4_each_changed_byte_of_the_form_or_the_certificate_digest_is_rejected(
         unbound(BINDING.check, altered(attestation, user_data=changed + APPLICATION), PEER)
 
 
+def test_b4_each_changed_byte_before_a_digest_is_another_form(fake, when):
+    attestation = attested(fake, when, user_data=USER_DATA)
+    for changed in changes(b"\x12\x20"):
+        for other in (changed + USER_DATA[2:], USER_DATA[:34] + changed + APPLICATION):
+            unbound(Nitriding.read, altered(attestation, user_data=other))
+
+
 def test_b4_each_changed_byte_of_the_application_digest_is_reported(fake, when):
     attestation = attested(fake, when, user_data=USER_DATA)
     for changed in changes(APPLICATION):
