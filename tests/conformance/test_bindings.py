@@ -30,6 +30,7 @@ from nitro_attest.channel.bindings import (
 )
 from support.bindings import altered, changes, peer_with, unbound
 from support.errors import code_of, code_or_none
+from support.paths import FIXTURES
 
 P256 = 2**256 - 2**224 + 2**192 + 2**96 - 1
 P256_B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
@@ -316,6 +317,21 @@ def test_b11_secp256k1(enclaves):
         assert b"\x04" + octets == attestation.public_key
         for changed in changes(attestation.public_key):
             unbound(Secp256k1Key().check, altered(attestation, public_key=changed))
+
+
+def test_the_documents_in_this_repository_have_the_forms_of_their_products():
+    folder = FIXTURES / "real"
+    turnkey = (folder / "20250916_encl_us-east-1_tkhq_b1086cbb.bin").read_bytes()
+    nautilus = (folder / "20251110_encl_ap-south-1_mystenlabs_8e5652f3.bin").read_bytes()
+    booted, signing = (verify(each, at="document") for each in (turnkey, nautilus))
+    keys = TurnkeyBoot.read(booted)
+    assert (keys.octets, keys.manifest_digest) == (booted.public_key, booted.user_data)
+    assert Nautilus().check(signing).key.public_bytes_raw() == signing.public_key
+    for check in (Nitriding.read, Dstack.read, Secp256k1Key().check, Oyster("secp256k1").check):
+        unbound(check, booted)
+        unbound(check, signing)
+    unbound(Nautilus().check, booted)
+    unbound(TurnkeyBoot.read, signing)
 
 
 def test_t1_no_binding_takes_the_document_of_an_instance(corpus):
