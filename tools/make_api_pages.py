@@ -38,6 +38,7 @@ PUBLIC_MODULES: Final = (
     "nitro_attest.enclave.server",
     "nitro_attest.enclave.nsm",
     "nitro_attest.transport.connection",
+    "nitro_attest.channel.bindings",
     "nitro_attest.kms.statements",
     "nitro_attest.kms.lint",
     "nitro_attest.kms.recipient",

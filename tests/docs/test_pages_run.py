@@ -1,13 +1,23 @@
 """The Python in the pages runs as it stands there, from top to bottom."""
 
+import json
 import re
 import time
+from base64 import b64encode
+from datetime import datetime, timedelta, timezone
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from nitro_attest import Challenger, Policy, TrustedRoots, Verifier
+from nitro_attest import Challenger, Policy, TrustedRoots, Verifier, hpke_suite
+from nitro_attest.channel import bindings
 from nitro_attest.testing import FakeNitro
+from support.bindings import peer_with
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -96,6 +106,91 @@ def test_the_page_on_the_root(when, capsys):
     }
     run("how-to/rotate-the-root.md", names)
     assert capsys.readouterr().out == f"{root.name} {root.sha256}\n"
+
+
+class Deployed:
+    """Enclaves of every product behind one server, with the documents that they would send."""
+
+    def __init__(self, fake):
+        self.fake = fake
+        self.pcrs = {index: bytes([index + 1]) * 48 for index in range(4)}
+        self.tls = peer_with(ec.generate_private_key(ec.SECP256R1()).public_key())
+        self.signing = ed25519.Ed25519PrivateKey.generate()
+
+    def document(self, **fields):
+        return self.fake.document(pcrs=self.pcrs, **fields)
+
+    def get(self, target):
+        """Answers a request as the product with this path does."""
+        path, _, nonce = target.partition("?nonce=")
+        if path == "/enclave/attestation":
+            digest = sha256(self.tls.certificate).digest()
+            user_data = b"\x12\x20" + digest + b"\x12\x20" + bytes(32)
+            document = self.document(nonce=bytes.fromhex(nonce), user_data=user_data)
+            return b64encode(document) + b"\n"
+        if path == "/.well-known/attestation":
+            document = self.document(nonce=bytes(256), user_data=self.tls.public_key)
+            return json.dumps({"attestation_doc": b64encode(document).decode()}).encode()
+        assert path == "/get_attestation"
+        document = self.document(public_key=self.signing.public_key().public_bytes_raw())
+        return json.dumps({"attestation": document.hex()}).encode()
+
+
+def point(key):
+    return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def turnkey(deployed):
+    """A manifest, and a boot proof and an app proof in the form of Turnkey."""
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    manifest = b"".join(b"\x30\x00\x00\x00" + value for value in deployed.pcrs.values())
+    document = deployed.document(
+        at=datetime.now(timezone.utc) - timedelta(days=1),
+        public_key=b"".join(map(point, keys)),
+        user_data=sha256(manifest).digest(),
+    )
+    payload = '{"type":"statement"}'
+    integers = decode_dss_signature(keys[1].sign(payload.encode(), ec.ECDSA(SHA256())))
+    signature = b"".join(number.to_bytes(32, "big") for number in integers)
+    return {
+        "reviewed_manifest": manifest,
+        "boot_proof": {"awsAttestationDocB64": b64encode(document).decode()},
+        "app_proof": {"proofPayload": payload, "signature": signature.hex()},
+    }
+
+
+def test_the_page_on_deployed_enclaves(fake):
+    deployed = Deployed(fake)
+    oyster = x25519.X25519PrivateKey.generate()
+    ethereum = ec.generate_private_key(ec.SECP256K1())
+    pcrs = deployed.pcrs
+    names = {
+        "roots": fake.root_pem,
+        **{f"pcr{index}": pcrs[index] for index in range(3)},
+        "get": deployed.get,
+        "certificate": deployed.tls.certificate,
+        "oyster_document": deployed.document(public_key=oyster.public_key().public_bytes_raw()),
+        "signed_bytes": b"answer",
+        "signature": deployed.signing.sign(b"answer"),
+        "report_data": bytes(range(64)),
+        "dstack_document": deployed.document(user_data=bytes(range(64))),
+        "ethereum_document": deployed.document(public_key=point(ethereum)),
+        **turnkey(deployed),
+    }
+    names = run("how-to/verify-deployed-enclaves.md", names)
+    assert names["bound"].public_key == deployed.tls.public_key
+    assert names["application_digest"] is None
+    suite = hpke_suite(oyster.public_key())
+    assert suite.decrypt(names["sealed"], oyster, b"example v1") == b"secret"
+    assert names["os_image_hash"] == sha256(pcrs[0] + pcrs[1] + pcrs[2]).hexdigest()
+    assert names["enclave_key"].key == ethereum.public_key()
+
+
+def test_the_page_on_deployed_enclaves_has_a_section_for_each_binding():
+    page = (DOCS / "how-to/verify-deployed-enclaves.md").read_text()
+    for name, value in vars(bindings).items():
+        if hasattr(value, "check") and name != "Binding":
+            assert f"`{name}`" in page, name
 
 
 def test_links_between_the_pages_lead_somewhere():

@@ -35,6 +35,22 @@ from nitro_attest import (
     verify,
     verify_nitrotpm,
 )
+from nitro_attest.channel.bindings import (
+    Binding,
+    Bound,
+    Dstack,
+    Evervault,
+    Nautilus,
+    Nitriding,
+    Oyster,
+    Peer,
+    Secp256k1Key,
+    TlsCertificateDigest,
+    TlsKey,
+    TlsKeyDigest,
+    TurnkeyApp,
+    TurnkeyBoot,
+)
 
 
 def use(*values: object) -> None:
@@ -170,3 +186,56 @@ def outcomes(documents: list[bytes]) -> None:
     for other in NitroTpmVerifier(policy=ANY_INSTANCE).verify_many(documents):
         use(other.unwrap().nitrotpm_pcrs)
         use(other.unwrap().pcrs)  # E: attr-defined
+
+
+class OwnBinding:
+    """A binding that a user writes."""
+
+    nonce_bytes = 16
+
+    def target(self, nonce: bytes) -> str:
+        return f"/{nonce.hex()}"
+
+    def document(self, body: bytes) -> bytes:
+        return body
+
+    def check(self, attestation: Attestation, peer: Peer) -> Bound:
+        return Bound("own", peer.public_key)
+
+
+def connect(binding: Binding) -> None:
+    """Takes bindings to a connection alone, as clients do."""
+    use(binding)
+
+
+def connection_bindings(attestation: Attestation, peer: Peer) -> None:
+    connect(TlsKey())
+    connect(TlsKeyDigest(field="user_data", path="/attestation"))
+    connect(TlsCertificateDigest(field="public_key", path="/attestation"))
+    connect(Nitriding())
+    connect(Evervault())
+    connect(OwnBinding())
+    bound: Bound = Nitriding().check(attestation, peer)
+    use(bound)
+    Nitriding().check(attestation)  # E: call-arg
+    TlsKeyDigest(field="nonce", path="/attestation")  # E: arg-type
+    TlsKeyDigest(path="/attestation")  # E: call-arg
+    peer.certificate = b""  # E: misc
+
+
+def key_bindings(attestation: Attestation, peer: Peer, instance: NitroTpmAttestation) -> None:
+    connect(Oyster("x25519"))  # E: arg-type
+    connect(TurnkeyBoot(b"manifest"))  # E: arg-type
+    connect(TurnkeyApp(TurnkeyBoot(b"manifest"), b"payload", bytes(64)))  # E: arg-type
+    connect(Dstack(bytes(64)))  # E: arg-type
+    connect(Nautilus())  # E: arg-type
+    connect(Secp256k1Key())  # E: arg-type
+    Nautilus().check(attestation).key.verify(b"signature", b"answer")
+    use(Secp256k1Key().check(attestation).key.public_numbers())
+    Nautilus().check(attestation, peer)  # E: call-arg
+    bound: Bound = Nautilus().check(attestation)  # E: assignment
+    use(bound)
+    Nautilus().check(instance)  # E: arg-type
+    Nautilus().check(attestation.document)  # E: arg-type
+    Oyster("p256")  # E: arg-type
+    use(Oyster("x25519").check(attestation).key.exchange)  # E: union-attr

@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from nitro_attest._internal.pcrs import SANDBOX_PCR, ZERO_PCR
 from nitro_attest._internal.times import check_max_age
+from nitro_attest._internal.wording import shown
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
 from nitro_attest.limits import MIN_NONCE_BYTES
 from nitro_attest.verification.document import AttestationDocument, BaseDocument
@@ -58,9 +59,6 @@ _SANDBOX_ADVICE: Final = (
 _DEBUG_WARNING: Final = AttestationWarning(
     "policy.debug", "the enclave runs in debug mode: the parent can read it"
 )
-
-_SHOWN_BYTES: Final = 32
-"""The longest value that a message shows in full."""
 
 _DocumentT = TypeVar("_DocumentT", bound=BaseDocument)
 
@@ -247,16 +245,10 @@ def _value_failures(name: str, expected: bytes, found: bytes | None) -> list[Pol
     return [
         PolicyFailure(
             f"policy.{name}",
-            f"the document has no {name}; expected {_shown(expected)}"
+            f"the document has no {name}; expected {shown(expected)}"
             if found is None
-            else f"{name} mismatch: expected {_shown(expected)}, found {_shown(found)}",
+            else f"{name} mismatch: expected {shown(expected)}, found {shown(found)}",
             expected=expected.hex(),
             found=None if found is None else found.hex(),
         )
     ]
-
-
-def _shown(value: bytes) -> str:
-    if len(value) <= _SHOWN_BYTES:
-        return value.hex() or "empty bytes"
-    return f"{value[:_SHOWN_BYTES].hex()}... ({len(value)} bytes)"

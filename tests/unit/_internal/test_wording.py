@@ -2,7 +2,7 @@
 
 import pytest
 
-from nitro_attest._internal.wording import plural, size_or_type
+from nitro_attest._internal.wording import plural, shown, size_or_type
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,15 @@ def test_a_noun_agrees_with_its_count(count, phrase):
 )
 def test_bytes_are_described_by_their_size_and_others_by_their_type(value, phrase):
     assert size_or_type(value) == phrase
+
+
+@pytest.mark.parametrize(
+    ("value", "phrase"),
+    [
+        (b"", "empty bytes"),
+        (b"\xab" * 32, "ab" * 32),
+        (b"\xab" * 33, f"{'ab' * 32}... (33 bytes)"),
+    ],
+)
+def test_bytes_are_shown_as_hex_and_long_ones_are_cut(value, phrase):
+    assert shown(value) == phrase

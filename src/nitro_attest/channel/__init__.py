@@ -1,0 +1,1 @@
+"""Connections to an enclave that are attested before the application sends its first byte."""

@@ -1,0 +1,87 @@
+"""The keys that documents name in their public_key, in the bare forms that enclaves write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, overload
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+from nitro_attest.channel.bindings.base import mismatch
+from nitro_attest.errors import InputError
+from nitro_attest.keys.public_key import decode_public_key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+__all__ = ["EnclaveKey"]
+
+_KeyT = TypeVar("_KeyT", bound="PublicKeyTypes", covariant=True)
+
+_P: Final = 2**255 - 19  # the field of Curve25519 and edwards25519 (RFC 7748 section 4.1)
+_D: Final = -121665 * pow(121666, -1, _P) % _P  # edwards25519 (RFC 8032 section 5.1)
+
+
+@dataclass(frozen=True, slots=True)
+class EnclaveKey(Generic[_KeyT]):
+    """A key that a verified document names. It proves nothing about any connection.
+
+    Only what is encrypted to this key, or signed by it, reaches or comes from the enclave.
+
+    Attributes:
+        binding: Name of the binding that read the key, such as ``nautilus``.
+        octets: The key as it is in the document.
+        key: The key as an object of the ``cryptography`` package.
+    """
+
+    binding: str
+    octets: bytes
+    key: _KeyT = field(compare=False, repr=False)  # the objects are unhashable; octets decide
+
+
+@overload
+def bare_key(octets: bytes, kind: Literal["x25519"]) -> X25519PublicKey: ...
+@overload
+def bare_key(octets: bytes, kind: Literal["ed25519"]) -> Ed25519PublicKey: ...
+@overload
+def bare_key(octets: bytes, kind: Literal["p256", "secp256k1"]) -> EllipticCurvePublicKey: ...
+def bare_key(
+    octets: bytes, kind: Literal["x25519", "ed25519", "p256", "secp256k1"]
+) -> PublicKeyTypes:
+    """Decodes a key from a document.
+
+    Args:
+        octets: 32 octets of a key on Curve25519 (RFC 7748, RFC 8032), or the 65 octets of an
+            uncompressed point (SEC 1 section 2.3.3).
+        kind: The kind of key, which 32 or 65 octets do not identify.
+
+    Returns:
+        The key.
+
+    Raises:
+        PolicyError: ``policy.binding``: the octets do not have this form, or are not on the curve.
+    """
+    try:
+        key = decode_public_key(octets, kind)
+        if kind == "x25519" and int.from_bytes(octets, "little") >= _P:
+            raise InputError("input.expected", "public_key is not an X25519 key: out of range")
+        if kind == "ed25519" and not _is_on_edwards25519(octets):
+            raise InputError("input.expected", "public_key is not an Ed25519 key: not on the curve")
+    except InputError as error:
+        expected = f"a key of kind {kind}"
+        raise mismatch(error.message, expected=expected, found=octets.hex()) from None
+    return key
+
+
+def _is_on_edwards25519(octets: bytes) -> bool:
+    """Tells whether 32 octets encode a point other than (0, 1) and (0, -1).
+
+    ``cryptography`` loads any 32 octets as an Ed25519 key, so an X25519 key would be reported as
+    one; half of them are not on the curve. By RFC 8032 section 5.1.3, y is that of a point if
+    (y^2 - 1) / (d y^2 + 1) is a square. The denominator is never 0, so it may be a factor instead.
+    """
+    y = int.from_bytes(octets, "little") & (2**255 - 1)
+    square = (y * y - 1) * (_D * y * y + 1)
+    return y < _P and pow(square, (_P - 1) // 2, _P) == 1
