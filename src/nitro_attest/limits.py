@@ -68,7 +68,7 @@ MAX_CRLS: Final = 64
 """R-1."""
 
 MAX_CRL_BYTES: Final = 64 * 2**20
-"""R-1. In DER. A million entries have about 40 MB."""
+"""R-1. A list of a million entries has about 40 MB."""
 
 MAX_CABUNDLE_CERTIFICATES: Final = 8
 """P-20. AWS sends four."""

@@ -65,7 +65,7 @@ class RevocationList:
         """Reads a list and checks its form.
 
         Args:
-            data: The list in DER, at most 64 MiB, or in PEM.
+            data: The list in DER or PEM, at most 64 MiB.
 
         Returns:
             The list.
@@ -127,19 +127,16 @@ def reason_of(entry: x509.RevokedCertificate) -> x509.ReasonFlags | None:
 
 
 def _parse(data: bytes) -> x509.CertificateRevocationList:
-    if not isinstance(data, bytes) or len(data) > 2 * MAX_CRL_BYTES:
+    if not isinstance(data, bytes) or len(data) > MAX_CRL_BYTES:
         found = f"{len(data)} bytes" if isinstance(data, bytes) else type(data).__name__
         raise _unreadable(f"expected at most {MAX_CRL_BYTES} bytes, found {found}")
     load = x509.load_pem_x509_crl if _PEM_BEGIN in data else x509.load_der_x509_crl
     if data.count(_PEM_BEGIN) > 1:
         raise _unreadable("expected one list, found several")
     try:
-        parsed = quietly(load, data)
+        return quietly(load, data)
     except Exception as error:
         raise _unreadable(f"expected one in DER or PEM: {error}") from error
-    if len(parsed.public_bytes(Encoding.DER)) > MAX_CRL_BYTES:
-        raise _unreadable(f"expected at most {MAX_CRL_BYTES} bytes in DER")
-    return parsed
 
 
 def _read_extensions(

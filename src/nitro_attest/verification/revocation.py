@@ -354,7 +354,7 @@ def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
 def _read_file(path: Path) -> RevocationList:
     try:
         with path.open("rb") as file:
-            data = file.read(2 * MAX_CRL_BYTES + 1)  # PEM is longer than DER
+            data = file.read(MAX_CRL_BYTES + 1)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     try:

@@ -7,9 +7,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from nitro_attest import ANY_ENCLAVE, InputError, RevocationLists, Verifier
+from nitro_attest import ANY_ENCLAVE, InputError, RevocationLists, Verifier, parse_unverified
+from nitro_attest._internal.times import to_milliseconds
 from nitro_attest.limits import MAX_CRL_BYTES, MAX_CRLS
 from nitro_attest.testing import LIST_FAULTS
+from nitro_attest.testing.certificates import Extension
+from nitro_attest.testing.revocation import ListForm, Revoked
+from nitro_attest.verification.path import CertificatePath, PathVerifier
 from support.errors import code_of, code_or_none, rejection, warning_codes
 
 ISSUERS = ("root", "regional")
@@ -123,6 +127,70 @@ def test_r2_the_issuer_must_be_allowed_to_sign_lists(verify, lists, fake, when):
     # The keyUsage of the instance's CA has no cRLSign. The certificate below it names no list, so
     # that a list without effect changes nothing.
     assert verify([*lists(), fake.revocation_list("instance", at=when, fault="R-7.no-reason")])
+
+
+def with_extension(certificate, kind, value=None):
+    """The certificate with one extension replaced, or without it."""
+    extensions = dict(certificate.extensions)
+    del extensions[kind]
+    if value is not None:
+        extensions[kind] = x509.Extension(kind.oid, False, value)
+    return certificate._replace(extensions=extensions)
+
+
+@pytest.fixture
+def checked(roots, fake, fake_document, when, lists):
+    """Checks the path of the document, with the certificate at a place changed."""
+    parsed = parse_unverified(fake_document)
+    verified = PathVerifier(roots, 1).verify(parsed.cabundle, parsed.certificate)
+
+    def call(place, *change):
+        certificates = list(verified.certificates)
+        certificates[place] = with_extension(certificates[place], *change)
+        path = CertificatePath(verified.root, tuple(certificates), verified.key)
+        given = RevocationLists(*lists())
+        return given.check(path, to_milliseconds(when), 0, archived=False)
+
+    return call
+
+
+def test_r2_a_list_of_an_issuer_without_crl_sign_covers_nothing(checked):
+    assert code_of(checked, REGIONAL, x509.KeyUsage) == "crl.issuer"
+
+
+def point(names, issuer=None):
+    return x509.CRLDistributionPoints([x509.DistributionPoint(names, None, None, issuer)])
+
+
+def test_r6_a_certificate_that_names_no_list_needs_none(checked):
+    assert len(checked(REGIONAL, x509.CRLDistributionPoints).lists) == 2
+
+
+def test_r6_a_certificate_whose_lists_have_another_issuer_is_covered_by_full_lists(checked):
+    other = [x509.DirectoryName(x509.Name([]))]
+    for names in (None, [x509.UniformResourceIdentifier("http://crl.invalid/crl/regional.crl")]):
+        assert checked(REGIONAL, x509.CRLDistributionPoints, point(names, other)).lists
+    assert checked(REGIONAL, x509.CRLDistributionPoints, point(other)).lists
+
+
+def test_r7_an_entry_may_have_an_invalidity_date_alone(verify, lists, serials, fake, when):
+    date = Extension.of(x509.InvalidityDate(when - DAY), critical=True)
+    revoked = Revoked(serial=serials[REGIONAL], at=when, extensions=(date,))
+    assert revoked_by(verify, lists, fake, when, revoked).message.endswith("(reason: none)")
+
+
+def revoked_by(verify, lists, fake, when, entry):
+    """The error about a list of the root with one entry."""
+    ca = fake._pki.path(when, fake.module_id)[ROOT]
+    form = ListForm(
+        issuer=ca.subject,
+        signer=ca.key,
+        stranger=ca.key,
+        this_update=when,
+        next_update=when + DAY,
+        revoked=(entry,),
+    )
+    return rejection(verify, [form.der, lists()[1]])
 
 
 # ---- R-3: time.
@@ -261,7 +329,7 @@ def test_r1_pem_files_and_folders_are_read(verify, lists, tmp_path):
         (bytearray(b"\x30\x00"),),
         (b"-----BEGIN X509 CRL-----\n-----BEGIN X509 CRL-----\n",),
         (b"-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n",),
-        (bytes(2 * MAX_CRL_BYTES + 1),),
+        (bytes(MAX_CRL_BYTES + 1),),
     ],
     ids=lambda given: repr(given)[:30],
 )
