@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from nitro_attest import RevocationList
 from nitro_attest.limits import MAX_CRL_BYTES
 from nitro_attest.testing import LIST_FAULTS
-from support.errors import code_of
+from support.errors import code_of, code_or_none
 
 BY_FORM = {
     fault.id: fault.code
@@ -71,7 +71,5 @@ def test_hostile_bytes_raise_no_other_error(fake, when, position):
     data = bytearray(fake.revocation_list("root", at=when, revoked={5: None}))
     for value in (0x00, 0x7F, 0x80, 0xFF):
         data[position] = value
-        try:
-            RevocationList.from_bytes(bytes(data))
-        except Exception as error:
-            assert getattr(error, "code", None) in {"input.crl", "crl.malformed", "crl.scope"}
+        code = code_or_none(RevocationList.from_bytes, bytes(data))
+        assert code in {None, "input.crl", "crl.malformed", "crl.scope"}
