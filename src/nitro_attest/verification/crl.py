@@ -87,7 +87,14 @@ class RevocationList:
         return cls(digest, issuer, number, this_update, next_update, addresses, serials, parsed)
 
     def entry(self, serial: int) -> x509.RevokedCertificate | None:
-        """Returns the entry of a serial number, or None if it is not revoked."""
+        """Looks up a serial number.
+
+        Args:
+            serial: The serial number of a certificate of this issuer.
+
+        Returns:
+            Its entry, or None if it is not revoked.
+        """
         if serial not in self.serials:  # a set, because the look-up in the list reads all of it
             return None
         found = self.parsed.get_revoked_certificate_by_serial_number(serial)
