@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from nitro_attest.verification.batch import Request as Request
     from nitro_attest.verification.batch import Verified as Verified
     from nitro_attest.verification.core import Limits as Limits
+    from nitro_attest.verification.crl import RevocationList as RevocationList
     from nitro_attest.verification.document import AttestationDocument as AttestationDocument
     from nitro_attest.verification.document import NitroTpmDocument as NitroTpmDocument
     from nitro_attest.verification.document import UnverifiedDocument as UnverifiedDocument
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from nitro_attest.verification.policy import Policy as Policy
     from nitro_attest.verification.policy import VerificationPolicy as VerificationPolicy
     from nitro_attest.verification.requirements import UNCHECKED as UNCHECKED
+    from nitro_attest.verification.revocation import CrlNumberStore as CrlNumberStore
+    from nitro_attest.verification.revocation import RevocationLists as RevocationLists
     from nitro_attest.verification.roots import TrustedRoots as TrustedRoots
     from nitro_attest.verification.verifier import NitroTpmVerifier as NitroTpmVerifier
     from nitro_attest.verification.verifier import Verifier as Verifier
@@ -88,6 +91,7 @@ _NAMES = {
     "verification.attestation": ("Attestation", "NitroTpmAttestation"),
     "verification.batch": ("Outcome", "Rejected", "Request", "Verified"),
     "verification.core": ("Limits",),
+    "verification.crl": ("RevocationList",),
     "verification.document": (
         "AttestationDocument",
         "NitroTpmDocument",
@@ -107,6 +111,7 @@ _NAMES = {
         "VerificationPolicy",
     ),
     "verification.requirements": ("UNCHECKED",),
+    "verification.revocation": ("CrlNumberStore", "RevocationLists"),
     "verification.roots": ("TrustedRoots",),
     "verification.verifier": ("NitroTpmVerifier", "Verifier", "verify", "verify_nitrotpm"),
 }

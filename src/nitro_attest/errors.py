@@ -65,9 +65,13 @@ class FormatError(NitroAttestError):
 
 
 class ChainError(NitroAttestError):
-    """The certificates do not lead from a trusted root to the signing key (X-1 to X-19)."""
+    """The certificates do not lead from a trusted root to the signing key.
 
-    families = frozenset({"cert", "chain"})
+    A rule of X-1 to X-19 is violated, or a given revocation list does not cover the certificates,
+    or revokes one (R-2 to R-8).
+    """
+
+    families = frozenset({"cert", "chain", "crl"})
 
 
 class SignatureError(NitroAttestError):

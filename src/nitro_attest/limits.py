@@ -17,6 +17,8 @@ __all__ = [
     "MAX_CACHE_SIZE",
     "MAX_CERTIFICATE_BYTES",
     "MAX_CLOCK_SKEW_SECONDS",
+    "MAX_CRLS",
+    "MAX_CRL_BYTES",
     "MAX_DOCUMENT_BYTES",
     "MAX_EIF_SECTIONS",
     "MAX_EIF_SIGNATURE_BYTES",
@@ -62,6 +64,12 @@ PCR_BYTES: Final = 48
 
 MAX_CERTIFICATE_BYTES: Final = 1024
 """P-19, P-21."""
+
+MAX_CRLS: Final = 64
+"""R-1."""
+
+MAX_CRL_BYTES: Final = 64 * 2**20
+"""R-1. A list of a million entries has about 40 MB."""
 
 MAX_CABUNDLE_CERTIFICATES: Final = 8
 """P-20. AWS sends four."""

@@ -25,8 +25,9 @@ LAYERS = (
 """A layer imports itself and the layers before it, and nothing after it."""
 
 STEPS = (
-    *("core", "document", "certificate", "roots", "path", "signature", "accelerators", "agreement"),
-    *("measurement_set", "policy", "requirements", "attestation", "batch", "verifier"),
+    *("core", "document", "certificate", "roots", "path", "signature", "accelerators"),
+    *("crl", "revocation", "agreement", "measurement_set", "policy", "requirements"),
+    *("attestation", "batch", "verifier"),
 )
 """The modules of ``verification/``, in the same order."""
 

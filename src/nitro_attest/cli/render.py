@@ -55,6 +55,8 @@ def attestation_lines(source: str, attestation: Result) -> Iterator[str]:
     yield from _value_lines(document.public_key, document.user_data, document.nonce)
     for certificate in reversed(attestation.chain):
         yield row("certificate", _certificate(certificate))
+    for one in attestation.revocation_lists or ():
+        yield row("revocation", f"not revoked by {one}, issued {_time(one.this_update)}")
     yield row("id", attestation.attestation_id.hex())
     yield row("not checked", "; ".join(_unchecked(attestation)))
     for warning in attestation.warnings:
@@ -151,5 +153,6 @@ def _unchecked(attestation: Result) -> Iterator[str]:
         yield "measurements"
     if codes & {"freshness.unbound", "time.document"}:
         yield "freshness"
-    yield "revocation (CRLs)"
+    if attestation.revocation_lists is None:
+        yield "revocation (CRLs)"
     yield "who relayed the document: bind the session to its public_key"

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from nitro_attest.testing.cases import Fault as Fault
     from nitro_attest.testing.cases import Variant as Variant
     from nitro_attest.testing.faults import FAULTS as FAULTS
+    from nitro_attest.testing.faults.revocation import LIST_FAULTS as LIST_FAULTS
     from nitro_attest.testing.kms import FakeKms as FakeKms
     from nitro_attest.testing.nitro import FakeNitro as FakeNitro
     from nitro_attest.testing.variants import VARIANTS as VARIANTS
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "cases": ("Fault", "Variant"),
     "faults": ("FAULTS",),
+    "faults.revocation": ("LIST_FAULTS",),
     "kms": ("FakeKms",),
     "nitro": ("FakeNitro",),
     "variants": ("VARIANTS",),

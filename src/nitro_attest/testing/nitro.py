@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Final
+from typing import Final, Literal, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -20,10 +20,22 @@ from nitro_attest.testing.cases import Case
 from nitro_attest.testing.certificates import KeyRing
 from nitro_attest.testing.draft import Draft, Kind, Options, contradiction, finish
 from nitro_attest.testing.faults import FAULTS
-from nitro_attest.testing.pki import EPOCH, FakePki
+from nitro_attest.testing.faults.revocation import LIST_FAULTS, Covered
+from nitro_attest.testing.pki import EPOCH, FakePki, crl_address
+from nitro_attest.testing.revocation import ListForm, Revoked, crl_number
 from nitro_attest.testing.variants import VARIANTS
 
 __all__ = ["FakeNitro"]
+
+_CaseT = TypeVar("_CaseT")
+
+_COVERED_BY: Final = {
+    "root": "regional",
+    "regional": "zonal",
+    "zonal": "instance",
+    "instance": "leaf",
+}
+"""The certificate that the list of each CA covers."""
 
 OPTIONAL_FIELDS: Final = frozenset({"public_key", "user_data", "nonce"})
 _DEFAULTS: Final = Options(at=EPOCH)
@@ -177,6 +189,68 @@ class FakeNitro:
         _check(options)
         return finish(self._draft(options), case.edit)
 
+    def revocation_list(
+        self,
+        issuer: Literal["root", "regional", "zonal", "instance"],
+        *,
+        at: datetime | None = None,
+        revoked: Mapping[int, x509.ReasonFlags | None] | None = None,
+        revoked_at: datetime | None = None,
+        number: int = 1,
+        fault: str | None = None,
+    ) -> bytes:
+        """Makes the revocation list (CRL) of a CA, valid for 7 days.
+
+        Args:
+            issuer: The CA. Its list covers the next certificate of a document; of these, only the
+                regional and the zonal CA name a list.
+            at: Time of issue, with a time zone; None: now. The CAs are those of a document that is
+                made at the same time.
+            revoked: The reason of each revocation by serial number; None: no reason is given.
+            revoked_at: Time of the revocations; None: the time of issue.
+            number: The CRLNumber.
+            fault: A key of ``LIST_FAULTS``: break this rule, or revoke the covered certificate.
+
+        Returns:
+            The list in DER.
+
+        Raises:
+            InputError: ``input.time``: a time has no time zone or is outside the years 1971 to
+                9998. ``input.expected``: ``issuer`` or ``fault`` is unknown.
+
+        Example:
+            >>> from nitro_attest import RevocationLists
+            >>> lists = [nitro.revocation_list(issuer) for issuer in ("root", "regional")]
+            >>> len(list(RevocationLists(*lists)))
+            2
+        """
+        if issuer not in _COVERED_BY:
+            raise InputError(
+                "input.expected",
+                f"issuer: expected {' or '.join(_COVERED_BY)}, found {issuer!r}",
+            )
+        issued = datetime.now(timezone.utc) if at is None else at
+        when = issued if revoked_at is None else revoked_at
+        for moment in (issued, when):
+            _check(Options(at=moment))
+        position = list(_COVERED_BY).index(issuer)
+        ca, covered = self._pki.path(issued, self.module_id)[position : position + 2]
+        form = ListForm(
+            issuer=ca.subject,
+            signer=ca.key,
+            stranger=self._ring.key("stranger"),
+            this_update=issued,
+            next_update=issued + timedelta(days=7),
+            revoked=tuple(
+                Revoked.because(serial, when, reason) for serial, reason in (revoked or {}).items()
+            ),
+            extensions=(crl_number(number),),
+        )
+        if fault is not None:
+            about = Covered(int(covered.serial), crl_address(_COVERED_BY[issuer]))
+            form = _look_up("fault", LIST_FAULTS, fault).edit(form, about)
+        return form.der
+
     def _draft(self, options: Options) -> Draft:
         at = options.at.astimezone(timezone.utc)
         if options.kind == "enclave":
@@ -207,7 +281,7 @@ def _case(fault: str | None, variant: str | None) -> Case:
     return Case()
 
 
-def _look_up(what: str, cases: Mapping[str, Case], name: str) -> Case:
+def _look_up(what: str, cases: Mapping[str, _CaseT], name: str) -> _CaseT:
     if not isinstance(name, str):
         raise InputError("input.expected", f"expected a name of {what.upper()}S, found {name!r}")
     if name not in cases:
@@ -217,7 +291,7 @@ def _look_up(what: str, cases: Mapping[str, Case], name: str) -> Case:
     return cases[name]
 
 
-def _similar(name: str, cases: Mapping[str, Case]) -> list[str]:
+def _similar(name: str, cases: Collection[str]) -> list[str]:
     """Returns up to five names: those of the same rule if there are any, the closest first."""
     rule = name.partition(".")[0].lower()
     of_rule = [case for case in cases if case.partition(".")[0].lower() == rule]

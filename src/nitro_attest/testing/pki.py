@@ -100,9 +100,14 @@ def authority_key(identifier: bytes) -> Extension:
     return Extension.of(x509.AuthorityKeyIdentifier(identifier, None, None), critical=False)
 
 
-def crl_distribution_point(file: str) -> Extension:
+def crl_address(file: str) -> str:
     """Makes a CRL address under a host name that never resolves (RFC 2606 section 2)."""
-    address = x509.UniformResourceIdentifier(f"http://crl.invalid/crl/{file}.crl")
+    return f"http://crl.invalid/crl/{file}.crl"
+
+
+def crl_distribution_point(file: str) -> Extension:
+    """Makes the extension that names the list of a certificate."""
+    address = x509.UniformResourceIdentifier(crl_address(file))
     point = x509.DistributionPoint([address], None, None, None)
     return Extension.of(x509.CRLDistributionPoints([point]), critical=False)
 

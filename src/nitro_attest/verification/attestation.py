@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final, Generic, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -18,6 +18,9 @@ from nitro_attest.errors import AttestationWarning
 from nitro_attest.verification.document import AttestationDocument, BaseDocument, NitroTpmDocument
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy, VerificationPolicy
 from nitro_attest.verification.roots import Root
+
+if TYPE_CHECKING:  # as in verifier.py
+    from nitro_attest.verification.crl import RevocationList
 
 __all__ = ["Attestation", "NitroTpmAttestation", "TimeSource"]
 
@@ -45,6 +48,7 @@ class BaseAttestation(Generic[_DocumentT]):
     matched: str | None
     region: str | None
     instance_id: str
+    revocation_lists: tuple[RevocationList, ...] | None
     warnings: tuple[AttestationWarning, ...]
     made_by: InitVar[object] = None
 
@@ -117,6 +121,7 @@ class BaseAttestation(Generic[_DocumentT]):
             "region": self.region,
             "measurements_required": isinstance(self.policy, (Policy, NitroTpmPolicy)),
             "matched": self.matched,
+            "revocation_lists": _lists_to_dicts(self.revocation_lists),
             "warnings": [{"code": each.code, "message": each.message} for each in self.warnings],
         }
 
@@ -140,6 +145,8 @@ class Attestation(BaseAttestation[AttestationDocument]):
         matched: Name of the measurement set that matched; None if it has none.
         region: The AWS region in the signing certificate's name; None if that has another form.
         instance_id: The parent EC2 instance.
+        revocation_lists: The revocation lists that cover the certificates; None if the verifier
+            has none, so that revocation was not checked.
         warnings: Things that this result leaves open.
     """
 
@@ -163,6 +170,10 @@ class NitroTpmAttestation(BaseAttestation[NitroTpmDocument]):
     def nitrotpm_pcrs(self) -> Mapping[int, bytes]:
         """The instance's PCRs by index, 48 bytes each."""
         return self.document.nitrotpm_pcrs
+
+
+def _lists_to_dicts(lists: tuple[RevocationList, ...] | None) -> list[dict[str, Any]] | None:
+    return None if lists is None else [each.to_dict() for each in lists]
 
 
 def _certificate_to_dict(certificate: x509.Certificate) -> dict[str, str]:

@@ -4,8 +4,9 @@
     2  path          certificates lead from one of our own roots   ChainError      X-1 to X-19
     3  validity      every certificate is valid at the given time  ChainError      X-10
     4  signature     the signing certificate's key made it         SignatureError  C-14, C-16
-    5  agreement     time, kind and names fit the certificates     PolicyError     X-21 to X-24, T-3
-    6  requirements  it meets the policy and the call's own ones   PolicyError     M-2, X-23, M-9
+    5  revocation    no list of the caller revokes a certificate   ChainError      R-2 to R-8
+    6  agreement     time, kind and names fit the certificates     PolicyError     X-21 to X-24, T-3
+    7  requirements  it meets the policy and the call's own ones   PolicyError     M-2, X-23, M-9
 
 A PolicyError therefore always means: authentic, but rejected by the requirements.
 """
@@ -16,7 +17,7 @@ import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from nitro_attest._internal.times import check_max_age, to_milliseconds
 from nitro_attest._internal.values import reject_state
@@ -79,6 +80,10 @@ from nitro_attest.verification.signature import (
     claim_of,
 )
 
+if TYPE_CHECKING:  # loaded by whoever makes lists: most verifications have none
+    from nitro_attest.verification.crl import RevocationList
+    from nitro_attest.verification.revocation import RevocationLists
+
 __all__ = ["NitroTpmVerifier", "Verifier", "verify", "verify_nitrotpm"]
 
 Consistency = Literal["refuse", "warn"]
@@ -111,6 +116,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         "_limits",
         "_paths",
         "_policy",
+        "_revocation",
         "_skew_ms",
     )
 
@@ -123,6 +129,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         limits: Limits,
         cache_size: int,
         accelerator: str | None,
+        revocation: RevocationLists | None,
     ) -> None:
         trusted = as_trusted_roots(roots)
         self._accelerator = None if accelerator is None else accelerators.load(accelerator)
@@ -139,6 +146,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         self._consistency = consistency
         check_limits(limits)
         self._limits = limits
+        self._revocation = _checked_lists(revocation)
         self._arguments = (
             trusted,
             policy,
@@ -147,6 +155,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             limits,
             cache_size,
             accelerator,
+            revocation,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -160,7 +169,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         return hash((type(self), self._arguments))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        roots, policy, skew, consistency, limits, cache_size, accelerator = self._arguments
+        roots, policy, skew, consistency, limits, cache_size, accelerator, lists = self._arguments
         rebuild = partial(
             type(self),
             policy=policy,
@@ -169,6 +178,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             limits=limits,
             cache_size=cache_size,
             accelerator=accelerator,
+            revocation=lists,
         )
         return rebuild, (roots,)
 
@@ -391,7 +401,9 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             at_ms = parsed.timestamp_ms
             check_windows(path, at_ms, self._skew_ms)
         document = parsed.authenticated(self._document_type)
-        # 5. Agreement. 6. Requirements. All failures are reported, not only the first.
+        # 5. Revocation, if the caller provides lists.
+        lists, revocation_warnings = self._check_revocation(path, at_ms, archived=source != "now")
+        # 6. Agreement. 7. Requirements. All failures are reported, not only the first.
         names = agreement.compare_names(
             parsed.kind, parsed.module_id, path.root.certificate.common_name, path.names
         )
@@ -415,7 +427,12 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             matched=evaluation.matched,
             region=names.region,
             instance_id=names.instance_id,
-            warnings=(*evaluation.warnings, *_context_warnings(path, source, names)),
+            revocation_lists=lists,
+            warnings=(
+                *evaluation.warnings,
+                *_context_warnings(path, source, names),
+                *revocation_warnings,
+            ),
             made_by=VERIFIED,
         )
 
@@ -424,6 +441,13 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         if self._consistency is None:
             return names.partition == agreement.COMMERCIAL
         return self._consistency == "refuse"
+
+    def _check_revocation(
+        self, path: CertificatePath, at_ms: int, *, archived: bool
+    ) -> tuple[tuple[RevocationList, ...] | None, tuple[AttestationWarning, ...]]:
+        if self._revocation is None:
+            return None, ()
+        return self._revocation.check(path, at_ms, self._skew_ms, archived=archived)
 
 
 class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
@@ -456,10 +480,12 @@ class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
         accelerator: A faster check of the signatures of documents whose path is known, for machines
             that have it: ``libcrypto_mb`` (eight at once, in ``verify_many``) or ``aws-lc``.
             ``cryptography`` checks every signature that it does not confirm.
+        revocation: The revocation lists to check every path against (R-2 to R-8); None: revocation
+            is not checked, as AWS documents.
 
     Raises:
         InputError: ``input.root``, ``policyfile.*``, ``input.expected`` (policy, consistency),
-            ``input.time`` (clock_skew), ``input.limits`` (limits, cache_size) or
+            ``input.time`` (clock_skew), ``input.limits`` (limits, cache_size), ``input.crl`` or
             ``input.accelerator``: that argument is invalid.
     """
 
@@ -479,6 +505,7 @@ class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
         limits: Limits = DEFAULT_LIMITS,
         cache_size: int = DEFAULT_CACHE_SIZE,
         accelerator: str | None = None,
+        revocation: RevocationLists | None = None,
     ) -> None:
         super().__init__(
             roots,
@@ -488,6 +515,7 @@ class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
             limits,
             cache_size,
             accelerator,
+            revocation,
         )
 
 
@@ -510,6 +538,7 @@ class NitroTpmVerifier(_BaseVerifier[NitroTpmDocument, NitroTpmAttestation]):
         limits: As for Verifier.
         cache_size: As for Verifier.
         accelerator: As for Verifier.
+        revocation: As for Verifier.
 
     Raises:
         InputError: ``input.*``, as for ``Verifier``: that argument is invalid.
@@ -531,6 +560,7 @@ class NitroTpmVerifier(_BaseVerifier[NitroTpmDocument, NitroTpmAttestation]):
         limits: Limits = DEFAULT_LIMITS,
         cache_size: int = DEFAULT_CACHE_SIZE,
         accelerator: str | None = None,
+        revocation: RevocationLists | None = None,
     ) -> None:
         super().__init__(
             roots,
@@ -540,6 +570,7 @@ class NitroTpmVerifier(_BaseVerifier[NitroTpmDocument, NitroTpmAttestation]):
             limits,
             cache_size,
             accelerator,
+            revocation,
         )
 
 
@@ -668,6 +699,18 @@ def _cache_size(size: int) -> int:
             f"cache_size: expected an integer from 0 to {MAX_CACHE_SIZE}, found {size!r}",
         )
     return size
+
+
+def _checked_lists(revocation: RevocationLists | None) -> RevocationLists | None:
+    if revocation is not None:
+        from nitro_attest.verification.revocation import RevocationLists
+
+        if not isinstance(revocation, RevocationLists):
+            raise InputError(
+                "input.crl",
+                f"revocation: expected RevocationLists, found {type(revocation).__name__}",
+            )
+    return revocation
 
 
 def _skew_in_milliseconds(skew: timedelta) -> int:
