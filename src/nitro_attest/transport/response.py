@@ -136,14 +136,14 @@ class ResponseParser:
                 "Content-Length; let the server or its proxy send the answer without chunks",
             )
         lengths = [value for name, value in self._headers if name == "content-length"]
-        if len(lengths) != 1 or not _LENGTH.fullmatch(lengths[0]):
-            found = ", ".join(lengths)[:_QUOTED_BYTES]
+        digits = ", ".join(lengths)  # no digits, unless there is exactly one value
+        if not _LENGTH.fullmatch(digits):
+            found = ascii(digits[:_QUOTED_BYTES]) if lengths else "none"
             raise EnclaveError(
                 "transport.http",
                 f"invalid length of the answer with status {status}: expected one Content-Length "
-                f"in decimal digits, found {ascii(found) if lengths else 'none'}",
+                f"in decimal digits, found {found}",
             )
-        digits = lengths[0]
         # Compared by its digits first: int() of thousands of digits is slow, or a ValueError.
         if len(digits) > len(str(self._max_body)) or int(digits) > self._max_body:
             raise EnclaveError(

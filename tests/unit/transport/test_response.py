@@ -1,5 +1,7 @@
 """The parser of HTTP answers: one form of each thing, fixed limits, one code for each fault."""
 
+import re
+
 import pytest
 
 from nitro_attest.errors import EnclaveError
@@ -181,6 +183,24 @@ def test_an_error_is_final():
     for data in (OK + b"bad\r\n", declared(b"0"), b""):
         with pytest.raises(EnclaveError, match=r"found b'bad\\r\\n'"):
             parser.feed(data)
+
+
+@pytest.mark.parametrize("data", [b"%s\r\n", OK + b"%s\r\n", declared(b"%s"), declared(b"9%s")])
+def test_a_message_quotes_at_most_60_bytes(data):
+    for character in (b"x", b"9"):
+        with pytest.raises(EnclaveError) as caught:
+            parse(data % (character * 1000))
+        quoted = max(re.findall("[x9]+", caught.value.message), key=len)
+        assert len(quoted) == 60
+
+
+def test_a_response_is_an_immutable_value():
+    response = parse(declared(b"3", b"abc more"))
+    assert (type(response.body), type(response.rest)) == (bytes, bytes)
+    assert hash(response) == hash(parse(declared(b"3", b"abc more")))
+    assert not hasattr(response, "__dict__")
+    with pytest.raises(AttributeError):
+        response.status = 204
 
 
 def test_a_message_cannot_control_a_terminal():
