@@ -189,6 +189,8 @@ def http_answers() -> Iterator[bytes]:
     yield head + b"Content-Length: %d\r\n\r\n" % len(document) + document
     yield head + b"Content-Length:3\r\n\r\nabc and more"
     chunked = head + b"Transfer-Encoding: chunked\r\n%s\r\n%s\r\ndocument\r\n0\r\n\r\n"
+    yield head + b"Transfer-Encoding: chunked\r\n\r\n4\r\ndocu\r\n4\r\nment\r\n0\r\n\r\nrest"
+    yield head + b"Transfer-Encoding: chunked\r\n\r\n4001\r\n"
     for size in (b"8", b"8;x=y", b"-5", b"0_3", b"%x" % 2**33, b"%x" % (2**63 - 1), b"%x" % 2**80):
         yield chunked % (b"", size)
         yield chunked % (b"Content-Length: 8\r\n", size)

@@ -32,17 +32,27 @@ LINES = st.sampled_from(
         *(OK, b"HTTP/1.1 503 Busy\r\n", b"HTTP/1.1 100 Continue\r\n", b"HTTP/1.0 200 \r\n"),
         *(b"Content-Length: 3\r\n", b"Content-Length: 41\r\n", b"content-length:0\r\n"),
         *(b"Transfer-Encoding: chunked\r\n", b"X: y\r\n", b" folded\r\n", b"X: y\n", b"\r\n"),
+        *(b"3\r\nabc\r\n", b"0\r\n", b"29\r\n", b"3\r\n", b"00000003\r\n"),
         *(b"\r\n\r\n", b"\n\n", b"abc", b"\r", b"\0", b"x" * MAX_HEAD_BYTES),
     ]
 )
 LIKE_ANSWERS = st.lists(LINES, max_size=8).map(b"".join)
+CHUNKS = st.lists(st.binary(max_size=9), max_size=6).map(
+    lambda chunks: (
+        OK
+        + b"Transfer-Encoding: chunked\r\n\r\n"
+        + b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    )
+)
 ANSWERS = st.binary(max_size=MAX_BODY).map(
     lambda body: OK + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 )
 
 
 @given(
-    st.one_of(st.binary(), LIKE_ANSWERS, ANSWERS, st.tuples(ANSWERS, st.binary()).map(b"".join)),
+    st.one_of(
+        st.binary(), LIKE_ANSWERS, ANSWERS, CHUNKS, st.tuples(ANSWERS, st.binary()).map(b"".join)
+    ),
     st.lists(st.integers(0, MAX_HEAD_BYTES + 100)),
 )
 @example(OK + b"X: " + b"y" * MAX_HEAD_BYTES + b"\r\n", [MAX_HEAD_BYTES, MAX_HEAD_BYTES + 1])

@@ -98,17 +98,84 @@ def test_a_declared_length_in_a_different_form_is_rejected(length):
     assert caught.value.code == "transport.http"
 
 
-CHUNK_SIZES = [b"4", b"%x" % 2**80, b"%x" % (2**63 - 1), b"%x" % 2**62, b"200000000", b"-5", b"0_3"]
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-@pytest.mark.parametrize("size", CHUNK_SIZES)
-@pytest.mark.parametrize("length", [b"", b"Content-Length: 4\r\n"])
-@pytest.mark.parametrize("coding", [b"chunked", b"identity", b"", b"Chunked, gzip"])
-def test_transfer_encoding_is_rejected_also_beside_content_length(size, length, coding):
-    for fields in (length + b"Transfer-Encoding: %s\r\n", b"TRANSFER-encoding: %s\r\n" + length):
-        with pytest.raises(EnclaveError, match="Transfer-Encoding in the answer with st") as caught:
-            parse(OK + fields % coding + b"\r\n%s\r\nbody\r\n0\r\n\r\n" % size)
-        assert caught.value.code == "transport.http"
+@pytest.mark.parametrize(
+    ("chunks", "body"),
+    [
+        (b"0\r\n\r\n", b""),
+        (b"4\r\nbody\r\n0\r\n\r\n", b"body"),
+        (b"2\r\n\r\n\r\n0002\r\n\n\r\r\n00\r\n\r\n", b"\r\n\n\r"),
+        (b"63\r\n%b\r\n1\r\nx\r\n0\r\n\r\n" % bytes(99), bytes(99) + b"x"),
+    ],
+    ids=["empty", "one", "line_ends", "largest"],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_body_in_chunks_is_put_together(chunks, body, size):
+    data = CHUNKED + chunks
+    parser = ResponseParser(MAX_BODY)
+    answers = [parser.feed(data[i : i + size]) for i in range(0, len(data), size)]
+    assert answers[:-1] == [None] * (len(answers) - 1)
+    assert (answers[-1].body, answers[-1].rest) == (body, b"")
+
+
+def test_bytes_after_the_last_chunk_are_returned_apart():
+    assert parse(CHUNKED + b"1\r\nx\r\n0\r\n\r\n" + OK).rest == OK
+
+
+CHUNKS_TOO_LARGE = [b"65", b"200000000"[:8], b"7fffffff", b"ffffffff", b"00000065"]
+MALFORMED_CHUNKS = [
+    *(b"%x\r\n" % 2**80, b"%x\r\n" % (2**63 - 1), b"%x\r\n" % 2**62, b"200000000\r\n"),
+    *(b"-5\r\n", b"0_3\r\n", b"+4\r\n", b"0x4\r\n", b" 4\r\n", b"4 \r\n", b"\r\n", b"\n", b"g\r\n"),
+    *(b"4;x=y\r\nbody\r\n", b"4\nbody\r\n", b"4\r\nbodyx\r\n", b"4\r\nbody\n\n", b"\xb2\r\n"),
+    *(b"0\r\nTrailer: x\r\n\r\n", b"0\r\n\n\n", b"000000000\r\n", b"\0" * 10),
+]
+
+
+@pytest.mark.parametrize("size", CHUNKS_TOO_LARGE)
+@pytest.mark.parametrize("before", [b"", b"1\r\nx\r\n"])
+def test_a_chunk_beyond_the_maximum_is_rejected_before_it_is_received(size, before):
+    with pytest.raises(EnclaveError, match="at most 100 bytes") as caught:
+        ResponseParser(MAX_BODY).feed(CHUNKED + before + size + b"\r\n")
+    assert caught.value.code == "transport.too_large"
+
+
+def test_chunks_are_too_large_together():
+    with pytest.raises(EnclaveError, match="found 101") as caught:
+        ResponseParser(MAX_BODY).feed(CHUNKED + b"64\r\n%b\r\n1\r\n" % bytes(100))
+    assert caught.value.code == "transport.too_large"
+
+
+@pytest.mark.parametrize("chunks", MALFORMED_CHUNKS)
+@pytest.mark.parametrize("before", [b"", b"1\r\nx\r\n"])
+def test_a_chunk_in_a_different_form_is_rejected(chunks, before):
+    with pytest.raises(EnclaveError, match="malformed chunk") as caught:
+        ResponseParser(MAX_BODY).feed(CHUNKED + before + chunks)
+    assert caught.value.code == "transport.http"
+
+
+@pytest.mark.parametrize("chunks", [b"", b"4", b"4\r\nbod", b"4\r\nbody\r", b"0\r\n", b"0\r\n\r"])
+def test_a_connection_closed_within_the_chunks_is_truncated(chunks):
+    with pytest.raises(EnclaveError, match="a further chunk") as caught:
+        parse(CHUNKED + chunks)
+    assert caught.value.code == "transport.truncated"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        OK + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        OK + b"Content-Length: 4\r\nTRANSFER-encoding: chunked\r\n",
+        OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        *(OK + b"Transfer-Encoding: %s\r\n" % c for c in (b"", b"gzip, chunked", b"Chunked", b"x")),
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n",
+    ],
+)
+def test_a_body_whose_size_could_be_read_in_two_ways_is_rejected(head):
+    with pytest.raises(EnclaveError, match="ambiguous size") as caught:
+        parse(head + b"\r\n4\r\nbody\r\n0\r\n\r\n")
+    assert caught.value.code == "transport.http"
 
 
 STATUS_LINES = [

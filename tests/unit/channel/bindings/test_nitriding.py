@@ -70,6 +70,7 @@ def test_b4_each_changed_byte_of_the_application_digest_is_reported(fake, when):
 @pytest.mark.parametrize(
     "user_data",
     [None, b"", USER_DATA[:-1], USER_DATA + b"\x00", USER_DATA[:34], DIGEST, DIGEST + APPLICATION],
+    ids=["null", "empty", "short", "long", "half", "digest", "digests"],
 )
 def test_b4_user_data_of_another_form_is_rejected(fake, when, user_data):
     attestation = attested(fake, when, user_data=user_data, public_key=USER_DATA)
