@@ -324,6 +324,8 @@ def test_k10_a_wildcard_that_names_an_operation_with_a_document_is_not_found():
 def test_k10_a_deny_that_locks_everyone_out_is_a_warning():
     [finding] = findings(allow(SAFE), deny(GUARD, Action="kms:*"))
     assert (finding.code, finding.severity) == ("keypolicy.lockout", "warning")
+    everyone = {"AWS": [ROLE, "*"]}
+    assert codes(allow(SAFE), deny(GUARD, Action="kms:*", Principal=everyone)) == ["lockout"]
     assert codes(allow(SAFE), deny(GUARD, Action="kms:*", Principal={"AWS": ROLE})) == []
     other = {"StringNotEquals": {"aws:PrincipalArn": ROLE}}
     assert codes(allow(SAFE), deny(GUARD | other, Action="kms:*")) == []
@@ -367,6 +369,7 @@ def test_k3_a_sound_deny_protects_the_other_statements():
     service = allow(None, "kms:Decrypt", {"Service": "ec2.amazonaws.com"})
     assert codes(service, deny(GUARD)) == []
     assert codes(allow(None), deny(GUARD, Resource=["*"])) == []
+    assert codes(allow(None), deny(GUARD, Action="*")) == ["lockout"]
     parts = [deny({"StringNotEqualsIgnoreCase": {KEY + name: A}}) for name in ("PCR1", "PCR2")]
     assert codes(allow(None), *parts) == []
     assert codes(allow(None), deny(GUARD, Action="kms:Decrypt", Principal={"AWS": "*"})) == []
@@ -453,6 +456,7 @@ def test_statements_that_aws_documents(keys, found):
 
 
 def test_a_misspelt_element_is_found():
+    assert lint(json.dumps({"Version": "2012-10-17", "Id": "key", "Statement": allow(SAFE)})) == []
     assert codes(allow(SAFE, Conditions=SAFE)) == ["unknown_element"]
     [finding] = lint(json.dumps({"Statement": allow(SAFE), "version": "x"}))
     assert (finding.code, finding.where) == ("keypolicy.unknown_element", "/version")
