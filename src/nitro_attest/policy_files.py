@@ -23,6 +23,7 @@ from nitro_attest.verification.document import AttestationDocument
 from nitro_attest.verification.measurement_set import (
     MeasurementSet,
     NitroTpmMeasurementSet,
+    check_enclave_pcrs,
 )
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
@@ -423,7 +424,7 @@ def _image_set(element: Mapping[str, Any], known: Collection[str]) -> Measuremen
 
 def _enclave_set(values: Mapping[str, Any]) -> MeasurementSet:
     found = MeasurementSet.from_named(values)
-    found.reject_instance_pcrs()
+    check_enclave_pcrs(found)
     return found
 
 

@@ -230,23 +230,6 @@ class MeasurementSet(_PcrSet):
                 )
         return warnings
 
-    def reject_instance_pcrs(self) -> None:
-        """Rejects a set from a file or tool that can only be about an EC2 instance (T-2, T-6).
-
-        PCR7 and PCR12 are not used in an enclave, so PCR4, PCR7 and PCR12 alone expect nothing of
-        its image.
-
-        Raises:
-            InputError: ``policyfile.format``.
-        """
-        if self.pcrs.keys() <= {4, 7, 12} and self.pcrs.keys() & {7, 12}:
-            names = " and ".join(self.to_named())
-            raise InputError(
-                "policyfile.format",
-                f"expected PCRs of an enclave, found only {names}, as of an EC2 instance "
-                "(nitro-tpm-pcr-compute); such PCRs are for documents of kind nitrotpm",
-            )
-
     def _identifies_the_image(self, index: int) -> bool:
         value = self.pcrs.get(index, ZERO_PCR)
         return value != ZERO_PCR and not (index == 2 and value == EMPTY_RAMDISKS)
@@ -283,16 +266,6 @@ class NitroTpmMeasurementSet(_PcrSet):
         check_kind(document, NitroTpmDocument)
         return self._mismatches(document.nitrotpm_pcrs)
 
-    def unpinned(self) -> list[AttestationWarning]:
-        """Returns a warning for each of PCR7 and PCR12 that a reference file left out (T-6)."""
-        return [
-            AttestationWarning(
-                "policy.unpinned", f"PCR{index} is not pinned: {open_}{self._suffix()}"
-            )
-            for index, open_ in _REFERENCE_PCRS.items()
-            if index not in self.pcrs
-        ]
-
     def weaknesses(self) -> list[AttestationWarning]:
         """Returns warnings about expected PCRs that do not identify the boot chain (T-4, T-5)."""
         warnings = []
@@ -315,6 +288,40 @@ class NitroTpmMeasurementSet(_PcrSet):
                 )
             )
         return warnings
+
+
+def check_enclave_pcrs(found: MeasurementSet) -> None:
+    """Rejects a set from a file or tool that can only be about an EC2 instance (T-2, T-6).
+
+    An enclave does not use PCR7 and PCR12, so they identify no image of one, with or without PCR4.
+
+    Args:
+        found: The set that was read.
+
+    Raises:
+        InputError: ``policyfile.format``.
+    """
+    if found.pcrs.keys() <= {4, 7, 12} and found.pcrs.keys() & {7, 12}:
+        raise InputError(
+            "policyfile.format",
+            f"expected PCRs of an enclave, found only {' and '.join(found.to_named())}, as of an "
+            "EC2 instance (nitro-tpm-pcr-compute); such PCRs are for documents of kind nitrotpm",
+        )
+
+
+def unpinned_warnings(found: NitroTpmMeasurementSet) -> list[AttestationWarning]:
+    """Returns a warning for each of PCR7 and PCR12 that a reference file left out (T-6).
+
+    Args:
+        found: The set from the file, perhaps with more pins.
+    """
+    return [
+        AttestationWarning(
+            "policy.unpinned", f"PCR{index} is not pinned: {unchecked}{found._suffix()}"
+        )
+        for index, unchecked in _REFERENCE_PCRS.items()
+        if index not in found.pcrs
+    ]
 
 
 def _set_name(name: object) -> str | None:

@@ -19,7 +19,12 @@ from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
 from nitro_attest.verification.core import Kind
 from nitro_attest.verification.document import AttestationDocument, BaseDocument, NitroTpmDocument
-from nitro_attest.verification.measurement_set import MeasurementSet, NitroTpmMeasurementSet
+from nitro_attest.verification.measurement_set import (
+    MeasurementSet,
+    NitroTpmMeasurementSet,
+    check_enclave_pcrs,
+    unpinned_warnings,
+)
 
 __all__ = [
     "ANY_ENCLAVE",
@@ -520,9 +525,8 @@ class NitroTpmPolicy(_Conditions):
         """Returns warnings about the measurement sets, whatever the document."""
         found = [warning for candidate in self.measurements for warning in candidate.weaknesses()]
         if self.from_reference:
-            found += [
-                warning for candidate in self.measurements for warning in candidate.unpinned()
-            ]
+            for candidate in self.measurements:
+                found += unpinned_warnings(candidate)
         return found
 
     def with_pins(self, pins: Mapping[int, bytes | str]) -> NitroTpmPolicy:
@@ -657,7 +661,7 @@ def _set_from_mapping(item: Any, kind: type[_SetT]) -> _SetT:
     if any(isinstance(key, str) for key in item):
         named = kind.from_named(item)
         if isinstance(named, MeasurementSet):
-            named.reject_instance_pcrs()
+            check_enclave_pcrs(named)
         return named
     return kind(item)
 
