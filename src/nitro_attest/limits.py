@@ -19,6 +19,7 @@ __all__ = [
     "MAX_CLOCK_SKEW_SECONDS",
     "MAX_CRLS",
     "MAX_CRL_BYTES",
+    "MAX_CRL_NUMBER_OCTETS",
     "MAX_DOCUMENT_BYTES",
     "MAX_EIF_SECTIONS",
     "MAX_EIF_SIGNATURE_BYTES",
@@ -67,6 +68,9 @@ MAX_CERTIFICATE_BYTES: Final = 1024
 
 MAX_CRLS: Final = 64
 """R-1."""
+
+MAX_CRL_NUMBER_OCTETS: Final = 20
+"""R-4. RFC 5280 section 5.2.3."""
 
 MAX_CRL_BYTES: Final = 64 * 2**20
 """R-1. A list of a million entries has about 40 MB."""

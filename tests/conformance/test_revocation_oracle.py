@@ -21,6 +21,7 @@ TOLERATED_BY_OPENSSL = {
     "R-3.no-next-update",
     "R-4.no-number",
     "R-4.negative-number",
+    "R-4.number-of-21-octets",
     "R-4.two-numbers",
     "R-4.number-of-another-type",
     "R-5.no-address",

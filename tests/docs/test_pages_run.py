@@ -108,6 +108,22 @@ def test_the_page_on_the_root(when, capsys):
     assert capsys.readouterr().out == f"{root.name} {root.sha256}\n"
 
 
+def test_the_page_on_revocation(fake, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "crls").mkdir()
+    for issuer in ("root", "regional"):
+        (tmp_path / f"crls/{issuer}.crl").write_bytes(fake.revocation_list(issuer))
+    nonce = bytes(32)
+    names = {
+        "roots": fake.root_pem,
+        "policy": {5: bytes(48)},
+        "document": fake.document(nonce=nonce),
+        "nonce": nonce,
+    }
+    run("how-to/check-revocation.md", names)
+    assert capsys.readouterr().out.count("revocation list 1 of ") == 2
+
+
 class Deployed:
     """Enclaves of every product behind one server, with the documents that they would send."""
 

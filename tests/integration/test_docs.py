@@ -120,6 +120,9 @@ def desk(fake_aws, tmp_path):
         "debug.bin": {"debug": True},
     }.items():
         (tmp_path / name).write_bytes(fake_aws.document(nonce=nonce, **options))
+    (tmp_path / "crls").mkdir()
+    for issuer in ("root", "regional"):
+        (tmp_path / f"crls/{issuer}.crl").write_bytes(fake_aws.revocation_list(issuer))
     path = os.pathsep.join([str(tool(fake_aws, tmp_path / "bin")), os.environ["PATH"]])
     variables = {"PATH": path, "NONCE": nonce.hex(), "PCR0": app.pcr0.hex(), "LC_ALL": "C"}
     return tmp_path, os.environ | variables
@@ -190,4 +193,4 @@ def test_a_page_that_shows_something_else_fails(block, right, tmp_path):
 def test_every_page_shows_commands():
     shown = {page.name for page in PAGES if blocks(page, "console")}
     assert shown >= {"README.md", "cli.md", "pin-an-image.md", "rolling-release.md"}
-    assert shown >= {"kms-key-policy.md", "instance-attestation.md"}
+    assert shown >= {"kms-key-policy.md", "instance-attestation.md", "check-revocation.md"}

@@ -21,7 +21,7 @@ from nitro_attest.cli.options import (
 from nitro_attest.cli.output import reject
 from nitro_attest.cli.render import report
 from nitro_attest.cli.requirements import RequirementOptions, enclave_requirement_options
-from nitro_attest.cli.trust import root_options, trusted_roots
+from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
 from nitro_attest.enclave.client import fetch
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.transport.connection import DEFAULT_PORT
@@ -37,6 +37,7 @@ from nitro_attest.verification.verifier import Verifier
 )
 @click.option("--port", type=click.IntRange(0, 0xFFFFFFFE), help=f"vsock port [{DEFAULT_PORT}].")
 @root_options
+@list_options
 @enclave_requirement_options
 @any_enclave_option
 @allow_debug_option
@@ -57,6 +58,8 @@ def command(
     port: int | None,
     root: str | None,
     partition: str | None,
+    crls: tuple[str, ...],
+    crl_max_age: timedelta | None,
     any_enclave: bool,
     allow_debug: bool,
     consistency: Literal["refuse", "warn"] | None,
@@ -84,7 +87,10 @@ def command(
         AnyEnclave(allow_debug) if any_enclave else requirements.policy(allow_debug=allow_debug)
     )
     verifier = Verifier(
-        trusted_roots(root, partition), policy=as_enclave_policy(policy), consistency=consistency
+        trusted_roots(root, partition),
+        policy=as_enclave_policy(policy),
+        consistency=consistency,
+        revocation=revocation_lists(crls, crl_max_age),
     )
     source = _endpoint(cid, enclave_name, endpoint, port)
     try:

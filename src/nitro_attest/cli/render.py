@@ -13,6 +13,7 @@ from nitro_attest.cli.output import emit, escape, row, to_json
 from nitro_attest.errors import ChainError
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
 from nitro_attest.verification.certificate import load_certificate
+from nitro_attest.verification.crl import RevocationList
 from nitro_attest.verification.document import UnverifiedDocument
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
@@ -61,6 +62,16 @@ def attestation_lines(source: str, attestation: Result) -> Iterator[str]:
     yield row("not checked", "; ".join(_unchecked(attestation)))
     for warning in attestation.warnings:
         yield row("warning", f"{warning.code}: {warning.message}")
+
+
+def list_lines(one: RevocationList) -> Iterator[str]:
+    """Lines for a revocation list; the first one marks it as unverified."""
+    yield "UNVERIFIED: the content of the list as received; its signature was not checked"
+    yield row("issuer", one.issuer.rfc4514_string())
+    yield row("number", str(one.number))
+    yield row("issued", _time(one.this_update))
+    yield row("next", "no time given" if one.next_update is None else _time(one.next_update))
+    yield row("revoked", plural(len(one.serials), "certificate"))
 
 
 def unverified_lines(source: str, document: UnverifiedDocument) -> Iterator[str]:

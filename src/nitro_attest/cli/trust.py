@@ -1,14 +1,16 @@
-"""The options that select the trusted root."""
+"""The options that select the trusted root and the revocation lists."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Final
 
 import click
 
-from nitro_attest.cli.options import EXISTING_FILE, with_options
+from nitro_attest.cli.options import EXISTING_FILE, duration, with_options
 from nitro_attest.cli.source import read_file
 from nitro_attest.errors import InputError
+from nitro_attest.verification.revocation import RevocationLists
 from nitro_attest.verification.roots import PINNED, TrustedRoots
 
 _OPTIONS: Final = (
@@ -22,6 +24,43 @@ _OPTIONS: Final = (
 def root_options(command: Any) -> Any:
     """Adds ``--root`` and ``--partition`` to a command; ``trusted_roots`` takes their values."""
     return with_options(_OPTIONS, command)
+
+
+_LIST_OPTIONS: Final = (
+    click.option(
+        "--crl",
+        "crls",
+        type=click.Path(exists=True),
+        multiple=True,
+        help="Revocation list, or a folder of lists; repeat for more. Without it, revocation is "
+        "not checked.",
+    ),
+    click.option(
+        "--crl-max-age", type=duration, metavar="AGE", help="Maximum age of the lists, such as 2d."
+    ),
+)
+
+
+def list_options(command: Any) -> Any:
+    """Adds ``--crl`` and ``--crl-max-age``; ``revocation_lists`` takes their values."""
+    return with_options(_LIST_OPTIONS, command)
+
+
+def revocation_lists(
+    crls: tuple[str, ...], crl_max_age: timedelta | None
+) -> RevocationLists | None:
+    """The revocation lists; None without ``--crl``.
+
+    Raises:
+        InputError: ``input.crl``.
+        ChainError: ``crl.malformed`` or ``crl.scope``.
+        click.UsageError: ``--crl-max-age`` without ``--crl``.
+    """
+    if crls:
+        return RevocationLists.from_files(*crls, max_age=crl_max_age)
+    if crl_max_age is not None:
+        raise click.UsageError("--crl-max-age requires --crl")
+    return None
 
 
 def trusted_roots(root: str | None, partition: str | None) -> TrustedRoots:

@@ -26,7 +26,7 @@ from nitro_attest.cli.output import reject, warn
 from nitro_attest.cli.render import Result, report
 from nitro_attest.cli.requirements import RequirementOptions, requirement_options
 from nitro_attest.cli.source import Encoding, read_file
-from nitro_attest.cli.trust import root_options, trusted_roots
+from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
 from nitro_attest.errors import PolicyError
 from nitro_attest.verification.batch import Outcome
 from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
@@ -42,6 +42,7 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
     help="File with one JSON object per line: document, nonce, ...",
 )
 @root_options
+@list_options
 @requirement_options
 @any_enclave_option
 @click.option("--any-instance", is_flag=True, help="The same for --kind nitrotpm.")
@@ -67,6 +68,8 @@ def command(
     batch_file: str | None,
     root: str | None,
     partition: str | None,
+    crls: tuple[str, ...],
+    crl_max_age: timedelta | None,
     any_enclave: bool,
     any_instance: bool,
     nonce: bytes | None,
@@ -101,10 +104,15 @@ def command(
     options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     policy = _policy(RequirementOptions(**requirements), any_enclave, any_instance, allow_debug)
     roots = trusted_roots(root, partition)
+    settings: dict[str, Any] = {
+        "consistency": consistency,
+        "accelerator": accelerator,
+        "revocation": revocation_lists(crls, crl_max_age),
+    }
     verifier = (
-        NitroTpmVerifier(roots, policy=policy, consistency=consistency, accelerator=accelerator)
+        NitroTpmVerifier(roots, policy=policy, **settings)
         if isinstance(policy, (NitroTpmPolicy, AnyInstance))
-        else Verifier(roots, policy=policy, consistency=consistency, accelerator=accelerator)
+        else Verifier(roots, policy=policy, **settings)
     )
     verify: Callable[..., Generator[Outcome[Any], None, None]] = verifier.verify_many
     if batch_file:

@@ -1,4 +1,4 @@
-"""Stores of single-use keys: in one process, or in a file that several processes share.
+"""Stores of single-use keys and of CRL numbers: in one process, or in a file that several share.
 
 A store keeps the latest time that it has seen. If a clock jumps forward, keys are forgotten too
 early; while it is set back, the store still rejects every key that it may have forgotten.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from nitro_attest.errors import InputError
+from nitro_attest.limits import MAX_CRL_NUMBER_OCTETS
 
 __all__ = ["DEFAULT_CAPACITY", "Clock", "MemoryStore", "SqliteStore", "Store", "now_ms"]
 
@@ -103,6 +104,7 @@ class MemoryStore:
         self._clock = _checked_clock(clock)
         self._latest_ms = 0
         self._expiry: dict[bytes, int] = {}
+        self._crl_numbers: dict[bytes, int] = {}
         self._soonest: list[tuple[int, bytes]] = []
         self._lock = threading.Lock()
 
@@ -138,6 +140,19 @@ class MemoryStore:
         _check_key(key)
         with self._lock:
             return _unless_expired(self._expiry.pop(key, None), self._now())
+
+    def raise_crl_number(self, issuer: bytes, number: int) -> int:
+        """Raises a CRL number: see ``CrlNumberStore.raise_crl_number``.
+
+        Raises:
+            InputError: ``input.expected``: an argument has the wrong type or range.
+        """
+        _check_key(issuer)
+        _check_crl_number(number)
+        with self._lock:
+            highest = max(number, self._crl_numbers.get(issuer, 0))
+            self._crl_numbers[issuer] = highest
+            return highest
 
     def _now(self) -> int:
         self._latest_ms = max(self._latest_ms, _time_of(self._clock))
@@ -204,6 +219,9 @@ class SqliteStore:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS latest (id INTEGER PRIMARY KEY, seen_ms INTEGER)"
             )
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS crl_numbers (issuer BLOB PRIMARY KEY, number BLOB)"
+            )
             self._now(database)
 
     def add(self, key: bytes, expires_ms: int) -> bool:
@@ -238,6 +256,28 @@ class SqliteStore:
             expires_ms = self._expiry(database, key)
             database.execute("DELETE FROM used WHERE key = ?", (key,))
             return _unless_expired(expires_ms, self._now(database))
+
+    def raise_crl_number(self, issuer: bytes, number: int) -> int:
+        """Raises a CRL number: see ``CrlNumberStore.raise_crl_number``.
+
+        Raises:
+            InputError: ``input.expected``: an argument has the wrong type or range.
+                ``input.store``: the file cannot be used.
+        """
+        _check_key(issuer)
+        _check_crl_number(number)
+        with self._transaction() as database:
+            query = "SELECT number FROM crl_numbers WHERE issuer = ?"
+            row = database.execute(query, (issuer,)).fetchone()
+            if row is not None:
+                if type(row[0]) is not bytes:
+                    found = type(row[0]).__name__
+                    raise self._unusable(f"expected a CRL number as bytes, found {found}")
+                number = max(number, int.from_bytes(row[0], "big"))
+            # As bytes, because an integer of SQLite has 64 bits.
+            stored = number.to_bytes(MAX_CRL_NUMBER_OCTETS, "big")
+            database.execute("INSERT OR REPLACE INTO crl_numbers VALUES (?, ?)", (issuer, stored))
+            return number
 
     def _now(self, database: sqlite3.Connection) -> int:
         """Returns the latest time that any user of the file has seen, and stores it."""
@@ -355,6 +395,15 @@ def _check_expiry(expires_ms: object) -> None:
         raise InputError(
             "input.expected",
             f"expires_ms: expected milliseconds since 1970-01-01 UTC, found {expires_ms!r}",
+        )
+
+
+def _check_crl_number(number: object) -> None:
+    if type(number) is not int or not 0 <= number < 256**MAX_CRL_NUMBER_OCTETS:
+        raise InputError(
+            "input.expected",
+            f"number: expected a CRL number of at most {MAX_CRL_NUMBER_OCTETS} octets, found "
+            f"{type(number).__name__}",
         )
 
 

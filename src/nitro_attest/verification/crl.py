@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from nitro_attest._internal.quiet import quietly
 from nitro_attest.errors import ChainError, InputError
-from nitro_attest.limits import MAX_CRL_BYTES
+from nitro_attest.limits import MAX_CRL_BYTES, MAX_CRL_NUMBER_OCTETS
 
 __all__ = ["RevocationList"]
 
@@ -118,6 +118,16 @@ class RevocationList:
         return f"<RevocationList: {self}>"
 
 
+def list_addresses(points: x509.CRLDistributionPoints) -> Iterator[str]:
+    """Yields the URLs of the lists that a certificate names.
+
+    A distribution point whose lists have a different issuer (cRLIssuer) gives none.
+    """
+    for point in points:
+        if point.crl_issuer is None:
+            yield from addresses_of(point.full_name)
+
+
 def addresses_of(names: Iterable[x509.GeneralName] | None) -> Iterator[str]:
     """Yields the URLs among the names of a distribution point."""
     for name in names or ():
@@ -165,6 +175,8 @@ def _read_extensions(
             addresses = _whole_scope(value)
     if number is None:
         raise _malformed("expected a CRLNumber, found none")
+    if number >= 256**MAX_CRL_NUMBER_OCTETS:
+        raise _malformed(f"expected a CRLNumber of at most {MAX_CRL_NUMBER_OCTETS} octets")
     return number, addresses
 
 

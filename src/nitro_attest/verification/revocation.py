@@ -22,7 +22,7 @@ from nitro_attest._internal.times import check_max_age, from_milliseconds, to_mi
 from nitro_attest.errors import AttestationWarning, ChainError, InputError
 from nitro_attest.limits import MAX_CRL_BYTES, MAX_CRLS
 from nitro_attest.verification.certificate import Certificate
-from nitro_attest.verification.crl import RevocationList, addresses_of, reason_of
+from nitro_attest.verification.crl import RevocationList, list_addresses, reason_of
 from nitro_attest.verification.path import CertificatePath
 
 __all__ = ["CrlNumberStore", "RevocationLists"]
@@ -50,7 +50,7 @@ class CrlNumberStore(Protocol):
 
         Args:
             issuer: Identifies the issuer: 32 bytes.
-            number: A CRL number, at least 0; RFC 5280 allows 20 octets.
+            number: A CRL number of at most 20 octets.
 
         Returns:
             The highest number so far, this one included.
@@ -92,8 +92,8 @@ class RevocationLists:
         *lists: The lists: DER or PEM of one each, or RevocationList.
         max_age: The maximum age of a list since its time of issue; None: only its own nextUpdate
             ends its use.
-        numbers: Store of the highest CRL numbers (R-4); None: an older list that has not expired is
-            accepted.
+        numbers: Store of the highest CRL numbers (R-4), such as a SqliteStore; None: an older list
+            that has not expired is accepted.
 
     Raises:
         InputError: ``input.crl``: there are no or more than 64 lists, or one is not DER or PEM or
@@ -326,15 +326,9 @@ def _later_revocation(
 
 
 def _addresses(certificate: Certificate) -> frozenset[str] | None:
-    """Returns the addresses of a certificate's lists; None if it names no list.
-
-    A distribution point whose lists have a different issuer (cRLIssuer) gives no address.
-    """
+    """Returns the addresses of a certificate's lists; None if it names no list."""
     extension = certificate.extension(x509.CRLDistributionPoints)
-    if extension is None:
-        return None
-    points = [point for point in extension.value if point.crl_issuer is None]
-    return frozenset(address for point in points for address in addresses_of(point.full_name))
+    return None if extension is None else frozenset(list_addresses(extension.value))
 
 
 def _may_sign_lists(certificate: Certificate) -> bool:

@@ -305,3 +305,34 @@ def test_the_system_clock_is_the_default(tmp_path):
     for store in (MemoryStore(), SqliteStore(tmp_path / "used")):
         assert not store.add(KEY, 1_700_000_000_000)
         assert store.add(KEY, 253402300799999)
+
+
+LARGEST = 256**20 - 1
+
+
+def test_r4_the_number_of_an_issuer_only_rises(make):
+    store = make()
+    assert store.raise_crl_number(KEY, 5) == 5
+    assert store.raise_crl_number(KEY, 4) == 5
+    assert store.raise_crl_number(OTHER, 0) == 0
+    assert store.raise_crl_number(KEY, LARGEST) == LARGEST
+    assert store.raise_crl_number(KEY, 6) == LARGEST
+
+
+def test_r4_the_number_survives_a_restart(tmp_path):
+    SqliteStore(tmp_path / "used").raise_crl_number(KEY, 2**100)
+    assert SqliteStore(tmp_path / "used").raise_crl_number(KEY, 1) == 2**100
+
+
+@pytest.mark.parametrize(
+    ("issuer", "number"),
+    [(KEY, -1), (KEY, LARGEST + 1), (KEY, "1"), (KEY, True), (KEY, None), ("x", 1), (None, 1)],
+)
+def test_r4_a_number_of_another_form_is_an_input_error(make, issuer, number):
+    assert code_of(make().raise_crl_number, issuer, number) == "input.expected"
+
+
+def test_r4_a_planted_number_of_another_type_is_an_error(tmp_path):
+    store = SqliteStore(tmp_path / "used")
+    planted(tmp_path / "used", f"INSERT INTO crl_numbers VALUES (x'{KEY.hex()}', 'text')")
+    assert code_of(store.raise_crl_number, KEY, 1) == "input.store"

@@ -7,7 +7,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from nitro_attest import ANY_ENCLAVE, InputError, RevocationLists, Verifier, parse_unverified
+from nitro_attest import (
+    ANY_ENCLAVE,
+    InputError,
+    MemoryStore,
+    RevocationLists,
+    Verifier,
+    parse_unverified,
+)
 from nitro_attest._internal.times import to_milliseconds
 from nitro_attest.limits import MAX_CRLS
 from nitro_attest.testing import LIST_FAULTS
@@ -22,18 +29,6 @@ DAY = timedelta(days=1)
 Reason = x509.ReasonFlags
 
 pytestmark = pytest.mark.usefixtures("clock")
-
-
-class Numbers:
-    """A store of CRL numbers in memory."""
-
-    def __init__(self):
-        self.highest = {}
-
-    def raise_crl_number(self, issuer, number):
-        assert len(issuer) == 32
-        self.highest[issuer] = max(number, self.highest.get(issuer, 0))
-        return self.highest[issuer]
 
 
 @pytest.fixture
@@ -225,7 +220,7 @@ def test_r3_a_maximum_age_is_counted_from_the_issue(verify, fake, lists, when, m
 
 
 def test_r4_an_older_list_than_one_seen_before_is_rejected(verify, lists):
-    numbers = Numbers()
+    numbers = MemoryStore()
     newer, older = lists(root={"number": 2**100}), lists(root={"number": 2**100 - 1})
     assert verify(newer, numbers=numbers)
     assert code_of(verify, older, numbers=numbers) == "crl.rollback"
@@ -234,7 +229,7 @@ def test_r4_an_older_list_than_one_seen_before_is_rejected(verify, lists):
 
 
 def test_r4_a_forged_list_does_not_raise_the_number(verify, lists):
-    numbers = Numbers()
+    numbers = MemoryStore()
     forged = lists(root={"number": 9, "fault": "R-2.other-key"})
     assert code_of(verify, forged, numbers=numbers) == "crl.signature"
     assert verify(lists(), numbers=numbers)

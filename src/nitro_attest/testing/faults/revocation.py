@@ -199,6 +199,12 @@ _TABLE: Final = (
         parts(extensions=(crl_number(-1),)),
     ),
     ListFault(
+        "R-4.number-of-21-octets",
+        "crl.malformed",
+        "The CRLNumber exceeds 20 octets.",
+        parts(extensions=(crl_number(256**20),)),
+    ),
+    ListFault(
         "R-4.two-numbers",
         "crl.malformed",
         "Two CRLNumbers.",
