@@ -17,7 +17,7 @@ from unittest import mock
 import cbor2
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from nitro_attest.enclave import client, server, transport
+from nitro_attest.enclave import client, server
 from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.errors import EnclaveError, KmsError
 from nitro_attest.kms.ber import Element, parse_ber
@@ -25,6 +25,8 @@ from nitro_attest.kms.cms import parse_enveloped_data
 from nitro_attest.kms.recipient import RecipientKey
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
 from nitro_attest.testing.cms import encode_cms, encrypt_for
+from nitro_attest.transport import connection
+from nitro_attest.transport.response import Response, ResponseParser
 from targets.base import VECTORS, Target, outcome, refused, rejection
 from targets.documents import documents
 
@@ -124,49 +126,72 @@ class Peer(io.BytesIO):
     def sendall(self, data: bytes) -> None:
         pass
 
-    def recv_into(self, buffer: memoryview) -> int:
-        return self.readinto(buffer)
-
     def recv(self, size: int) -> bytes:
         return self.read(size)
 
 
 def check_http_answer(data: bytes) -> bool:
-    """An enclave's answer to a challenge: a document that stood in it, and a bounded read."""
+    """An enclave's answer to a challenge: its body is a document, and reads are bounded."""
     peer = Peer(data)
     with mock.patch.object(client, "connect", return_value=peer):
         found = outcome(len(data), EnclaveError, client.fetch, "unix:/peer", NONCE)
-    assert peer.tell() <= transport.MAX_HEAD_BYTES + MAX_DOCUMENT_BYTES
-    if refused(found):
+    assert peer.tell() < connection.MAX_HEAD_BYTES + MAX_DOCUMENT_BYTES + client._PIECE_BYTES
+    answer = outcome(len(data), EnclaveError, in_pieces, data, len(data) % 61 + 1)
+    if refused(answer):
+        assert (found.code, found.message) == (answer.code, answer.message)
         return False
-    assert 0 < len(found.document) <= MAX_DOCUMENT_BYTES
-    if b"chunked" not in data.lower():
-        assert found.document in data
+    head, _, after = data.partition(b"\r\n\r\n")
+    lines = [line.partition(b":") for line in head.lower().split(b"\r\n")[1:]]
+    assert b"transfer-encoding" not in [name for name, _, _ in lines]
+    (length,) = [value.strip(b"\t ") for name, _, value in lines if name == b"content-length"]
+    assert re.fullmatch(rb"0|[1-9][0-9]{0,4}", length)
+    assert answer.body == after[: int(length)]
+    assert len(answer.body) == int(length) <= MAX_DOCUMENT_BYTES
+    assert b"%d" % answer.status == head[9:12]
+    assert len(answer.headers) == len(lines)
+    if refused(found):
+        assert answer.status != 200 or not answer.body
+        return False
+    assert (answer.status, answer.body) == (200, found.document)
     return True
 
 
+def in_pieces(data: bytes, size: int) -> Response:
+    """Parses an answer that is received in pieces of a size, before the connection is closed."""
+    parser = ResponseParser(MAX_DOCUMENT_BYTES)
+    for start in range(0, len(data), size):
+        if answer := parser.feed(data[start : start + size]):
+            return answer
+    return parser.end()
+
+
 def http_answers() -> Iterator[bytes]:
-    """Whole answers, chunked answers, rejections, and bytes that are no answer."""
+    """Whole answers, answers in other forms, rejections, and bytes that are no answer."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
     document = documents()[0]
     yield head + b"Content-Length: %d\r\n\r\n" % len(document) + document
-    yield head + b"Content-Length: 8\r\nContent-Length: 9\r\n\r\ndocument"
-    yield (
-        head + b"Transfer-Encoding: chunked\r\n\r\n4\r\ndocu\r\n4;x=y\r\nment\r\n0\r\nA: b\r\n\r\n"
-    )
+    yield head + b"Content-Length:3\r\n\r\nabc and more"
+    chunked = head + b"Transfer-Encoding: chunked\r\n%s\r\n%s\r\ndocument\r\n0\r\n\r\n"
+    for size in (b"8", b"8;x=y", b"-5", b"0_3", b"%x" % 2**33, b"%x" % (2**63 - 1), b"%x" % 2**80):
+        yield chunked % (b"", size)
+        yield chunked % (b"Content-Length: 8\r\n", size)
+    lengths = (b"", b"-5", b"+8", b"0_8", b"0x8", b"08", b"8, 8", b"8 8", b"8\r\n 8", b"9" * 5000)
+    for length in (*lengths, b"8\r\nContent-Length: 8", b"16384", b"16385", b"%d" % 2**63):
+        yield head + b"Content-Length: %s\r\n\r\ndocument" % length
+    for field in (b"X: \0\r\n", b"X : y\r\n", b"X\r\n", b"X: y\n", b"X: %s\r\n" % (b"y" * 9000)):
+        yield head + field + b"Content-Length: 1\r\n\r\n."
     yield head + b"\r\nno length"
-    yield head + b"Content-Length: 99999\r\n\r\n"
-    for status in (b"302 Found", b"503 Busy", b"504 Stalled", b"100 Continue", b"abc"):
+    for status in (b"302 Found", b"404 ", b"503 Busy", b"504 Stalled", b"100 Continue", b"204 "):
         yield b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\nbody\n"
-    yield from (b"HTTP/1.0 200\r\n\r\n", b"SSH-2.0-x\r\n", b"")
+    yield from (head + b"Content-Length: 0\r\n\r\n", b"HTTP/1.0 200\r\n\r\n", b"SSH-2.0-x\r\n", b"")
 
 
 def check_hybrid(data: bytes) -> bool:
     """A monitor's answer to CONNECT: one line, and not an octet of what follows it is taken."""
     peer = Peer(data)
-    deadline = transport.Deadline(60)
+    deadline = connection.Deadline(60)
     found = outcome(
-        len(data), EnclaveError, transport._cross_monitor, peer, "/vm.sock", 1300, deadline
+        len(data), EnclaveError, connection._cross_monitor, peer, "/vm.sock", 1300, deadline
     )
     line = data[: peer.tell()]
     good = re.fullmatch(rb"OK [0-9]+\n", line) is not None
@@ -246,7 +271,7 @@ def check_http_request(data: bytes) -> bool:
     (line,) = lines
     assert "\n" not in line
     json.loads(line)
-    end = data[: transport.MAX_HEAD_BYTES].find(b"\r\n\r\n")
+    end = data[: connection.MAX_HEAD_BYTES].find(b"\r\n\r\n")
     if not answer:
         assert end < 0
         return False
@@ -335,7 +360,13 @@ def kms_answers() -> Iterator[bytes]:
 
 TARGETS = {
     "nsm": Target(check_nsm, nsm_answers, ()),
-    "http_answer": Target(check_http_answer, http_answers, ("enclave.client",), "text.dict", 26000),
+    "http_answer": Target(
+        check_http_answer,
+        http_answers,
+        ("transport.response", "enclave.client"),
+        "text.dict",
+        26000,
+    ),
     "hybrid": Target(check_hybrid, hybrid_answers, (), "text.dict", 64),
     "http_request": Target(check_http_request, http_requests, (), "text.dict", 9000),
     "recipient": Target(

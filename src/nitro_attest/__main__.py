@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Final
 
-import click
+from nitro_attest._internal.streams import replace_standard_streams
 
-from nitro_attest.cli import cli
-from nitro_attest.cli.exit_codes import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE
-from nitro_attest.cli.output import report_error
-from nitro_attest.errors import NitroAttestError
+_EXIT_WITHOUT_CLICK: Final = 2  # EXIT_USAGE, whose module needs click too
 
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    replace_standard_streams()
+    try:
+        import click  # noqa: F401  an image for an enclave need not have it
+    except ModuleNotFoundError:
+        print(_without_click(sys.argv[1:]), file=sys.stderr)
+        sys.exit(_EXIT_WITHOUT_CLICK)
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit code (docs/reference/cli.md); never 1."""
-    if sys.stdout is None:  # started with stdout closed: a result would be lost silently
-        return EXIT_OUTPUT
+    import click  # not at the top, so that main() can report that it is missing
+
+    from nitro_attest.cli import cli
+    from nitro_attest.cli.exit_codes import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE
+    from nitro_attest.cli.output import report_error
+    from nitro_attest.errors import NitroAttestError
+
     try:
-        # Not cli.main(), which turns a closed pipe into exit code 1.
+        # Not cli.main(), which turns a failure of stdout into exit code 1.
         with cli.make_context("nitro-attest", list(arguments)) as context:
             code = int(cli.invoke(context) or 0)
         sys.stdout.flush()
@@ -39,9 +48,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
     except OSError as error:  # source.py handles errors of input files, so this is stdout
-        _discard_stdout()
-        if not isinstance(error, BrokenPipeError):
-            click.echo(f"nitro-attest: cannot write the result: {error}", err=True)
+        click.echo(f"nitro-attest: cannot write the result: {error}", err=True)
         return EXIT_OUTPUT
     except Exception:  # noqa: BLE001  last resort: any bug must exit 70, never 1
         traceback.print_exc()
@@ -49,11 +56,12 @@ def run(arguments: Sequence[str]) -> int:
     return code
 
 
-def _discard_stdout() -> None:
-    """Redirects stdout to the null device, or the interpreter's flush at exit would fail again."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+def _without_click(arguments: Sequence[str]) -> str:
+    message = "nitro-attest: the package click, which the command line needs, is not installed"
+    if arguments[:1] == ["enclave"]:
+        command = shlex.join(["python3", "-m", "nitro_attest.enclave", *arguments[1:]])
+        return f"{message}; inside an enclave, run: {command}"
+    return message
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
+from nitro_attest.cli.nitro_cli import find_cid
 from nitro_attest.cli.options import (
     allow_debug_option,
     any_enclave_option,
@@ -23,12 +22,10 @@ from nitro_attest.cli.render import report
 from nitro_attest.cli.requirements import RequirementOptions, enclave_requirement_options
 from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.enclave.client import fetch
-from nitro_attest.errors import EnclaveError, InputError, NitroAttestError
+from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.transport.connection import DEFAULT_PORT
 from nitro_attest.verification.policy import AnyEnclave, as_enclave_policy
 from nitro_attest.verification.verifier import Verifier
-
-_NITRO_CLI_SECONDS: Final = 10
 
 
 @click.command("fetch")
@@ -120,43 +117,5 @@ def _endpoint(cid: int | None, name: str | None, endpoint: str | None, port: int
             raise click.UsageError("--port cannot be combined with --endpoint")
         return endpoint
     if name is not None:
-        cid = _cid_of(name)
+        cid = find_cid(name)
     return f"vsock:{cid}:{DEFAULT_PORT if port is None else port}"
-
-
-def _cid_of(name: str) -> int:
-    """The CID of the one running enclave with this name, from ``nitro-cli describe-enclaves``.
-
-    Raises:
-        EnclaveError: ``transport.nitro_cli``: nitro-cli failed. ``transport.no_cid``: no running
-            enclave has this name, or several have.
-    """
-    try:
-        done = subprocess.run(
-            ["nitro-cli", "describe-enclaves"],  # noqa: S607  found through the operator's PATH
-            capture_output=True,
-            timeout=_NITRO_CLI_SECONDS,
-            check=True,
-        )
-        enclaves = json.loads(done.stdout)
-        cids = [
-            enclave["EnclaveCID"]
-            for enclave in enclaves
-            if enclave.get("EnclaveName") == name and enclave.get("State") == "RUNNING"
-        ]
-    except (OSError, subprocess.SubprocessError) as error:
-        raise EnclaveError(
-            "transport.nitro_cli",
-            f"nitro-cli describe-enclaves failed ({error}); use --cid instead",
-        ) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise EnclaveError(
-            "transport.nitro_cli",
-            "nitro-cli describe-enclaves printed no JSON list of enclaves; use --cid instead",
-        ) from error
-    if len(cids) != 1 or type(cids[0]) is not int:
-        raise EnclaveError(
-            "transport.no_cid",
-            f"expected one running enclave with the name {name!r}, found {len(cids)}",
-        )
-    return cids[0]

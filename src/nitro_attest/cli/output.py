@@ -45,9 +45,8 @@ _ARGUMENT: Final = re.compile(r"\b([a-z]+(?:_[a-z]+)*)=(?=[\s,;.)]|$)")
 
 
 def emit(lines: Iterable[str], *, to_stderr: bool = False) -> None:
-    """Prints lines."""
-    for line in lines:
-        click.echo(line, err=to_stderr)
+    """Prints lines, all in one write: a reader of stdout gets them whole or not at all."""
+    click.echo("".join(f"{line}\n" for line in lines), nl=False, err=to_stderr)
 
 
 def row(label: str, value: str) -> str:

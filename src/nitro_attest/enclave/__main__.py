@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import base64
 import logging
-import os
 import re
 import signal
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from nitro_attest._internal.streams import replace_standard_streams
 from nitro_attest.enclave.forward import ForwardLimits, forward
 from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.enclave.server import serve
@@ -41,21 +41,24 @@ def main(
     Returns:
         The exit code: 0, 2 for an invalid argument, 7 for an EnclaveError, 74 if the document
         cannot be written, or 130 after SIGINT.
-
-    Raises:
-        SystemExit: With 2 after a usage error, with 0 after ``--help``.
     """
-    parser = _parser(program)
-    options = parser.parse_args(arguments)
-    if options.command == "serve":
-        _check_tls_options(parser, options)
     try:
-        return int(options.run(options))
+        return _run(_parser(program), arguments)
     except NitroAttestError as error:
         print(f"error: {error}", file=sys.stderr)
         return _EXIT_INPUT if isinstance(error, InputError) else _EXIT_ENCLAVE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    try:
+        options = parser.parse_args(arguments)
+        if options.command == "serve":
+            _check_tls_options(parser, options)
+    except SystemExit as done:  # after --help, or a usage error
+        return _write(b"", None) or int(done.code or 0)
+    return int(options.run(options))
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
@@ -149,16 +152,19 @@ def _request(options: argparse.Namespace) -> int:
         document = document.hex().encode() + b"\n"
     elif options.format == "base64":
         document = base64.b64encode(document) + b"\n"
+    return _write(document, options.output)
+
+
+def _write(data: bytes, file: Path | None) -> int:
+    """Writes to a file or stdout, and flushes stdout, which may hold the help; returns 0 or 74."""
     try:
-        if options.output is not None:
-            options.output.write_bytes(document)
+        if file is not None:
+            file.write_bytes(data)
         else:
-            sys.stdout.buffer.write(document)
-            sys.stdout.buffer.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
     except OSError as error:
-        print(f"error: cannot write the document: {error}", file=sys.stderr)
-        if options.output is None:  # the interpreter flushes stdout again at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"error: cannot write the result: {error}", file=sys.stderr)
         return _EXIT_OUTPUT
     return 0
 
@@ -218,4 +224,5 @@ def _not_empty(value: bytes) -> bytes:
 
 
 if __name__ == "__main__":
+    replace_standard_streams()
     sys.exit(main())

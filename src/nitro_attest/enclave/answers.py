@@ -23,7 +23,7 @@ from nitro_attest.limits import NONCE_BYTES
 from nitro_attest.transport.connection import MAX_HEAD_BYTES
 
 LOG: Final = logging.getLogger("nitro_attest.enclave")
-"""Logger of the servers; logs one JSON object per connection, at level INFO."""
+"""Logger of the servers; ``serve`` describes what it logs."""
 
 CHALLENGE_PATH: Final = "/.well-known/nitro-attestation"
 """Path of the challenge on a connection to an ``AttestedIdentity``."""

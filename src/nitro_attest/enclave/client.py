@@ -7,27 +7,25 @@ rest of the session, use only the document's ``public_key``.
 
 from __future__ import annotations
 
-import http.client
-import io
 import os
 import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Final
 
-from nitro_attest._internal.wording import plural, size_or_type
+from nitro_attest._internal.wording import size_or_type
 from nitro_attest.errors import EnclaveError, InputError
 from nitro_attest.limits import MAX_DOCUMENT_BYTES, MAX_NONCE_BYTES, MIN_NONCE_BYTES, NONCE_BYTES
 from nitro_attest.transport.connection import (
-    MAX_HEAD_BYTES,
     Deadline,
     Endpoint,
     HttpEndpoint,
     connect,
     parse_endpoint,
 )
+from nitro_attest.transport.response import Response, ResponseParser
 from nitro_attest.verification.attestation import Attestation
 from nitro_attest.verification.policy import AnyEnclave, Policy
 from nitro_attest.verification.roots import TrustedRoots
@@ -37,6 +35,8 @@ __all__ = ["Fetched", "attest", "fetch"]
 
 _RETRY_SECONDS: Final = 0.25
 _MAX_SECONDS: Final = 86400
+_PIECE_BYTES: Final = 4096
+_QUOTED_BYTES: Final = 300
 _NOTHING_RECEIVED: Final = frozenset(
     {"transport.refused", "transport.no_cid", "transport.no_answer"}
 )
@@ -177,89 +177,44 @@ def _exchange(endpoint: Endpoint, nonce: bytes, deadline: Deadline) -> bytes:
         "Accept: application/octet-stream\r\nConnection: close\r\n\r\n"
     )
     with connect(endpoint, deadline) as connection:
-        stream = _AnswerStream(connection, deadline)
-        try:
-            connection.settimeout(deadline.remaining())
-            connection.sendall(request.encode("ascii"))
-            return _read_answer(stream)
-        except TimeoutError:
-            raise deadline.error() from None
-        except http.client.IncompleteRead as error:
-            raise EnclaveError(
-                "transport.truncated",
-                f"truncated answer: it ends after {plural(len(error.partial), 'byte')}, before its "
-                "declared length",
-            ) from None
-        except (OSError, http.client.HTTPException) as error:
-            if stream.received:
-                raise EnclaveError(
-                    "transport.http", f"the answer is incomplete or not HTTP/1.1: {error!r:.200}"
-                ) from None
-            raise EnclaveError(
-                "transport.no_answer",
-                f"{endpoint} closed the connection without an answer: {error!r:.200}",
-            ) from None
-
-
-def _read_answer(stream: _AnswerStream) -> bytes:
-    with http.client.HTTPResponse(cast(socket.socket, stream)) as response:
-        response.begin()
-        if response.status != 200:
-            raise _status_error(response)
-        if response.length is None and not response.chunked:
-            raise EnclaveError("transport.http", "the answer has neither Content-Length nor chunks")
-        if response.length is not None and response.length > MAX_DOCUMENT_BYTES:
-            raise _too_large()
-        document = response.read()
-    if len(document) > MAX_DOCUMENT_BYTES:
-        raise _too_large()
-    if not document:
+        response = _ask(connection, request.encode("ascii"), deadline)
+    if response.status != 200:
+        raise _status_error(response)
+    if not response.body:
         raise EnclaveError("transport.http", "empty answer: expected a document")
-    return document
+    return response.body
 
 
-class _AnswerStream(io.RawIOBase):
-    """A connection with a deadline and a size limit, with the interface that http.client needs."""
-
-    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
-        self._connection = connection
-        self._deadline = deadline
-        self.received = 0
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left = MAX_HEAD_BYTES + MAX_DOCUMENT_BYTES - self.received
-        if left == 0:
-            raise _too_large()
-        self._connection.settimeout(self._deadline.remaining())
-        count = self._connection.recv_into(memoryview(buffer)[:left])
-        self.received += count
-        return count
+def _ask(connection: socket.socket, request: bytes, deadline: Deadline) -> Response:
+    parser = ResponseParser(MAX_DOCUMENT_BYTES)
+    response = None
+    try:
+        connection.settimeout(deadline.remaining())
+        connection.sendall(request)
+        while response is None:
+            connection.settimeout(deadline.remaining())
+            data = connection.recv(_PIECE_BYTES)
+            if not data:
+                break
+            response = parser.feed(data)
+    except TimeoutError:
+        raise deadline.error() from None
+    except OSError:
+        response = None  # a reset connection is closed too
+    return response or parser.end()
 
 
-def _status_error(response: http.client.HTTPResponse) -> EnclaveError:
+def _status_error(response: Response) -> EnclaveError:
     if 300 <= response.status < 400:
         return EnclaveError(
             "transport.redirect",
             f"unexpected redirect: expected status 200, found {response.status}",
         )
-    sentence = ascii(response.read(300).decode("utf-8", "replace").strip())
+    sentence = ascii(response.body[:_QUOTED_BYTES].decode("utf-8", "replace").strip())
     if response.status == 504:
         return EnclaveError("transport.nsm_stalled", f"the enclave's NSM is stalled: {sentence}")
     if response.status == 503:
         return EnclaveError("transport.busy", f"the enclave is busy: {sentence}")
     return EnclaveError(
         "transport.status", f"unexpected status: expected 200, found {response.status}: {sentence}"
-    )
-
-
-def _too_large() -> EnclaveError:
-    return EnclaveError(
-        "transport.too_large",
-        f"answer too large: expected a document of at most {MAX_DOCUMENT_BYTES} bytes",
     )

@@ -251,8 +251,10 @@ def serve(
 ) -> None:
     """Serves attestation documents until SIGTERM or SIGINT; call it on the main thread.
 
-    Logs one JSON object per connection to the logger ``nitro_attest.enclave`` at level INFO, which
-    Python discards unless logging is configured.
+    Logs one JSON object when it listens, for each connection, and when it stops, to the logger
+    ``nitro_attest.enclave`` at level INFO. Python discards them until logging is configured, such
+    as by ``logging.basicConfig(level=logging.INFO, format="%(message)s")``. The command line does
+    this itself.
 
     Args:
         endpoint: The endpoint to listen on: ``vsock:any:PORT``, ``unix:/path`` or

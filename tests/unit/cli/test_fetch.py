@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from conftest import FIXTURES
 from nitro_attest.__main__ import run
 from nitro_attest.cli import fetch as fetch_verb
+from nitro_attest.cli.nitro_cli import find_cid, parse_cid
 from nitro_attest.enclave.client import Fetched
 from nitro_attest.enclave.server import AttestationServer
+from nitro_attest.errors import EnclaveError
 from nitro_attest.testing import FakeNitro
 from nitro_attest.transport.connection import UnixEndpoint, listen
 
@@ -22,22 +27,28 @@ PCR0 = b"\7" * 48
 IMAGE = FIXTURES / "vectors/eif/synthetic.eif"
 
 
+@contextmanager
+def serving(
+    folder: Path, fake: FakeNitro, attester: Callable[..., bytes]
+) -> Generator[list[str], None, None]:
+    """Runs a local server; the value is the options that name it and the root."""
+    path, root = str(folder / "server.sock"), folder / "root.pem"
+    root.write_bytes(fake.root_pem)
+    server = AttestationServer(listen(UnixEndpoint(path, None)), SimpleNamespace(attest=attester))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield ["--endpoint", f"unix:{path}", "--root", str(root)]
+    finally:
+        server.stop()
+        thread.join(30)
+
+
 @pytest.fixture
 def served(tmp_path: Path, fake: FakeNitro) -> Iterator[list[str]]:
     """The options that name a local server and its root."""
-    path, root = str(tmp_path / "server.sock"), tmp_path / "root.pem"
-    root.write_bytes(fake.root_pem)
-
-    class FakeNsm:
-        def attest(self, **fields: bytes | None) -> bytes:
-            return fake.document(pcrs={0: PCR0}, **fields)
-
-    server = AttestationServer(listen(UnixEndpoint(path, None)), FakeNsm())
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield ["--endpoint", f"unix:{path}", "--root", str(root)]
-    server.stop()
-    thread.join(30)
+    with serving(tmp_path, fake, partial(fake.document, pcrs={0: PCR0})) as options:
+        yield options
 
 
 def test_fetch_verifies_and_saves(
@@ -58,6 +69,19 @@ def test_fetch_rejects_a_different_image_and_saves_nothing(
     saved = tmp_path / "document"
     assert run(["fetch", *served, "--pcr", "0=" + "01" * 48, "--save", str(saved)]) == 6
     assert not saved.exists()
+
+
+@pytest.mark.parametrize("nonce", [None, b"a different challenge"])
+def test_fetch_rejects_the_answer_to_a_different_challenge(
+    tmp_path: Path, fake: FakeNitro, capsys: pytest.CaptureFixture[str], nonce: bytes | None
+) -> None:
+    replayed, saved = fake.document(nonce=nonce), tmp_path / "document"
+    with serving(tmp_path, fake, lambda **_: replayed) as options:
+        for challenge in ([], ["--nonce", "ab" * 16]):
+            arguments = ["--any-enclave", "--save", str(saved), *challenge]
+            assert run(["fetch", *options, *arguments]) == 6
+            assert "policy.nonce" in capsys.readouterr().err
+        assert not saved.exists()
 
 
 @pytest.mark.parametrize(
@@ -105,33 +129,70 @@ DESCRIBED = [
     {"EnclaveName": "mine", "EnclaveCID": 16, "State": "TERMINATING"},
     {"EnclaveName": "twice", "EnclaveCID": 18, "State": "RUNNING"},
     {"EnclaveName": "twice", "EnclaveCID": 19, "State": "RUNNING"},
+    {"EnclaveID": "from a nitro-cli without names", "EnclaveCID": 20, "State": "RUNNING"},
 ]
 
 
+def described(cid: str, more: str = "") -> bytes:
+    return b'[{"EnclaveName": "mine", "State": "RUNNING", "EnclaveCID": %b}%b]' % (
+        cid.encode(),
+        more.encode(),
+    )
+
+
+def test_the_name_of_an_enclave_is_looked_up() -> None:
+    assert parse_cid(json.dumps(DESCRIBED, indent=2).encode() + b"\n", "mine") == 17
+    assert parse_cid(described("4294967294"), "mine") == 4294967294
+
+
 @pytest.mark.parametrize(
-    ("output", "name", "expected"),
+    ("output", "name", "code"),
     [
-        (json.dumps(DESCRIBED), "mine", "vsock:17:1300"),
-        (json.dumps(DESCRIBED), "twice", "transport.no_cid"),
-        (json.dumps(DESCRIBED), "absent", "transport.no_cid"),
-        ("[]", "mine", "transport.no_cid"),
-        ("{}", "mine", "transport.no_cid"),
-        ("[1]", "mine", "transport.nitro_cli"),
-        ("nonsense", "mine", "transport.nitro_cli"),
+        pytest.param(json.dumps(DESCRIBED).encode(), "twice", "no_cid", id="twice"),
+        pytest.param(json.dumps(DESCRIBED).encode(), "absent", "no_cid", id="absent"),
+        pytest.param(b"[]", "mine", "no_cid", id="no_enclave"),
+        pytest.param(b"", "mine", "nitro_cli", id="nothing"),
+        pytest.param(b"{}", "mine", "nitro_cli", id="no_list"),
+        pytest.param(b"[1]", "mine", "nitro_cli", id="no_object"),
+        pytest.param(b"nonsense", "mine", "nitro_cli", id="no_json"),
+        pytest.param(b"\xff[]", "mine", "nitro_cli", id="no_utf8"),
+        pytest.param(described("17") + b"[]", "mine", "nitro_cli", id="two_values"),
+        pytest.param(described('17, "EnclaveCID": 18'), "mine", "nitro_cli", id="duplicate_key"),
+        pytest.param(described('17, "enclavecid": 18'), "mine", "nitro_cli", id="key_in_two_cases"),
+        pytest.param(described("17", ", 1"), "mine", "nitro_cli", id="one_no_object"),
+        pytest.param(b"[" * 100000, "mine", "nitro_cli", id="nested"),
+        pytest.param(b'[{"a":' * 50000, "mine", "nitro_cli", id="nested_objects"),
+        pytest.param(described("9" * 5000), "mine", "nitro_cli", id="endless_number"),
+        *(
+            pytest.param(described(cid), "mine", "nitro_cli", id=f"cid_{cid}")
+            for cid in ("0", "-1", "4294967295", "1.0", "true", "null", '"17"', "NaN", "[17]")
+        ),
     ],
 )
-def test_the_name_of_an_enclave_is_looked_up(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    output: str,
-    name: str,
-    expected: str,
-) -> None:
-    program = tmp_path / "nitro-cli"
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\n")
-    program.chmod(0o755)
+def test_other_output_of_nitro_cli_is_rejected(output: bytes, name: str, code: str) -> None:
+    with pytest.raises(EnclaveError) as caught:
+        parse_cid(output, name)
+    assert caught.value.code == f"transport.{code}"
+    assert len(caught.value.message) < 300
+
+
+@pytest.fixture
+def nitro_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Installs a shell script as nitro-cli."""
+
+    def install(script: str) -> None:
+        program = tmp_path / "nitro-cli"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    return install
+
+
+def test_the_enclave_of_the_name_is_challenged(
+    nitro_cli: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nitro_cli(f"test \"$*\" = describe-enclaves && echo '{json.dumps(DESCRIBED)}'")
     endpoints: list[str] = []
 
     def no_document(endpoint: str, nonce: bytes | None, **_: float) -> Fetched:
@@ -139,17 +200,29 @@ def test_the_name_of_an_enclave_is_looked_up(
         return Fetched(b"x", bytes(32))
 
     monkeypatch.setattr(fetch_verb, "fetch", no_document)
-    code = run(["fetch", "--any-enclave", "--enclave-name", name])
-    if expected.startswith("vsock"):
-        assert (code, endpoints) == (3, [expected])
-    else:
-        assert (code, endpoints) == (7, [])
-        assert expected in capsys.readouterr().err
+    assert run(["fetch", "--any-enclave", "--enclave-name", "mine"]) == 3
+    assert endpoints == ["vsock:17:1300"]
+
+
+def test_endless_output_of_nitro_cli_is_rejected(nitro_cli: Callable[[str], None]) -> None:
+    nitro_cli("while :; do echo '[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[['; done")
+    with pytest.raises(EnclaveError, match="at most 1048576 bytes") as caught:
+        find_cid("mine")
+    assert caught.value.code == "transport.nitro_cli"
+
+
+def test_a_nitro_cli_that_does_not_end_is_rejected(
+    nitro_cli: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nitro_attest.cli.nitro_cli._SECONDS", 0.05)
+    nitro_cli("exec tail -f /dev/null")
+    with pytest.raises(EnclaveError, match=r"no end of its output within 0\.05 s"):
+        find_cid("mine")
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "No such file"), ("#!/bin/sh\nexit 3\n", "non-zero exit status 3")],
+    [(None, "No such file"), ("#!/bin/sh\nexit 3\n", "exit status 3")],
     ids=["absent", "failing"],
 )
 def test_the_reason_why_nitro_cli_failed_is_shown(
@@ -176,7 +249,5 @@ def test_the_enclave_verb_runs_the_program_of_the_enclave(
 ) -> None:
     assert run(["enclave", "serve", "--listen", "nowhere"]) == 2
     assert "input.endpoint" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as caught:
-        run(["enclave", "--help"])
-    assert caught.value.code == 0
-    assert capsys.readouterr().out.startswith("usage: nitro-attest enclave [-h] {request,serve}")
+    assert run(["enclave", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: nitro-attest enclave [-h] {request,serve,forward}")

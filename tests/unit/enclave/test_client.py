@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from nitro_attest import ANY_ENCLAVE, ChainError, PolicyError, TrustedRoots
+from nitro_attest import ANY_ENCLAVE, Attestation, ChainError, PolicyError, TrustedRoots
 from nitro_attest.enclave import client
 from nitro_attest.enclave.client import attest, fetch
 from nitro_attest.enclave.server import AttestationServer
@@ -82,57 +84,86 @@ def test_an_answer_ends_at_its_declared_length(peer: Peer) -> None:
     assert fetch(endpoint).document == b"document"
 
 
-def test_a_chunked_answer_is_read(peer: Peer) -> None:
-    endpoint, _ = peer(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ndocu\r\n4\r\nment\r\n0\r\n\r\n"
-    )
-    assert fetch(endpoint).document == b"document"
-
-
 def test_the_largest_document_is_read(peer: Peer) -> None:
     endpoint, _ = peer(answer(bytes(16384)))
     assert fetch(endpoint).document == bytes(16384)
 
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+def chunked(size: bytes, head: bytes = b"") -> bytes:
+    coding = b"Transfer-Encoding: chunked\r\n"
+    return b"HTTP/1.1 200 OK\r\n" + head + coding + b"\r\n%s\r\ndocument\r\n0\r\n\r\n" % size
+
+
+def declared(length: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\ndocument" % length
+
+
+HOSTILE = {
+    "transport.no_answer": {"nothing": b""},
+    "transport.truncated": {"body_cut": answer(b"doc", length=8)},
+    "transport.too_large": {
+        "declared": answer(b"", length=16385),
+        "declared_2^31": declared(b"%d" % 2**31),
+        "declared_2^63-1": declared(b"%d" % (2**63 - 1)),
+        "declared_2^80": declared(b"%d" % 2**80),
+        "declared_in_5000_digits": declared(b"9" * 5000),
+        "endless_status_line": b"HTTP/1.1 200 " + b"O" * 40000,
+        "endless_header": answer(b"", head=b"X: " + b"y" * 40000),
+        "endless_headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 7000,
+        "binary": bytes(40000),
+    },
+    "transport.http": {
+        "head_cut": b"HTTP/1.1 200 O",
+        "not_http": b"SSH-2.0-x\r\n",
+        "http_0_9": b"document\n",
+        "http_2": b"HTTP/2 200 OK\r\nContent-Length: 1\r\n\r\n.",
+        "no_length": b"HTTP/1.1 200 OK\r\n\r\ndocument",
+        "empty": answer(b""),
+        "continue": b"HTTP/1.1 100 Continue\r\n\r\n" + answer(b"document"),
+        "endless_continue": b"HTTP/1.1 100 Continue\r\n\r\n" * 4000,
+        "no_content": b"HTTP/1.1 204 No Content\r\n\r\n",
+        "status_of_two_digits": b"HTTP/1.1 20 OK\r\nContent-Length: 8\r\n\r\ndocument",
+        "chunk": chunked(b"8"),
+        "chunk_2^80": chunked(b"%x" % 2**80),
+        "chunk_2^63-1": chunked(b"%x" % (2**63 - 1)),
+        "chunk_2^62": chunked(b"%x" % 2**62),
+        "chunk_of_8_GiB": chunked(b"%x" % 2**33),
+        "chunk_negative": chunked(b"-5"),
+        "chunk_underscore": chunked(b"0_8"),
+        "chunk_of_5000_digits": chunked(b"f" * 5000),
+        "chunk_and_length": chunked(b"8", b"Content-Length: 8\r\n"),
+        "length_negative": declared(b"-5"),
+        "length_signed": declared(b"+8"),
+        "length_underscore": declared(b"0_8"),
+        "length_hexadecimal": declared(b"0x8"),
+        "length_octal": declared(b"010"),
+        "length_list": declared(b"8, 8"),
+        "length_superscript": declared("⁸".encode()),
+        "two_lengths": answer(b"document", head=b"Content-Length: 8\r\n"),
+        "two_different_lengths": answer(b"document", head=b"Content-Length: 3\r\n"),
+        "folded": answer(b"document", head=b"X: y\r\n z\r\n"),
+        "bare_line_feeds": answer(b"document").replace(b"\r\n", b"\n"),
+        "nul_in_header": answer(b"document", head=b"X: \0\r\n"),
+        "space_before_colon": answer(b"document", head=b"X : y\r\n"),
+        "header_without_colon": answer(b"document", head=b"X\r\n"),
+    },
+    "transport.redirect": {
+        "redirect": b"HTTP/1.1 302 Found\r\nLocation: http://x/\r\nContent-Length: 0\r\n\r\n",
+    },
+    "transport.busy": {"busy": b"HTTP/1.1 503 Busy\r\nContent-Length: 1\r\n\r\n."},
+    "transport.nsm_stalled": {"late": b"HTTP/1.1 504 Late\r\nContent-Length: 1\r\n\r\n."},
+    "transport.status": {
+        "not_found": b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\n\x1b[2J",
+    },
+}
 
 
 @pytest.mark.parametrize(
     ("reply", "code"),
     [
-        pytest.param(b"", "transport.no_answer", id="nothing"),
-        pytest.param(b"HTTP/1.1 200 O", "transport.http", id="head_cut"),
-        pytest.param(b"SSH-2.0-x\r\n", "transport.http", id="not_http"),
-        pytest.param(b"HTTP/1.1 200 OK\r\n\r\nbody", "transport.http", id="no_length"),
-        pytest.param(answer(b""), "transport.http", id="empty"),
-        pytest.param(answer(b"doc", length=8), "transport.truncated", id="truncated"),
-        pytest.param(CHUNKED + b"8\r\ndoc", "transport.truncated", id="chunk_truncated"),
-        pytest.param(CHUNKED + b"zz\r\n", "transport.truncated", id="chunk_size"),
-        pytest.param(answer(b"", length=16385), "transport.too_large", id="declared_too_large"),
-        pytest.param(
-            CHUNKED + b"4001\r\n" + bytes(16385) + b"\r\n0\r\n\r\n",
-            "transport.too_large",
-            id="chunked_too_large",
-        ),
-        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 4000, "transport.too_large", id="endless"),
-        pytest.param(
-            b"HTTP/1.1 302 Found\r\nLocation: http://example/\r\nContent-Length: 0\r\n\r\n",
-            "transport.redirect",
-            id="redirect",
-        ),
-        pytest.param(
-            b"HTTP/1.1 503 Busy\r\nContent-Length: 1\r\n\r\n.", "transport.busy", id="busy"
-        ),
-        pytest.param(
-            b"HTTP/1.1 504 Late\r\nContent-Length: 1\r\n\r\n.",
-            "transport.nsm_stalled",
-            id="stalled",
-        ),
-        pytest.param(
-            b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\n\x1b[2J",
-            "transport.status",
-            id="other_status",
-        ),
+        pytest.param(HOSTILE[code][name], code, id=name)
+        for code in HOSTILE
+        for name in HOSTILE[code]
     ],
 )
 def test_each_malformed_answer_has_its_code(peer: Peer, reply: bytes, code: str) -> None:
@@ -141,6 +172,35 @@ def test_each_malformed_answer_has_its_code(peer: Peer, reply: bytes, code: str)
         fetch(endpoint, NONCE)
     assert caught.value.code == code
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (b"", "transport.no_answer"),
+        (b"HTTP", "transport.http"),
+        (answer(b"doc", length=8), "transport.truncated"),
+    ],
+)
+def test_a_reset_connection_has_the_code_of_a_closed_one(
+    monkeypatch: pytest.MonkeyPatch, reply: bytes, code: str
+) -> None:
+    class Connection(io.BytesIO):
+        def settimeout(self, seconds: float) -> None:
+            pass
+
+        def sendall(self, data: bytes) -> None:
+            pass
+
+        def recv(self, size: int) -> bytes:
+            if data := self.read(size):
+                return data
+            raise ConnectionResetError
+
+    monkeypatch.setattr(client, "connect", lambda *_: Connection(reply))
+    with pytest.raises(EnclaveError) as caught:
+        fetch("unix:/peer", NONCE)
+    assert caught.value.code == code
 
 
 def test_one_deadline_covers_the_whole_answer(peer: Peer) -> None:
@@ -248,6 +308,23 @@ def test_attest_rejects_the_answer_to_a_different_challenge(peer: Peer, fake: Fa
     with pytest.raises(PolicyError) as caught:
         attest(endpoint, policy=ANY_ENCLAVE, roots=roots)
     assert caught.value.code == "policy.nonce"
+
+
+@pytest.mark.usefixtures("clock")
+def test_attest_rejects_a_document_above_the_maximum_age(
+    peer: Peer, fake: FakeNitro, when: datetime
+) -> None:
+    document = fake.document(nonce=NONCE, at=when - timedelta(minutes=10))
+    endpoint, _ = peer(answer(document), answer(document))
+    roots = TrustedRoots.from_pem(fake.root_pem)
+
+    def challenge(max_age: timedelta) -> Attestation:
+        return attest(endpoint, policy=ANY_ENCLAVE, roots=roots, nonce=NONCE, max_age=max_age)
+
+    assert challenge(timedelta(minutes=11)).nonce == NONCE
+    with pytest.raises(PolicyError) as caught:
+        challenge(timedelta(minutes=9))
+    assert caught.value.code == "freshness.too_old"
 
 
 def test_attest_has_no_default_policy(served: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nitro_attest.cli.enclave import command
+from nitro_attest.__main__ import run
 from nitro_attest.enclave import __main__ as program
 from nitro_attest.enclave.__main__ import main
 from nitro_attest.enclave.forward import ForwardLimits
@@ -87,9 +87,7 @@ def test_an_unwritable_output_exits_74(tmp_path: Path) -> None:
     ],
 )
 def test_a_usage_error_exits_2(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 2
+    assert main(arguments) == 2
 
 
 @pytest.mark.parametrize(
@@ -132,9 +130,23 @@ def test_the_options_of_forward_reach_the_forwarder(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_help_names_the_program_as_it_was_called(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--help"])
+    assert main(["--help"]) == 0
     assert "usage: python -m nitro_attest.enclave " in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        command(["--help"], prog_name="nitro-attest enclave")
+    assert run(["enclave", "--help"]) == 0
     assert "usage: nitro-attest enclave " in capsys.readouterr().out
+
+
+def test_without_click_the_tool_names_the_program_to_run_instead() -> None:
+    code = "import sys; sys.modules['click'] = None\nfrom nitro_attest.__main__ import main; main()"
+    for arguments, message in (
+        (
+            ["enclave", "serve", "--listen", "unix:/a b"],
+            "inside an enclave, run: python3 -m nitro_attest.enclave serve --listen 'unix:/a b'\n",
+        ),
+        (["verify", "x"], "the package click, which the command line needs, is not installed\n"),
+    ):
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("nitro-attest: the package click")
+        assert done.stderr.endswith(message)

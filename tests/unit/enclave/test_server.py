@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from nitro_attest.enclave.client import fetch
 from nitro_attest.enclave.server import AttestationServer, ServerLimits
 from nitro_attest.errors import EnclaveError
 from nitro_attest.transport.connection import UnixEndpoint, listen
@@ -366,3 +367,33 @@ def test_sigterm_ends_the_process_while_the_nsm_is_stalled(tmp_path: Path) -> No
             assert process.wait(PATIENT) == 0
         assert process.stdout.read() == "stopped\n"
     assert not path.exists()
+
+
+SERVE_ONE = """
+import logging, os, signal, sys
+from nitro_attest.enclave.server import serve
+
+class Last:
+    def attest(self, **fields):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return b"document"
+
+if len(sys.argv) > 2:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+serve(sys.argv[1], attester=Last())
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "events"), [(["logging"], ["listening", "request", "stopped"]), ([], [])]
+)
+def test_serve_logs_where_python_is_configured_to(
+    tmp_path: Path, options: list[str], events: list[str]
+) -> None:
+    endpoint = f"unix:{tmp_path}/server.sock"
+    command = [sys.executable, "-c", SERVE_ONE, endpoint, *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert fetch(endpoint, NONCE, wait=PATIENT).document == b"document"
+        _, log = process.communicate(timeout=PATIENT)
+    assert process.returncode == 0
+    assert [json.loads(line)["event"] for line in log.splitlines()] == events
