@@ -14,7 +14,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -263,6 +263,25 @@ class Deadline:
             raise self.error()
         return left
 
+    async def limit(self, step: Awaitable[_T]) -> _T:
+        """Awaits a step of the exchange, and cancels it at the deadline.
+
+        Args:
+            step: The step, such as a coroutine.
+
+        Returns:
+            The result of the step.
+
+        Raises:
+            EnclaveError: ``transport.timeout``: the deadline passed.
+        """
+        try:
+            return await asyncio.wait_for(step, self._end - time.monotonic())
+        except asyncio.TimeoutError as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the kernel's, not ours
+                raise
+            raise self.error() from None
+
     def error(self) -> EnclaveError:
         """Builds the error for an operation limited by ``remaining()`` that timed out.
 
@@ -384,8 +403,7 @@ async def connect_async(endpoint: Endpoint | StreamEndpoint, deadline: Deadline)
         except OSError as error:
             raise _connect_error(endpoint, error, deadline) from None
         if isinstance(endpoint, UnixEndpoint) and endpoint.port is not None:
-            crossing = _cross_monitor_async(sock, endpoint.path, endpoint.port)
-            await _within(deadline, crossing)
+            await deadline.limit(_cross_monitor_async(sock, endpoint.path, endpoint.port))
     except BaseException:
         sock.close()
         raise
@@ -393,20 +411,11 @@ async def connect_async(endpoint: Endpoint | StreamEndpoint, deadline: Deadline)
 
 
 async def _connect_socket(sock: socket.socket, address: Any, deadline: Deadline) -> None:
-    await _within(deadline, asyncio.get_running_loop().sock_connect(sock, address))
+    await deadline.limit(asyncio.get_running_loop().sock_connect(sock, address))
     try:
         sock.getpeername()
     except OSError:  # the event loop takes a Unix socket with a full backlog for connected
         raise OSError(errno.EAGAIN, "full backlog") from None
-
-
-async def _within(deadline: Deadline, step: Coroutine[Any, Any, _T]) -> _T:
-    try:
-        return await asyncio.wait_for(step, deadline.remaining())
-    except asyncio.TimeoutError as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the kernel's, not ours
-            raise
-        raise deadline.error() from None
 
 
 def _local_socket(endpoint: VsockEndpoint | UnixEndpoint) -> tuple[socket.socket, Any]:
@@ -465,11 +474,7 @@ async def _resolve_async(host: str, port: int, deadline: Deadline) -> tuple[int,
             loop.call_soon_threadsafe(settle, found)
 
     _look_up(host, port, report)
-    try:
-        found = await asyncio.wait_for(future, deadline.remaining())
-    except asyncio.TimeoutError:
-        raise deadline.error() from None
-    return _required(found, host)
+    return _required(await deadline.limit(future), host)
 
 
 def _required(found: tuple[int, Any] | None, host: str) -> tuple[int, Any]:

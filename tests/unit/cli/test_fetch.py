@@ -250,4 +250,5 @@ def test_the_enclave_verb_runs_the_program_of_the_enclave(
     assert run(["enclave", "serve", "--listen", "nowhere"]) == 2
     assert "input.endpoint" in capsys.readouterr().err
     assert run(["enclave", "--help"]) == 0
-    assert capsys.readouterr().out.startswith("usage: nitro-attest enclave [-h] {request,serve,forward}")
+    usage = "usage: nitro-attest enclave [-h] {request,serve,forward}"
+    assert capsys.readouterr().out.startswith(usage)

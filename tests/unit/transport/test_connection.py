@@ -364,6 +364,18 @@ def test_a_unix_socket_with_a_full_backlog_is_refused(tmp_path: Path, connecting
     assert caught.value.code == "transport.refused"
 
 
+def test_a_deadline_that_has_passed_cancels_the_next_step() -> None:
+    async def step() -> None:
+        raise AssertionError
+
+    async def run() -> None:
+        await Deadline(0).limit(step())
+
+    with pytest.raises(EnclaveError) as caught:
+        asyncio.run(run())
+    assert caught.value.code == "transport.timeout"
+
+
 def test_a_cancelled_connection_is_closed(tmp_path: Path) -> None:
     path = str(tmp_path / "vm.sock")
 
