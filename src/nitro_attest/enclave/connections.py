@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import signal
 import socket
@@ -156,7 +157,11 @@ class SocketStream:
 
     async def end(self) -> None:
         """Ends the own stream; the peer may continue to send."""
-        self._connection.shutdown(socket.SHUT_WR)
+        try:
+            self._connection.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:  # the peer has closed the connection already
+                raise
 
 
 @contextmanager

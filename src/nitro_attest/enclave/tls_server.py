@@ -143,6 +143,8 @@ class TlsServer:
         log = _Log(str(peer))
         try:
             await self._serve(connection, log)
+        except ssl.SSLEOFError:
+            log.error = "the client closed the connection without close_notify"
         except (OSError, asyncio.TimeoutError, EnclaveError) as error:
             log.error = str(error) or "timeout"
         finally:
@@ -317,7 +319,7 @@ def serve_tls(
 
     Raises:
         InputError: ``input.endpoint``: an endpoint is invalid, or hybrid vsock to listen on.
-            ``input.nsm``: user_data is not bytes. ``input.tls``: the package cryptography is not
+            ``input.nsm``: user_data is not bytes. ``input.extra``: the package cryptography is not
             installed.
         EnclaveError: ``nsm.device``: the NSM cannot be opened. ``transport.unsupported``,
             ``transport.resolve`` or ``transport.listen``: the server cannot listen.
@@ -330,9 +332,8 @@ def serve_tls(
         from nitro_attest.enclave.tls import AttestedIdentity
     except ModuleNotFoundError as error:
         raise InputError(
-            "input.tls",
-            f"TLS needs the package cryptography, which cannot be imported: {error}; install it in "
-            "the enclave",
+            "input.extra",
+            f"cryptography is not installed ({error}); install it in the enclave's image",
         ) from None
 
     where, application = parse_stream_endpoint(endpoint), parse_stream_endpoint(forward)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import logging
 import os
@@ -11,11 +13,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from nitro_attest.enclave.connections import SocketStream
 from nitro_attest.enclave.forward import Forwarder, ForwardLimits, forward
 from nitro_attest.errors import EnclaveError, InputError
 from nitro_attest.transport.connection import TcpEndpoint, UnixEndpoint, listen
@@ -88,6 +92,21 @@ def test_bytes_pass_both_ways(forwarding: Forwarding) -> None:
     assert enclave.recv(100) == b"hello"
     enclave.sendall(b"and back")
     assert client.recv(100) == b"and back"
+
+
+@pytest.mark.skipif(not hasattr(socket, "SOCK_SEQPACKET"), reason="no socket keeps packets apart")
+def test_no_send_is_longer_than_a_packet_of_vsock() -> None:
+    async def send(connection: socket.socket) -> None:
+        connection.setblocking(False)
+        await SocketStream(connection).send(bytes(5000))
+
+    try:
+        ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError:
+        pytest.skip("no socket keeps packets apart")
+    with ends[0], ends[1]:
+        asyncio.run(send(ends[0]))
+        assert [len(ends[1].recv(65536)) for _ in range(3)] == [2048, 2048, 904]
 
 
 def test_a_large_message_arrives_unchanged(forwarding: Forwarding) -> None:
@@ -191,6 +210,21 @@ def test_each_connection_is_logged_with_its_bytes(
     path.stop()
     [line] = [json.loads(record.getMessage()) for record in caplog.records]
     assert (line["event"], line["up"], line["down"], line["error"]) == ("connection", 5, 3, None)
+
+
+@pytest.mark.parametrize(("number", "fails"), [(errno.ENOTCONN, False), (errno.EIO, True)])
+def test_a_stream_ends_once_its_peer_has_closed(number: int, fails: bool) -> None:
+    class Closed:
+        family = socket.AF_UNIX
+
+        def shutdown(self, how: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+    async def end() -> None:
+        await SocketStream(cast(socket.socket, Closed())).end()
+
+    with pytest.raises(OSError, match="error") if fails else nullcontext():
+        asyncio.run(end())
 
 
 @pytest.mark.parametrize(

@@ -345,7 +345,7 @@ def test_a_stream_that_is_cut_off_is_no_end_of_a_request(
     client.close()  # without close_notify
     everything(application)
     enclave.stop()
-    assert "EOF" in log_of(caplog)[0]["error"]
+    assert log_of(caplog)[0]["error"] == "the client closed the connection without close_notify"
 
 
 def test_an_application_that_fails_is_no_end_of_an_answer(starting: Starting) -> None:
@@ -498,7 +498,7 @@ def test_a_missing_cryptography_is_explained() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: input.tls: TLS needs the package cryptography")
+    assert done.stderr.startswith("error: input.extra: cryptography is not installed")
 
 
 SERVE = """
