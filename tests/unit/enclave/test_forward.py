@@ -109,6 +109,31 @@ def test_no_send_is_longer_than_a_packet_of_vsock() -> None:
         assert [len(ends[1].recv(65536)) for _ in range(3)] == [2048, 2048, 904]
 
 
+def test_a_stream_with_data_lets_other_tasks_run() -> None:
+    turns: list[str] = []
+
+    async def read(connection: socket.socket) -> None:
+        connection.setblocking(False)
+        stream = SocketStream(connection)
+        for _ in range(3):
+            await stream.receive(1)
+            turns.append("stream")
+
+    async def other() -> None:
+        for _ in range(3):
+            turns.append("other")
+            await asyncio.sleep(0)
+
+    async def both(connection: socket.socket) -> None:
+        await asyncio.gather(read(connection), other())
+
+    one, two = socket.socketpair()
+    with one, two:
+        one.sendall(b"123")
+        asyncio.run(both(two))
+    assert turns == ["other", "stream"] * 3
+
+
 def test_a_large_message_arrives_unchanged(forwarding: Forwarding) -> None:
     client, enclave = forwarding().pair()
     data = os.urandom(1_000_003)
