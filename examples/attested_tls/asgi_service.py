@@ -1,6 +1,6 @@
 """An ASGI application in an enclave, over TLS with a key that attestation documents name.
 
-    pip install PATH/TO/nitro-attest uvicorn
+    pip install PATH/TO/nitro-attest "uvicorn>=0.47"
     python asgi_service.py vsock:any:443
 
 uvicorn terminates TLS inside the enclave. A client sends the challenge as the first request of each

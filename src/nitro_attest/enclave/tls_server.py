@@ -155,7 +155,7 @@ class TlsServer:
         limits = self._limits
         stream = _TlsStream(SocketStream(connection), self._context)
         data = await asyncio.wait_for(_first_bytes(stream), limits.head_seconds)
-        if _may_be_challenge(data):
+        if data and _may_be_challenge(data):
             answer = await self._answer(data)
             log.challenge = answer.status
             close = answer.status != 200 or _CLOSE.search(data) is not None

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from nitro_attest import ANY_ENCLAVE, TrustedRoots, Verifier
+from nitro_attest import ANY_ENCLAVE, TrustedRoots, Verifier, parse_unverified
+from nitro_attest.enclave.forward import Forwarder
 from nitro_attest.enclave.tls import AttestedIdentity
 from nitro_attest.enclave.tls_server import TlsServer, TlsServerLimits, serve_tls
 from nitro_attest.errors import EnclaveError, InputError
@@ -313,6 +314,9 @@ class MemoryClient:
     def flush(self) -> None:
         self._connection.sendall(self._outgoing.read())
 
+    def close(self) -> None:
+        self._connection.close()
+
     def send_close_notify(self) -> None:
         with pytest.raises(ssl.SSLWantReadError):
             self.tls.unwrap()
@@ -373,6 +377,55 @@ def test_an_application_that_is_not_there_closes_the_connection(
         client.recv(1)
     enclave.stop()
     assert log_of(caplog)[0]["error"].startswith("transport.refused: nothing listens on unix:")
+
+
+@pytest.mark.parametrize("sent", [b"", CHALLENGE[:20], CHALLENGE[:-2]])
+def test_a_client_that_ends_before_its_first_request_gets_no_answer(
+    starting: Starting, nsm: FakeNsm, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    caplog.set_level(logging.INFO, "nitro_attest.enclave")
+    enclave = starting()
+    client = MemoryClient(enclave.dial())
+    if sent:
+        client.do(lambda: client.tls.write(sent))
+    client.send_close_notify()
+    with pytest.raises(ssl.SSLZeroReturnError):
+        client.do(lambda: client.tls.read(100))
+    client.close()
+    enclave.stop()
+    [line] = log_of(caplog)
+    assert (line["challenge"], line["error"], line["up"]) == (None, None, 0)
+    assert enclave.nothing_was_passed_on()
+    assert nsm.calls == 0
+
+
+def test_a_forwarder_before_the_server_changes_nothing(
+    starting: Starting, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "nitro_attest.enclave")
+    enclave = starting()
+    parent = UnixEndpoint(str(tmp_path / "parent"), None)
+    forwarder = Forwarder(listen(parent), UnixEndpoint(enclave.front, None))
+    thread = threading.Thread(target=forwarder.run)
+    thread.start()
+    enclave.front = parent.path
+    client = enclave.connect()
+    client.sendall(CHALLENGE)
+    status, _, document = receive_answer(client)
+    assert (status, parse_unverified(document).public_key) == (200, enclave.identity.public_key)
+    client.sendall(b"request")
+    application = enclave.accept()
+    assert application.recv(100) == b"request"
+    application.sendall(bytes(100_000))
+    application.close()
+    assert everything(client) == bytes(100_000)
+    client.close()
+    enclave.stop()
+    forwarder.stop()
+    thread.join(PATIENT)
+    relay, server = sorted(log_of(caplog), key=lambda line: "challenge" in line)
+    assert (server["up"], server["down"], server["error"]) == (7, 100_000, None)
+    assert relay["down"] > 100_000 + len(document)  # records of TLS
 
 
 def test_a_client_without_tls_is_rejected(
