@@ -17,7 +17,7 @@ from unittest import mock
 import cbor2
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from nitro_attest.enclave import client, server
+from nitro_attest.enclave import answers, client, server
 from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.errors import EnclaveError, KmsError
 from nitro_attest.kms.ber import Element, parse_ber
@@ -231,17 +231,17 @@ class Log:
 
 @contextlib.contextmanager
 def serving() -> Iterator[tuple[server.AttestationServer, list[str]]]:
-    """A server whose thread for the NSM runs, and what it logs; its connections come from here."""
+    """A server that does not listen, and what it logs; its connections come from here."""
     log = Log()
     with socket.socket() as listener, mock.patch.object(server, "LOG", log):
         served = server.AttestationServer(listener, Echo())
-        served._worker.start()
         try:
             yield served, log.lines
         finally:
             served._worker.stop()
-            served._worker._thread.join()
-            served._loop.close()
+            if served._worker._thread.is_alive():  # started by the first request for a document
+                served._worker._thread.join()
+            served._server._loop.close()
 
 
 _GOOD_LINE = re.compile(
@@ -266,7 +266,7 @@ def check_http_request(data: bytes) -> bool:
         its.setblocking(False)
         ours.sendall(data)
         ours.shutdown(socket.SHUT_WR)
-        served._loop.run_until_complete(served._handle(its, "peer"))
+        served._server._loop.run_until_complete(served._server._close_after(its, "peer"))
         answer = _all_of(ours)
     (line,) = lines
     assert "\n" not in line
@@ -277,7 +277,7 @@ def check_http_request(data: bytes) -> bool:
         return False
     head, _, body = answer.partition(b"\r\n\r\n")
     status = int(head.split(b" ", 2)[1])
-    assert status in server._REASONS
+    assert status in answers._REASONS
     assert b"Content-Length: %d" % len(body) in head.split(b"\r\n")
     asked = _GOOD_LINE.fullmatch(data.partition(b"\r\n")[0]) if end >= 0 else None
     if asked is None:

@@ -124,7 +124,7 @@ class NsmWorker:
         self._jobs = queue.SimpleQueue()
         self._since: float | None = None
         self._starting = threading.Lock()
-        self._started = False
+        self._thread = threading.Thread(target=self._work, name="nitro-attest-nsm", daemon=True)
 
     def stop(self) -> None:
         """Ends the thread after the requests in the queue, without waiting for it."""
@@ -159,9 +159,8 @@ class NsmWorker:
     def _submit(self, nonce: bytes) -> futures.Future[bytes] | None:
         """Returns a future for the document, or None if the queue is full."""
         with self._starting:
-            if not self._started:
-                self._started = True
-                threading.Thread(target=self._work, name="nitro-attest-nsm", daemon=True).start()
+            if self._thread.ident is None:  # not started yet
+                self._thread.start()
         if self._jobs.qsize() >= self._queued:
             return None
         future: futures.Future[bytes] = futures.Future()
