@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import hashlib
@@ -136,6 +137,9 @@ def check_http_answer(data: bytes) -> bool:
     with mock.patch.object(client, "connect", return_value=peer):
         found = outcome(len(data), EnclaveError, client.fetch, "unix:/peer", NONCE)
     assert peer.tell() < connection.MAX_HEAD_BYTES + MAX_DOCUMENT_BYTES + client._PIECE_BYTES
+    in_loop = outcome(len(data), EnclaveError, fetch_in_loop, data)
+    assert refused(in_loop) == refused(found)
+    assert str(in_loop) == str(found)
     answer = outcome(len(data), EnclaveError, in_pieces, data, len(data) % 61 + 1)
     if refused(answer):
         assert (found.code, found.message) == (answer.code, answer.message)
@@ -154,6 +158,21 @@ def check_http_answer(data: bytes) -> bool:
         return False
     assert (answer.status, answer.body) == (200, found.document)
     return True
+
+
+def fetch_in_loop(data: bytes) -> client.Fetched:
+    """Receives an answer in an event loop."""
+    ours, its = socket.socketpair()
+
+    async def connect_async(*_: object) -> socket.socket:
+        return ours
+
+    with its, contextlib.closing(asyncio.new_event_loop()) as loop:
+        its.sendall(data)
+        its.shutdown(socket.SHUT_WR)
+        ours.setblocking(False)
+        with mock.patch.object(client, "connect_async", connect_async):
+            return loop.run_until_complete(client.fetch_async("unix:/peer", NONCE))
 
 
 def in_pieces(data: bytes, size: int) -> Response:
