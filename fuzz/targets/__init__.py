@@ -1,6 +1,6 @@
 """Every parser of foreign bytes, by name: what is tried on it and what must hold."""
 
-from targets import certificates, documents, images, messages, texts
+from targets import certificates, documents, images, messages, texts, tls
 from targets.base import Target
 
 TARGETS: dict[str, Target] = {
@@ -9,6 +9,7 @@ TARGETS: dict[str, Target] = {
     **images.TARGETS,
     **texts.TARGETS,
     **messages.TARGETS,
+    **tls.TARGETS,
 }
 
 __all__ = ["TARGETS", "Target"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import hashlib
@@ -17,7 +18,7 @@ from unittest import mock
 import cbor2
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from nitro_attest.enclave import client, server
+from nitro_attest.enclave import answers, client, server
 from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.errors import EnclaveError, KmsError
 from nitro_attest.kms.ber import Element, parse_ber
@@ -161,6 +162,9 @@ def check_http_answer(data: bytes) -> bool:
     with mock.patch.object(client, "connect", return_value=peer):
         found = outcome(len(data), EnclaveError, client.fetch, "unix:/peer", NONCE)
     assert peer.tell() < connection.MAX_HEAD_BYTES + MAX_DOCUMENT_BYTES + client._PIECE_BYTES
+    in_loop = outcome(len(data), EnclaveError, fetch_in_loop, data)
+    assert refused(in_loop) == refused(found)
+    assert str(in_loop) == str(found)
     answer = outcome(len(data), EnclaveError, in_pieces, data, len(data) % 61 + 1)
     if refused(answer):
         assert (found.code, found.message) == (answer.code, answer.message)
@@ -188,6 +192,21 @@ def check_http_answer(data: bytes) -> bool:
         return False
     assert (answer.status, answer.body) == (200, found.document)
     return True
+
+
+def fetch_in_loop(data: bytes) -> client.Fetched:
+    """Receives an answer in an event loop."""
+    ours, its = socket.socketpair()
+
+    async def connect_async(*_: object) -> socket.socket:
+        return ours
+
+    with its, contextlib.closing(asyncio.new_event_loop()) as loop:
+        its.sendall(data)
+        its.shutdown(socket.SHUT_WR)
+        ours.setblocking(False)
+        with mock.patch.object(client, "connect_async", connect_async):
+            return loop.run_until_complete(client.fetch_async("unix:/peer", NONCE))
 
 
 def in_pieces(data: bytes, size: int) -> Response:
@@ -274,17 +293,17 @@ class Log:
 
 @contextlib.contextmanager
 def serving() -> Iterator[tuple[server.AttestationServer, list[str]]]:
-    """A server whose thread for the NSM runs, and what it logs; its connections come from here."""
+    """A server that does not listen, and what it logs; its connections come from here."""
     log = Log()
     with socket.socket() as listener, mock.patch.object(server, "LOG", log):
         served = server.AttestationServer(listener, Echo())
-        served._worker.start()
         try:
             yield served, log.lines
         finally:
             served._worker.stop()
-            served._worker._thread.join()
-            served._loop.close()
+            if served._worker._thread.is_alive():  # started by the first request for a document
+                served._worker._thread.join()
+            served._server._loop.close()
 
 
 _GOOD_LINE = re.compile(
@@ -309,7 +328,7 @@ def check_http_request(data: bytes) -> bool:
         its.setblocking(False)
         ours.sendall(data)
         ours.shutdown(socket.SHUT_WR)
-        served._loop.run_until_complete(served._handle(its, "peer"))
+        served._server._loop.run_until_complete(served._server._close_after(its, "peer"))
         answer = _all_of(ours)
     (line,) = lines
     assert "\n" not in line
@@ -320,7 +339,7 @@ def check_http_request(data: bytes) -> bool:
         return False
     head, _, body = answer.partition(b"\r\n\r\n")
     status = int(head.split(b" ", 2)[1])
-    assert status in server._REASONS
+    assert status in answers._REASONS
     assert b"Content-Length: %d" % len(body) in head.split(b"\r\n")
     asked = _GOOD_LINE.fullmatch(data.partition(b"\r\n")[0]) if end >= 0 else None
     if asked is None:

@@ -172,8 +172,12 @@ def loaded_by(code):
             {"nitro_attest.verification"},
         ),
         (
-            "import nitro_attest.enclave.nsm, nitro_attest.enclave.server",
+            "import nitro_attest.enclave.__main__",  # both servers, and the forwarder
             {"cryptography", "click", "_cffi_backend", "nitro_attest.verification"},
+        ),
+        (
+            "import nitro_attest.enclave.tls",
+            {"click", "cbor2", "nitro_attest.verification"},
         ),
     ],
 )

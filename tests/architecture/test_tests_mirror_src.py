@@ -13,6 +13,8 @@ UNIT = ROOT / "tests/unit"
 TESTED_BY = {
     "_internal": "unit",  # helpers, tested through every module that uses them
     "cli": "unit/cli/test_cli.py",  # tested through the command line
+    "enclave/answers": "unit/enclave/test_server.py",
+    "enclave/connections": "unit/enclave/test_forward.py",
     "errors": "docs/test_rules_and_codes.py",  # the codes, against the pages
     "keys/seal": "unit/keys/test_public_key.py",
     "kms/ber": "property/test_ber_hostile.py",

@@ -1,6 +1,7 @@
 """``python -m nitro_attest.enclave``: requests or serves attestation documents in an enclave.
 
-Needs only Python, cbor2 and this package; click, cryptography and the C core are not loaded.
+Needs only Python, cbor2 and this package, and cryptography for ``serve --tls`` alone. Neither click
+nor the C core is loaded.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import logging
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,8 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from nitro_attest._internal.streams import replace_standard_streams
+from nitro_attest.enclave.forward import ForwardLimits, forward
 from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.enclave.server import serve
+from nitro_attest.enclave.tls_server import serve_tls
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.transport.connection import DEFAULT_PORT
 
@@ -50,16 +54,18 @@ def main(
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     try:
         options = parser.parse_args(arguments)
+        if options.command == "serve":
+            _check_tls_options(parser, options)
     except SystemExit as done:  # after --help, or a usage error
         return _write(b"", None) or int(done.code or 0)
-    return _serve(options) if options.command == "serve" else _request(options)
+    return int(options.run(options))
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
-        description="Request attestation documents from the Nitro Security Module (NSM) of this "
-        "enclave.",
+        description="Request or serve attestation documents of the Nitro Security Module (NSM) of "
+        "this enclave, or forward connections to an enclave.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True)
@@ -75,7 +81,17 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "--port", type=int, default=DEFAULT_PORT, help=f"vsock port (default: {DEFAULT_PORT})"
     )
     endpoint.add_argument(
-        "--listen", metavar="ENDPOINT", help="vsock:any:PORT, unix:/path or http://host:port"
+        "--listen",
+        metavar="ENDPOINT",
+        help="vsock:any:PORT, unix:/path or http://host:port (host:port with --tls)",
+    )
+    server.add_argument(
+        "--tls", action="store_true", help="serve an application over TLS with an attested key"
+    )
+    server.add_argument(
+        "--forward",
+        metavar="ENDPOINT",
+        help="with --tls, the application: unix:/path or host:port",
     )
 
     for command in (request, server):
@@ -88,7 +104,43 @@ def _parser(program: str) -> argparse.ArgumentParser:
             metavar="FILE",
             help="public key for messages to this enclave",
         )
+
+    forwarder = commands.add_parser(
+        "forward", help="on the parent: forward TCP connections to an enclave until SIGTERM"
+    )
+    forwarder.add_argument(
+        "--listen", metavar="ENDPOINT", required=True, help="such as 0.0.0.0:443"
+    )
+    limits = ForwardLimits()
+    forwarder.add_argument("--to", metavar="ENDPOINT", required=True, help="such as vsock:16:443")
+    forwarder.add_argument(
+        "--connections",
+        type=_positive,
+        metavar="N",
+        default=limits.connections,
+        help="maximum number of open connections (default: %(default)s)",
+    )
+    forwarder.add_argument(
+        "--idle",
+        type=_positive,
+        metavar="SECONDS",
+        default=round(limits.idle_seconds),
+        help="close a connection after this time without a byte (default: %(default)s)",
+    )
+
+    request.set_defaults(run=_request)
+    server.set_defaults(run=_serve)
+    forwarder.set_defaults(run=_forward)
     return parser
+
+
+def _check_tls_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.tls and not options.forward:
+        parser.error("--tls needs --forward with the endpoint of the application")
+    if options.forward and not options.tls:
+        parser.error("--forward needs --tls")
+    if options.tls and options.public_key is not None:
+        parser.error("--public-key cannot be used with --tls: public_key is the TLS key")
 
 
 def _request(options: argparse.Namespace) -> int:
@@ -122,13 +174,30 @@ def _serve(options: argparse.Namespace) -> int:
         raise InputError(
             "input.endpoint", f"invalid vsock port: expected 0 to 4294967294, found {options.port}"
         )
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    serve(
-        options.listen or f"vsock:any:{options.port}",
-        user_data=options.user_data,
-        public_key=options.public_key,
-    )
+    _log_to_stderr()
+    endpoint = options.listen or f"vsock:any:{options.port}"
+    if options.tls:
+        serve_tls(endpoint, forward=options.forward, user_data=options.user_data)
+    else:
+        serve(endpoint, user_data=options.user_data, public_key=options.public_key)
     return 0
+
+
+def _forward(options: argparse.Namespace) -> int:
+    _log_to_stderr()
+    limits = ForwardLimits(connections=options.connections, idle_seconds=options.idle)
+    forward(options.listen, options.to, limits=limits)
+    return 0
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+
+
+def _positive(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError("expected a number from 1 to 999999999")
+    return int(text)
 
 
 def _hex(text: str) -> bytes:

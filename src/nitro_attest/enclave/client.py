@@ -7,6 +7,7 @@ rest of the session, use only the document's ``public_key``.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import time
@@ -23,6 +24,7 @@ from nitro_attest.transport.connection import (
     Endpoint,
     HttpEndpoint,
     connect,
+    connect_async,
     parse_endpoint,
 )
 from nitro_attest.transport.response import Response, ResponseParser
@@ -31,7 +33,7 @@ from nitro_attest.verification.policy import AnyEnclave, Policy
 from nitro_attest.verification.roots import TrustedRoots
 from nitro_attest.verification.verifier import Consistency, Verifier
 
-__all__ = ["Fetched", "attest", "fetch"]
+__all__ = ["Fetched", "attest", "attest_async", "fetch", "fetch_async"]
 
 _RETRY_SECONDS: Final = 0.25
 _MAX_SECONDS: Final = 86400
@@ -83,18 +85,52 @@ def fetch(
         >>> fetched = fetch("vsock:16:1300", wait=60)  # doctest: +SKIP
         >>> verifier.verify(fetched.document, nonce=fetched.nonce)  # doctest: +SKIP
     """
-    where = parse_endpoint(endpoint)
-    if nonce is None:
-        nonce = os.urandom(NONCE_BYTES)
-    _check_arguments(nonce, timeout, wait)
+    challenge = _challenge(endpoint, nonce, timeout, wait)
     end = time.monotonic() + wait
     while True:
+        deadline = Deadline(timeout)
         try:
-            return Fetched(_exchange(where, nonce, Deadline(timeout)), nonce)
+            with connect(challenge.endpoint, deadline) as connection:
+                response = _ask(connection, challenge.request, deadline)
+            return Fetched(_document(response), challenge.nonce)
         except EnclaveError as error:
             if error.code not in _NOTHING_RECEIVED or time.monotonic() >= end:
                 raise
         time.sleep(_RETRY_SECONDS)
+
+
+async def fetch_async(
+    endpoint: str, nonce: bytes | None = None, *, timeout: float = 15.0, wait: float = 0.0
+) -> Fetched:
+    """Does the same as ``fetch`` in the running event loop.
+
+    If the task is cancelled, the connection is closed.
+
+    Args:
+        endpoint: The enclave's endpoint, as for ``fetch``.
+        nonce: The nonce, as for ``fetch``.
+        timeout: Seconds for one attempt, as for ``fetch``.
+        wait: Seconds for repeated attempts, as for ``fetch``.
+
+    Returns:
+        The document and the nonce.
+
+    Raises:
+        InputError: As for ``fetch``.
+        EnclaveError: As for ``fetch``.
+    """
+    challenge = _challenge(endpoint, nonce, timeout, wait)
+    end = time.monotonic() + wait
+    while True:
+        deadline = Deadline(timeout)
+        try:
+            with await connect_async(challenge.endpoint, deadline) as connection:
+                response = await deadline.limit(_ask_async(connection, challenge.request))
+            return Fetched(_document(response), challenge.nonce)
+        except EnclaveError as error:
+            if error.code not in _NOTHING_RECEIVED or time.monotonic() >= end:
+                raise
+        await asyncio.sleep(_RETRY_SECONDS)
 
 
 def attest(
@@ -150,6 +186,72 @@ def attest(
     return verifier.verify(fetched.document, nonce=fetched.nonce, max_age=max_age)
 
 
+async def attest_async(
+    endpoint: str,
+    *,
+    policy: Policy | AnyEnclave | Mapping[int, bytes | str],
+    roots: bytes | str | TrustedRoots | None = None,
+    nonce: bytes | None = None,
+    max_age: timedelta | None = None,
+    timeout: float = 15.0,
+    wait: float = 0.0,
+) -> Attestation:
+    """Does the same as ``attest`` in the running event loop.
+
+    The verification itself takes about a millisecond of the loop's thread. If the task is
+    cancelled, the connection is closed.
+
+    Args:
+        endpoint: The enclave's endpoint, as for ``fetch``.
+        policy: The expected measurements and other requirements; there is no default.
+        roots: The trusted roots; by default the root of the AWS commercial partition.
+        nonce: The nonce, as for ``fetch``.
+        max_age: The maximum age of the document, as for ``attest``.
+        timeout: Seconds for one attempt, as for ``fetch``.
+        wait: Seconds for repeated attempts, as for ``fetch``.
+
+    Returns:
+        The attestation, as for ``attest``.
+
+    Raises:
+        InputError: As for ``attest``.
+        EnclaveError: As for ``attest``.
+        FormatError: As for ``attest``.
+        ChainError: As for ``attest``.
+        SignatureError: As for ``attest``.
+        PolicyError: As for ``attest``.
+
+    Example:
+        >>> from nitro_attest.enclave.client import attest_async
+        >>> attestation = await attest_async(
+        ...     "vsock:16:1300", policy={0: pcr0}
+        ... )  # doctest: +SKIP
+    """
+    verifier = Verifier(roots, policy=policy)
+    fetched = await fetch_async(endpoint, nonce, timeout=timeout, wait=wait)
+    return verifier.verify(fetched.document, nonce=fetched.nonce, max_age=max_age)
+
+
+@dataclass(frozen=True, slots=True)
+class _Challenge:
+    endpoint: Endpoint
+    nonce: bytes
+    request: bytes
+
+
+def _challenge(endpoint: str, nonce: bytes | None, timeout: float, wait: float) -> _Challenge:
+    where = parse_endpoint(endpoint)
+    if nonce is None:
+        nonce = os.urandom(NONCE_BYTES)
+    _check_arguments(nonce, timeout, wait)
+    host = where.authority if isinstance(where, HttpEndpoint) else "enclave"
+    request = (
+        f"GET /attestation/raw?nonce={nonce.hex()} HTTP/1.1\r\nHost: {host}\r\n"
+        "Accept: application/octet-stream\r\nConnection: close\r\n\r\n"
+    )
+    return _Challenge(where, nonce, request.encode("ascii"))
+
+
 def _check_arguments(nonce: object, timeout: object, wait: object) -> None:
     if not isinstance(nonce, bytes) or not MIN_NONCE_BYTES <= len(nonce) <= MAX_NONCE_BYTES:
         raise InputError(
@@ -174,21 +276,6 @@ def _is_seconds(value: object) -> bool:
     return isinstance(value, (int, float)) and 0 <= value <= _MAX_SECONDS
 
 
-def _exchange(endpoint: Endpoint, nonce: bytes, deadline: Deadline) -> bytes:
-    host = endpoint.authority if isinstance(endpoint, HttpEndpoint) else "enclave"
-    request = (
-        f"GET /attestation/raw?nonce={nonce.hex()} HTTP/1.1\r\nHost: {host}\r\n"
-        "Accept: application/octet-stream\r\nConnection: close\r\n\r\n"
-    )
-    with connect(endpoint, deadline) as connection:
-        response = _ask(connection, request.encode("ascii"), deadline)
-    if response.status != 200:
-        raise _status_error(response)
-    if not response.body:
-        raise EnclaveError("transport.http", "empty answer: expected a document")
-    return response.body
-
-
 def _ask(connection: socket.socket, request: bytes, deadline: Deadline) -> Response:
     parser = ResponseParser(MAX_DOCUMENT_BYTES)
     response = None
@@ -206,6 +293,30 @@ def _ask(connection: socket.socket, request: bytes, deadline: Deadline) -> Respo
     except OSError:
         response = None  # a reset connection is closed too
     return response or parser.end()
+
+
+async def _ask_async(connection: socket.socket, request: bytes) -> Response:
+    loop = asyncio.get_running_loop()
+    parser = ResponseParser(MAX_DOCUMENT_BYTES)
+    response = None
+    try:
+        await loop.sock_sendall(connection, request)
+        while response is None:
+            data = await loop.sock_recv(connection, _PIECE_BYTES)
+            if not data:
+                break
+            response = parser.feed(data)
+    except OSError:
+        response = None  # a reset connection is closed too
+    return response or parser.end()
+
+
+def _document(response: Response) -> bytes:
+    if response.status != 200:
+        raise _status_error(response)
+    if not response.body:
+        raise EnclaveError("transport.http", "empty answer: expected a document")
+    return response.body
 
 
 def _status_error(response: Response) -> EnclaveError:

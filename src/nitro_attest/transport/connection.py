@@ -7,13 +7,17 @@ and a proxy in front of an enclave provides HTTP over TCP.
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import queue
 import re
 import socket
 import threading
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from nitro_attest.errors import EnclaveError, InputError
 
@@ -23,11 +27,16 @@ __all__ = [
     "Deadline",
     "Endpoint",
     "HttpEndpoint",
+    "StreamEndpoint",
+    "TcpEndpoint",
     "UnixEndpoint",
     "VsockEndpoint",
+    "check_target",
     "connect",
+    "connect_async",
     "listen",
     "parse_endpoint",
+    "parse_stream_endpoint",
 ]
 
 DEFAULT_PORT: Final = 1300
@@ -35,6 +44,8 @@ DEFAULT_PORT: Final = 1300
 
 MAX_HEAD_BYTES: Final = 8192
 """Maximum size of the head of an HTTP request or answer, with its empty line."""
+
+_T = TypeVar("_T")
 
 _CID_ANY: Final = 0xFFFFFFFF  # VMADDR_CID_ANY, linux/vm_sockets.h
 _MAX_U32: Final = 0xFFFFFFFF
@@ -58,6 +69,10 @@ _PATH: Final = r"[^\0\ud800-\udc7f\udd00-\udfff]"
 _FORMS: Final = (
     "expected vsock:CID:PORT, unix:/path:PORT (hybrid vsock), unix:/path or http://host:port"
 )
+_STREAM_FORMS: Final = (
+    "expected vsock:CID:PORT, unix:/path:PORT (hybrid vsock), unix:/path or host:port"
+)
+_HOST_AND_PORT: Final = r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]{1,253})):([0-9]+)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +108,8 @@ class UnixEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpEndpoint:
-    """A TCP address: a proxy in front of an enclave.
+class TcpEndpoint:
+    """A TCP address.
 
     Attributes:
         host: Name or IP address; an IPv6 address has no brackets.
@@ -105,7 +120,7 @@ class HttpEndpoint:
     port: int
 
     def __str__(self) -> str:
-        return f"http://{self.authority}"
+        return self.authority
 
     @property
     def authority(self) -> str:
@@ -113,8 +128,24 @@ class HttpEndpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class HttpEndpoint(TcpEndpoint):
+    """A TCP address: a proxy in front of an enclave.
+
+    Attributes:
+        host: Name or IP address; an IPv6 address has no brackets.
+        port: TCP port, 0 to 65535.
+    """
+
+    def __str__(self) -> str:
+        return f"http://{self.authority}"
+
+
 Endpoint = VsockEndpoint | UnixEndpoint | HttpEndpoint
-"""Any endpoint; ``str()`` gives the text that ``parse_endpoint`` takes."""
+"""Any endpoint of a server; ``str()`` gives the text that ``parse_endpoint`` takes."""
+
+StreamEndpoint = VsockEndpoint | UnixEndpoint | TcpEndpoint
+"""Any endpoint of a stream; ``str()`` gives the text that ``parse_stream_endpoint`` takes."""
 
 
 def parse_endpoint(text: str) -> Endpoint:
@@ -138,20 +169,54 @@ def parse_endpoint(text: str) -> Endpoint:
         >>> str(parse_endpoint("unix:/run/vm.sock:1300"))
         'unix:/run/vm.sock:1300'
     """
-    if not isinstance(text, str):
-        found = type(text).__name__
-        raise InputError("input.endpoint", f"invalid endpoint: {_FORMS}, found {found}")
+    if isinstance(text, str):
+        if match := re.fullmatch(rf"http://{_HOST_AND_PORT}/?", text, re.ASCII):
+            return HttpEndpoint(match[1] or match[2], _number(text, match[3], 0xFFFF))
+        if endpoint := _parse_socket(text):
+            return endpoint
+    raise _invalid_endpoint(text, _FORMS)
+
+
+def parse_stream_endpoint(text: str) -> StreamEndpoint:
+    """Parses an endpoint of a stream of bytes, in which HTTP has no part.
+
+    Args:
+        text: As for ``parse_endpoint``, with ``127.0.0.1:8080`` instead of the form with
+            ``http://``.
+
+    Returns:
+        The endpoint.
+
+    Raises:
+        InputError: ``input.endpoint``: the text has a different form, or a number is too large.
+
+    Example:
+        >>> from nitro_attest.transport.connection import parse_stream_endpoint
+        >>> parse_stream_endpoint("[::1]:443")
+        TcpEndpoint(host='::1', port=443)
+    """
+    if isinstance(text, str):
+        if endpoint := _parse_socket(text):
+            return endpoint
+        match = re.fullmatch(_HOST_AND_PORT, text, re.ASCII)
+        if match and match[2] not in ("vsock", "unix"):  # an incomplete endpoint, not a host
+            return TcpEndpoint(match[1] or match[2], _number(text, match[3], 0xFFFF))
+    raise _invalid_endpoint(text, _STREAM_FORMS)
+
+
+def _parse_socket(text: str) -> VsockEndpoint | UnixEndpoint | None:
     if match := re.fullmatch(r"vsock:([0-9]+|any):([0-9]+)", text, re.ASCII):
         cid = None if match[1] == "any" else _number(text, match[1], _MAX_U32 - 1)
         return VsockEndpoint(cid, _number(text, match[2], _MAX_U32 - 1))
     if match := re.fullmatch(rf"unix:(/{_PATH}*?)(?::([0-9]+))?", text, re.ASCII | re.DOTALL):
         port = None if match[2] is None else _number(text, match[2], _MAX_U32 - 1)
         return UnixEndpoint(match[1], port)
-    if match := re.fullmatch(
-        r"http://(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]{1,253})):([0-9]+)/?", text, re.ASCII
-    ):
-        return HttpEndpoint(match[1] or match[2], _number(text, match[3], 0xFFFF))
-    raise InputError("input.endpoint", f"invalid endpoint: {_FORMS}, found {text[:200]!r}")
+    return None
+
+
+def _invalid_endpoint(text: object, forms: str) -> InputError:
+    found = repr(text[:200]) if isinstance(text, str) else type(text).__name__
+    return InputError("input.endpoint", f"invalid endpoint: {forms}, found {found}")
 
 
 def _number(text: str, digits: str, highest: int) -> int:
@@ -162,6 +227,21 @@ def _number(text: str, digits: str, highest: int) -> int:
             f"{digits[:20]}",
         )
     return int(digits)
+
+
+def check_target(endpoint: Endpoint | StreamEndpoint) -> None:
+    """Checks that an endpoint identifies a machine, so that one can connect to it.
+
+    Args:
+        endpoint: The endpoint.
+
+    Raises:
+        InputError: ``input.endpoint``: it is ``vsock:any``.
+    """
+    if isinstance(endpoint, VsockEndpoint) and endpoint.cid is None:
+        raise InputError(
+            "input.endpoint", f"cannot connect to {endpoint}: give a CID instead of any"
+        )
 
 
 class Deadline:
@@ -186,6 +266,25 @@ class Deadline:
             raise self.error()
         return left
 
+    async def limit(self, step: Awaitable[_T]) -> _T:
+        """Awaits a step of the exchange, and cancels it at the deadline.
+
+        Args:
+            step: The step, such as a coroutine.
+
+        Returns:
+            The result of the step.
+
+        Raises:
+            EnclaveError: ``transport.timeout``: the deadline passed.
+        """
+        try:
+            return await asyncio.wait_for(step, self._end - time.monotonic())
+        except asyncio.TimeoutError as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the kernel's, not ours
+                raise
+            raise self.error() from None
+
     def error(self) -> EnclaveError:
         """Builds the error for an operation limited by ``remaining()`` that timed out.
 
@@ -198,7 +297,7 @@ class Deadline:
         )
 
 
-def listen(endpoint: Endpoint) -> socket.socket:
+def listen(endpoint: Endpoint | StreamEndpoint) -> socket.socket:
     """Opens a socket that listens on an endpoint of this machine.
 
     Args:
@@ -219,7 +318,7 @@ def listen(endpoint: Endpoint) -> socket.socket:
         case VsockEndpoint(cid, port):
             sock = _vsock_socket()
             address = (_CID_ANY if cid is None else cid, port)
-        case HttpEndpoint(host, port):
+        case TcpEndpoint(host, port):
             family, address = _resolve(host, port, Deadline(_RESOLVE_SECONDS))
             sock = socket.socket(family, socket.SOCK_STREAM)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -243,7 +342,7 @@ def listen(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
-def connect(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
+def connect(endpoint: Endpoint | StreamEndpoint, deadline: Deadline) -> socket.socket:
     """Connects to an enclave; for hybrid vsock, through its virtual machine monitor.
 
     Args:
@@ -261,21 +360,11 @@ def connect(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
             has no address. ``transport.unreachable``: any other failure.
             ``transport.timeout``: the deadline passed.
     """
-    address: Any
-    match endpoint:
-        case VsockEndpoint(None, _):
-            raise InputError(
-                "input.endpoint", f"cannot connect to {endpoint}: give a CID instead of any"
-            )
-        case VsockEndpoint(cid, port):
-            sock = _vsock_socket()
-            address = (cid, port)
-        case UnixEndpoint(path, _):
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            address = path
-        case HttpEndpoint(host, port):
-            family, address = _resolve(host, port, deadline)
-            sock = socket.socket(family, socket.SOCK_STREAM)
+    if isinstance(endpoint, TcpEndpoint):
+        family, address = _resolve(endpoint.host, endpoint.port, deadline)
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    else:
+        sock, address = _local_socket(endpoint)
     try:
         sock.settimeout(deadline.remaining())
         try:
@@ -290,6 +379,58 @@ def connect(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
     return sock
 
 
+async def connect_async(endpoint: Endpoint | StreamEndpoint, deadline: Deadline) -> socket.socket:
+    """Does the same as ``connect`` in the running event loop.
+
+    Args:
+        endpoint: Any endpoint except ``vsock:any``.
+        deadline: Limits the whole connection setup.
+
+    Returns:
+        A non-blocking socket connected to the server; the caller closes it. If the task is
+        cancelled, the socket is closed.
+
+    Raises:
+        InputError: As for ``connect``.
+        EnclaveError: As for ``connect``.
+    """
+    if isinstance(endpoint, TcpEndpoint):
+        family, address = await _resolve_async(endpoint.host, endpoint.port, deadline)
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    else:
+        sock, address = _local_socket(endpoint)
+    try:
+        sock.setblocking(False)
+        try:
+            await _connect_socket(sock, address, deadline)
+        except OSError as error:
+            raise _connect_error(endpoint, error, deadline) from None
+        if isinstance(endpoint, UnixEndpoint) and endpoint.port is not None:
+            await deadline.limit(_cross_monitor_async(sock, endpoint.path, endpoint.port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _connect_socket(sock: socket.socket, address: Any, deadline: Deadline) -> None:
+    await deadline.limit(asyncio.get_running_loop().sock_connect(sock, address))
+    try:
+        sock.getpeername()
+    except OSError:  # the event loop takes a Unix socket with a full backlog for connected
+        raise OSError(errno.EAGAIN, "full backlog") from None
+
+
+def _local_socket(endpoint: VsockEndpoint | UnixEndpoint) -> tuple[socket.socket, Any]:
+    """Returns a socket, and the address to connect it to."""
+    match endpoint:
+        case VsockEndpoint(cid, port):
+            check_target(endpoint)
+            return _vsock_socket(), (cid, port)
+        case UnixEndpoint(path, _):
+            return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), path
+
+
 def _vsock_socket() -> socket.socket:
     try:
         return socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
@@ -297,27 +438,57 @@ def _vsock_socket() -> socket.socket:
         raise EnclaveError("transport.unsupported", _NO_VSOCK) from None
 
 
-def _resolve(host: str, port: int, deadline: Deadline) -> tuple[int, Any]:
-    # getaddrinfo takes no timeout. A thread left behind ends at the resolver's own timeout.
-    found: list[tuple[int, Any]] = []
+def _look_up(host: str, port: int, report: Callable[[tuple[int, Any] | None], object]) -> None:
+    """Calls ``report`` in a new thread, with the first address of a host or None.
+
+    getaddrinfo takes no timeout. A thread left behind ends at the resolver's own timeout.
+    """
 
     def look_up() -> None:
-        try:
+        found = None
+        with suppress(OSError, UnicodeError):
             entry = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        except (OSError, UnicodeError):
-            return
-        found.append((entry[0], entry[4]))
+            found = entry[0], entry[4]
+        report(found)
 
-    thread = threading.Thread(target=look_up, name="nitro-attest-resolve", daemon=True)
-    thread.start()
-    thread.join(deadline.remaining())
-    if not found:
-        deadline.remaining()
+    threading.Thread(target=look_up, name="nitro-attest-resolve", daemon=True).start()
+
+
+def _resolve(host: str, port: int, deadline: Deadline) -> tuple[int, Any]:
+    reports: queue.SimpleQueue[tuple[int, Any] | None] = queue.SimpleQueue()
+    _look_up(host, port, reports.put)
+    try:
+        found = reports.get(timeout=deadline.remaining())
+    except queue.Empty:
+        raise deadline.error() from None
+    return _required(found, host)
+
+
+async def _resolve_async(host: str, port: int, deadline: Deadline) -> tuple[int, Any]:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[tuple[int, Any] | None] = loop.create_future()
+
+    def settle(found: tuple[int, Any] | None) -> None:
+        if not future.done():
+            future.set_result(found)
+
+    def report(found: tuple[int, Any] | None) -> None:
+        with suppress(RuntimeError):  # the loop was closed in the meantime
+            loop.call_soon_threadsafe(settle, found)
+
+    _look_up(host, port, report)
+    return _required(await deadline.limit(future), host)
+
+
+def _required(found: tuple[int, Any] | None, host: str) -> tuple[int, Any]:
+    if found is None:
         raise EnclaveError("transport.resolve", f"no address found for the host {host}")
-    return found[0]
+    return found
 
 
-def _connect_error(endpoint: Endpoint, error: OSError, deadline: Deadline) -> EnclaveError:
+def _connect_error(
+    endpoint: Endpoint | StreamEndpoint, error: OSError, deadline: Deadline
+) -> EnclaveError:
     if isinstance(error, TimeoutError) and error.errno is None:  # ours, not the kernel's
         return deadline.error()
     if isinstance(endpoint, VsockEndpoint):
@@ -351,6 +522,25 @@ def _cross_monitor(sock: socket.socket, path: str, port: int, deadline: Deadline
         raise deadline.error() from None
     except OSError:
         answer = b""
+    _check_monitor_answer(answer, path, port)
+
+
+async def _cross_monitor_async(sock: socket.socket, path: str, port: int) -> None:
+    loop = asyncio.get_running_loop()
+    answer = b""
+    try:
+        await loop.sock_sendall(sock, b"CONNECT %d\n" % port)
+        while not answer.endswith(b"\n") and len(answer) < _MAX_HYBRID_ANSWER:
+            octet = await loop.sock_recv(sock, 1)
+            if not octet:
+                break
+            answer += octet
+    except OSError:
+        answer = b""
+    _check_monitor_answer(answer, path, port)
+
+
+def _check_monitor_answer(answer: bytes, path: str, port: int) -> None:
     if not answer:
         raise EnclaveError(
             "transport.refused",

@@ -250,7 +250,8 @@ def test_the_enclave_verb_runs_the_program_of_the_enclave(
     assert run(["enclave", "serve", "--listen", "nowhere"]) == 2
     assert "input.endpoint" in capsys.readouterr().err
     assert run(["enclave", "--help"]) == 0
-    assert capsys.readouterr().out.startswith("usage: nitro-attest enclave [-h] {request,serve}")
+    usage = "usage: nitro-attest enclave [-h] {request,serve,forward}"
+    assert capsys.readouterr().out.startswith(usage)
 
 
 @pytest.mark.parametrize(("options", "code"), [([], 6), (["--consistency", "warn"], 0)])

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nitro_attest import ANY_ENCLAVE, Attestation, ChainError, PolicyError, TrustedRoots
 from nitro_attest.enclave import client
-from nitro_attest.enclave.client import attest, fetch
 from nitro_attest.enclave.server import AttestationServer
 from nitro_attest.errors import EnclaveError, InputError
 from nitro_attest.testing import FakeNitro
@@ -22,6 +23,23 @@ from nitro_attest.transport.connection import UnixEndpoint, listen
 NONCE = bytes(range(32))
 PATIENT = 30.0
 Peer = Callable[..., str]
+Fetch = Callable[..., client.Fetched]
+Attest = Callable[..., Attestation]
+
+
+@pytest.fixture(params=["fetch", "fetch_async"])
+def fetch(request: pytest.FixtureRequest) -> Fetch:
+    """Both forms of the function; that for event loops runs in a new one."""
+    return client.fetch if request.param == "fetch" else in_loop(client.fetch_async)
+
+
+@pytest.fixture(params=["attest", "attest_async"])
+def attest(request: pytest.FixtureRequest) -> Attest:
+    return client.attest if request.param == "attest" else in_loop(client.attest_async)
+
+
+def in_loop(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *values, **named: asyncio.run(function(*values, **named))
 
 
 @pytest.fixture
@@ -61,7 +79,7 @@ def answer(body: bytes, head: bytes = b"", length: int | None = None) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (size, head, body)
 
 
-def test_a_document_is_fetched_for_the_given_nonce(peer: Peer) -> None:
+def test_a_document_is_fetched_for_the_given_nonce(peer: Peer, fetch: Fetch) -> None:
     endpoint, requests = peer(answer(b"document"))
     fetched = fetch(endpoint, NONCE)
     assert (fetched.document, fetched.nonce) == (b"document", NONCE)
@@ -71,7 +89,7 @@ def test_a_document_is_fetched_for_the_given_nonce(peer: Peer) -> None:
     ]
 
 
-def test_each_challenge_has_its_own_32_random_bytes(peer: Peer) -> None:
+def test_each_challenge_has_its_own_32_random_bytes(peer: Peer, fetch: Fetch) -> None:
     endpoint, requests = peer(answer(b"1"), answer(b"2"))
     first, second = fetch(endpoint), fetch(endpoint)
     assert len(first.nonce) == len(second.nonce) == 32
@@ -79,12 +97,12 @@ def test_each_challenge_has_its_own_32_random_bytes(peer: Peer) -> None:
     assert first.nonce.hex().encode() in requests[0]
 
 
-def test_an_answer_ends_at_its_declared_length(peer: Peer) -> None:
+def test_an_answer_ends_at_its_declared_length(peer: Peer, fetch: Fetch) -> None:
     endpoint, _ = peer(answer(b"document"), close=False)
     assert fetch(endpoint).document == b"document"
 
 
-def test_the_largest_document_is_read(peer: Peer) -> None:
+def test_the_largest_document_is_read(peer: Peer, fetch: Fetch) -> None:
     endpoint, _ = peer(answer(bytes(16384)))
     assert fetch(endpoint).document == bytes(16384)
 
@@ -171,7 +189,9 @@ HOSTILE = {
         for name in HOSTILE[code]
     ],
 )
-def test_each_malformed_answer_has_its_code(peer: Peer, reply: bytes, code: str) -> None:
+def test_each_malformed_answer_has_its_code(
+    peer: Peer, reply: bytes, code: str, fetch: Fetch
+) -> None:
     endpoint, _ = peer(reply)
     with pytest.raises(EnclaveError) as caught:
         fetch(endpoint, NONCE)
@@ -204,32 +224,81 @@ def test_a_reset_connection_has_the_code_of_a_closed_one(
 
     monkeypatch.setattr(client, "connect", lambda *_: Connection(reply))
     with pytest.raises(EnclaveError) as caught:
-        fetch("unix:/peer", NONCE)
+        client.fetch("unix:/peer", NONCE)
     assert caught.value.code == code
 
 
-def test_one_deadline_covers_the_whole_answer(peer: Peer) -> None:
+def test_one_deadline_covers_the_whole_answer(peer: Peer, fetch: Fetch) -> None:
     endpoint, _ = peer(answer(b"doc", length=8), close=False)
     with pytest.raises(EnclaveError) as caught:
         fetch(endpoint, NONCE, timeout=0.05)
     assert caught.value.code == "transport.timeout"
 
 
+def test_a_cancelled_task_closes_its_connection(tmp_path: Path) -> None:
+    path = str(tmp_path / "peer.sock")
+
+    async def cancel() -> bytes:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(client.fetch_async(f"unix:{path}", NONCE))
+        peer, _ = await loop.sock_accept(listener)
+        with peer:
+            peer.setblocking(False)
+            assert await loop.sock_recv(peer, 4096)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return await asyncio.wait_for(loop.sock_recv(peer, 4096), PATIENT)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(1)
+        listener.setblocking(False)
+        assert asyncio.run(cancel()) == b""
+
+
+def test_a_reset_connection_of_an_event_loop_is_closed_too(tmp_path: Path) -> None:
+    path = str(tmp_path / "peer.sock")
+
+    async def reset() -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(client.fetch_async(f"unix:{path}", NONCE))
+        peer, _ = await loop.sock_accept(listener)
+        assert await loop.sock_recv(peer, 1) == b"G"
+        peer.close()  # with unread bytes: a reset
+        with pytest.raises(EnclaveError) as caught:
+            await task
+        assert caught.value.code == "transport.no_answer"
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(1)
+        listener.setblocking(False)
+        asyncio.run(reset())
+
+
 @pytest.fixture
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     naps: list[float] = []
+
+    async def nap(seconds: float) -> None:
+        naps.append(seconds)
+
     monkeypatch.setattr(client.time, "sleep", naps.append)
+    monkeypatch.setattr(client.asyncio, "sleep", nap)
     return naps
 
 
-def test_attempts_without_an_answer_are_repeated_during_wait(peer: Peer, naps: list[float]) -> None:
+def test_attempts_without_an_answer_are_repeated_during_wait(
+    peer: Peer, naps: list[float], fetch: Fetch
+) -> None:
     endpoint, requests = peer(b"", b"", answer(b"document"))
     assert fetch(endpoint, NONCE, wait=PATIENT).document == b"document"
     assert len(requests) == 3
     assert naps == [0.25, 0.25]
 
 
-def test_nothing_is_retried_without_wait(peer: Peer, naps: list[float]) -> None:
+def test_nothing_is_retried_without_wait(peer: Peer, naps: list[float], fetch: Fetch) -> None:
     endpoint, _ = peer(b"")
     with pytest.raises(EnclaveError):
         fetch(endpoint, NONCE)
@@ -238,7 +307,7 @@ def test_nothing_is_retried_without_wait(peer: Peer, naps: list[float]) -> None:
 
 @pytest.mark.parametrize("reply", [b"H", answer(b"d", length=2), b"HTTP/1.1 503 Busy\r\n\r\n"])
 def test_nothing_is_retried_once_a_byte_was_received(
-    peer: Peer, naps: list[float], reply: bytes
+    peer: Peer, naps: list[float], reply: bytes, fetch: Fetch
 ) -> None:
     endpoint, _ = peer(reply)
     with pytest.raises(EnclaveError):
@@ -247,7 +316,7 @@ def test_nothing_is_retried_once_a_byte_was_received(
 
 
 @pytest.mark.parametrize("nonce", [b"", bytes(15), bytes(65), "00" * 16, bytearray(16)])
-def test_an_invalid_nonce_is_rejected_before_connecting(nonce: object) -> None:
+def test_an_invalid_nonce_is_rejected_before_connecting(nonce: object, fetch: Fetch) -> None:
     with pytest.raises(InputError) as caught:
         fetch("unix:/nowhere", nonce)
     assert caught.value.code == "input.nonce"
@@ -256,13 +325,17 @@ def test_an_invalid_nonce_is_rejected_before_connecting(nonce: object) -> None:
 @pytest.mark.parametrize(
     ("timeout", "wait"), [(0, 0), (-1, 0), (float("nan"), 0), (float("inf"), 0), (1, -1), ("1", 0)]
 )
-def test_an_invalid_time_is_rejected_before_connecting(timeout: object, wait: object) -> None:
+def test_an_invalid_time_is_rejected_before_connecting(
+    timeout: object, wait: object, fetch: Fetch
+) -> None:
     with pytest.raises(InputError) as caught:
         fetch("unix:/nowhere", NONCE, timeout=timeout, wait=wait)
     assert caught.value.code == "input.time"
 
 
-def test_proxy_variables_are_ignored(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_variables_are_ignored(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch, fetch: Fetch
+) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     endpoint, _ = peer(answer(b"document"))
@@ -287,26 +360,30 @@ def served(tmp_path: Path, fake: FakeNitro) -> Iterator[str]:
     assert not thread.is_alive()
 
 
-def test_attest_verifies_the_nonce_that_it_sent(served: str, fake: FakeNitro) -> None:
+def test_attest_verifies_the_nonce_that_it_sent(
+    served: str, fake: FakeNitro, attest: Attest
+) -> None:
     roots = TrustedRoots.from_pem(fake.root_pem)
     attestation = attest(served, policy=ANY_ENCLAVE, roots=roots, nonce=NONCE)
     assert (attestation.nonce, attestation.public_key) == (NONCE, b"key")
     assert len(attest(served, policy=ANY_ENCLAVE, roots=roots).nonce) == 32
 
 
-def test_attest_trusts_only_the_aws_root_by_default(served: str) -> None:
+def test_attest_trusts_only_the_aws_root_by_default(served: str, attest: Attest) -> None:
     with pytest.raises(ChainError):
         attest(served, policy=ANY_ENCLAVE)
 
 
-def test_attest_rejects_a_different_image(served: str, fake: FakeNitro) -> None:
+def test_attest_rejects_a_different_image(served: str, fake: FakeNitro, attest: Attest) -> None:
     roots = TrustedRoots.from_pem(fake.root_pem)
     with pytest.raises(PolicyError) as caught:
         attest(served, policy={0: b"\1" * 48}, roots=roots)
     assert caught.value.code == "policy.pcr_mismatch"
 
 
-def test_attest_rejects_the_answer_to_a_different_challenge(peer: Peer, fake: FakeNitro) -> None:
+def test_attest_rejects_the_answer_to_a_different_challenge(
+    peer: Peer, fake: FakeNitro, attest: Attest
+) -> None:
     replayed = fake.document(nonce=NONCE)
     endpoint, _ = peer(answer(replayed))
     roots = TrustedRoots.from_pem(fake.root_pem)
@@ -317,7 +394,7 @@ def test_attest_rejects_the_answer_to_a_different_challenge(peer: Peer, fake: Fa
 
 @pytest.mark.usefixtures("clock")
 def test_attest_rejects_a_document_above_the_maximum_age(
-    peer: Peer, fake: FakeNitro, when: datetime
+    peer: Peer, fake: FakeNitro, when: datetime, attest: Attest
 ) -> None:
     document = fake.document(nonce=NONCE, at=when - timedelta(minutes=10))
     endpoint, _ = peer(answer(document), answer(document))
@@ -332,7 +409,7 @@ def test_attest_rejects_a_document_above_the_maximum_age(
     assert caught.value.code == "freshness.too_old"
 
 
-def test_attest_has_no_default_policy(served: str) -> None:
+def test_attest_has_no_default_policy(served: str, attest: Attest) -> None:
     with pytest.raises(TypeError):
         attest(served)
 

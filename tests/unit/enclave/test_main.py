@@ -11,6 +11,7 @@ import pytest
 from nitro_attest.__main__ import run
 from nitro_attest.enclave import __main__ as program
 from nitro_attest.enclave.__main__ import main
+from nitro_attest.enclave.forward import ForwardLimits
 
 HEAVY = "click,cryptography,_cffi_backend,nitro_attest.verification,nitro_attest.cli"
 
@@ -73,15 +74,59 @@ def test_an_unwritable_output_exits_74(tmp_path: Path) -> None:
         ["request", "--public-key", "/dev/null"],
         ["serve", "--port", "x"],
         ["serve", "--port", "1", "--listen", "unix:/x"],
+        ["serve", "--tls"],
+        ["serve", "--forward", "unix:/x"],
+        ["serve", "--tls", "--forward", ""],
+        ["serve", "--tls", "--forward", "unix:/x", "--public-key", __file__],
+        ["forward", "--listen", "127.0.0.1:1"],
+        ["forward", "--to", "vsock:16:443"],
+        ["forward", "--listen", "127.0.0.1:1", "--to", "vsock:16:443", "--idle", "0"],
+        ["forward", "--listen", "127.0.0.1:1", "--to", "vsock:16:443", "--idle", "1.5"],
+        ["forward", "--listen", "127.0.0.1:1", "--to", "vsock:16:443", "--connections", "-1"],
+        ["forward", "--listen", "127.0.0.1:1", "--to", "vsock:16:443", "--connections", "9" * 5000],
     ],
 )
 def test_a_usage_error_exits_2(arguments: list[str]) -> None:
     assert main(arguments) == 2
 
 
-@pytest.mark.parametrize("arguments", [["--port", "4294967295"], ["--listen", "nowhere"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--port", "4294967295"],
+        ["serve", "--listen", "nowhere"],
+        ["serve", "--tls", "--forward", "nowhere"],
+        ["serve", "--tls", "--forward", "127.0.0.1:8080", "--listen", "http://127.0.0.1:443"],
+        ["forward", "--listen", "127.0.0.1:0", "--to", "vsock:any:443"],
+    ],
+)
 def test_an_invalid_endpoint_exits_2(arguments: list[str]) -> None:
-    assert main(["serve", *arguments]) == 2
+    assert main(arguments) == 2
+
+
+def test_the_options_of_tls_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(program, "serve_tls", lambda *args, **named: calls.append((args, named)))
+    application = ["--forward", "unix:/run/app.sock"]
+    assert main(["serve", "--tls", "--port", "443", *application, "--user-data", "00ff"]) == 0
+    assert main(["serve", "--tls", "--listen", "[::]:443", *application]) == 0
+    forward = {"forward": "unix:/run/app.sock"}
+    assert calls == [
+        (("vsock:any:443",), forward | {"user_data": b"\x00\xff"}),
+        (("[::]:443",), forward | {"user_data": None}),
+    ]
+
+
+def test_the_options_of_forward_reach_the_forwarder(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(program, "forward", lambda *args, limits: calls.append((*args, limits)))
+    ends = ["--listen", "0.0.0.0:443", "--to", "vsock:16:443"]
+    assert main(["forward", *ends]) == 0
+    assert main(["forward", *ends, "--connections", "9", "--idle", "60"]) == 0
+    assert calls == [
+        ("0.0.0.0:443", "vsock:16:443", ForwardLimits()),
+        ("0.0.0.0:443", "vsock:16:443", ForwardLimits(connections=9, idle_seconds=60)),
+    ]
 
 
 def test_the_help_names_the_program_as_it_was_called(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,35 @@ from nitro_attest.transport import connection
 from nitro_attest.transport.connection import (
     Deadline,
     HttpEndpoint,
+    TcpEndpoint,
     UnixEndpoint,
     VsockEndpoint,
     connect,
+    connect_async,
     listen,
     parse_endpoint,
+    parse_stream_endpoint,
 )
 
 PATIENT = 30.0
+Connect = Callable[[Any, Deadline], socket.socket]
+
+
+@pytest.fixture(params=["connect", "connect_async"])
+def connecting(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Both ways to connect, each with a blocking socket as its result."""
+    if request.param == "connect":
+        yield connect
+        return
+    loop = asyncio.new_event_loop()
+
+    def run(endpoint: Any, deadline: Deadline) -> socket.socket:
+        sock = loop.run_until_complete(connect_async(endpoint, deadline))
+        sock.settimeout(PATIENT)
+        return sock
+
+    yield run
+    loop.close()
 
 
 @pytest.mark.parametrize(
@@ -66,6 +89,42 @@ def test_an_invalid_endpoint_is_rejected(text: str) -> None:
     assert caught.value.code == "input.endpoint"
 
 
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("vsock:16:443", VsockEndpoint(16, 443)),
+        ("unix:/run/vm.sock:443", UnixEndpoint("/run/vm.sock", 443)),
+        ("unix:/run/app.sock", UnixEndpoint("/run/app.sock", None)),
+        ("127.0.0.1:8080", TcpEndpoint("127.0.0.1", 8080)),
+        ("[::]:443", TcpEndpoint("::", 443)),
+        ("gateway.test:80", TcpEndpoint("gateway.test", 80)),
+    ],
+)
+def test_an_endpoint_of_a_stream_is_parsed_and_formatted(text: str, endpoint: object) -> None:
+    assert parse_stream_endpoint(text) == endpoint
+    assert str(endpoint) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "vsock:16", "unix:1", "vsock:16:x", "unix:relative", "host", "host:", ":443"),
+        *("host:65536", "http://host:80", "https://host:443", "host:443/", "user@host:443"),
+        *("::1:443", "host:443 ", "host:\u0661", "[::1:443", "[host]:443", "a\r\nb:80"),
+    ],
+)
+def test_an_invalid_endpoint_of_a_stream_is_rejected(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_stream_endpoint(text)
+    assert caught.value.code == "input.endpoint"
+
+
+@pytest.mark.parametrize("parse", [parse_endpoint, parse_stream_endpoint])
+def test_an_endpoint_that_is_no_text_is_rejected(parse: Callable[[Any], object]) -> None:
+    with pytest.raises(InputError, match="found bytes"):
+        parse(b"vsock:16:443")
+
+
 @given(st.text() | st.from_regex(r"(vsock|unix|http)://?[^ ]*:[0-9]+"))
 def test_any_text_is_an_endpoint_or_an_input_error(text: str) -> None:
     try:
@@ -75,9 +134,9 @@ def test_any_text_is_an_endpoint_or_an_input_error(text: str) -> None:
     assert code in ("input.read", "input.endpoint")
 
 
-def test_connecting_to_vsock_any_is_rejected() -> None:
+def test_connecting_to_vsock_any_is_rejected(connecting: Connect) -> None:
     with pytest.raises(InputError, match="give a CID"):
-        connect(VsockEndpoint(None, 1300), Deadline(PATIENT))
+        connecting(VsockEndpoint(None, 1300), Deadline(PATIENT))
 
 
 def test_listening_on_hybrid_vsock_is_rejected() -> None:
@@ -98,8 +157,16 @@ class NoVsock:
             raise self.error
         return self
 
+    family = None
+
     def settimeout(self, seconds: float) -> None:
         assert seconds > 0
+
+    def setblocking(self, flag: bool) -> None:
+        assert not flag
+
+    def fileno(self) -> int:
+        return 1_000_000
 
     def connect(self, address: tuple[int, int]) -> None:
         assert address == (16, 1300)
@@ -121,28 +188,32 @@ class NoVsock:
     ],
 )
 def test_each_vsock_failure_has_its_code(
-    monkeypatch: pytest.MonkeyPatch, number: int, code: str
+    monkeypatch: pytest.MonkeyPatch, number: int, code: str, connecting: Connect
 ) -> None:
     fake_socket = NoVsock(number)
     monkeypatch.setattr(connection.socket, "socket", fake_socket)
     with pytest.raises(EnclaveError) as caught:
-        connect(VsockEndpoint(16, 1300), Deadline(PATIENT))
+        connecting(VsockEndpoint(16, 1300), Deadline(PATIENT))
     assert caught.value.code == code
     assert fake_socket.closed
 
 
-def test_a_machine_without_vsock_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_vsock_is_reported(
+    monkeypatch: pytest.MonkeyPatch, connecting: Connect
+) -> None:
     monkeypatch.setattr(connection.socket, "socket", NoVsock(errno.EAFNOSUPPORT, at_once=True))
-    for use in (lambda end: connect(end, Deadline(PATIENT)), listen):
+    for use in (lambda end: connecting(end, Deadline(PATIENT)), listen):
         with pytest.raises(EnclaveError) as caught:
             use(VsockEndpoint(16, 1300))
         assert caught.value.code == "transport.unsupported"
 
 
-def test_a_python_without_vsock_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_without_vsock_is_reported(
+    monkeypatch: pytest.MonkeyPatch, connecting: Connect
+) -> None:
     monkeypatch.delattr(connection.socket, "AF_VSOCK", raising=False)
     with pytest.raises(EnclaveError) as caught:
-        connect(VsockEndpoint(16, 1300), Deadline(PATIENT))
+        connecting(VsockEndpoint(16, 1300), Deadline(PATIENT))
     assert caught.value.code == "transport.unsupported"
 
 
@@ -176,9 +247,9 @@ def monitor(tmp_path: Path) -> Iterator[Any]:
         assert not thread.is_alive()
 
 
-def test_hybrid_vsock_reads_the_ok_line_and_nothing_more(monitor: Any) -> None:
+def test_hybrid_vsock_reads_the_ok_line_and_nothing_more(monitor: Any, connecting: Connect) -> None:
     path, received = monitor(b"OK 1073741824\nHTTP")
-    with connect(UnixEndpoint(path, 1300), Deadline(PATIENT)) as connection:
+    with connecting(UnixEndpoint(path, 1300), Deadline(PATIENT)) as connection:
         assert received == [b"CONNECT 1300\n"]
         assert connection.recv(4, socket.MSG_WAITALL) == b"HTTP"
         connection.sendall(b"GET")
@@ -195,7 +266,9 @@ def test_hybrid_vsock_reads_the_ok_line_and_nothing_more(monitor: Any) -> None:
         (b"HTTP/1.1 400 Bad Request\r\n", "transport.hybrid"),
     ],
 )
-def test_hybrid_vsock_without_ok_is_rejected(tmp_path: Path, answer: bytes, code: str) -> None:
+def test_hybrid_vsock_without_ok_is_rejected(
+    tmp_path: Path, answer: bytes, code: str, connecting: Connect
+) -> None:
     path = str(tmp_path / "vm.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -209,22 +282,22 @@ def test_hybrid_vsock_without_ok_is_rejected(tmp_path: Path, answer: bytes, code
         thread = threading.Thread(target=answer_once)
         thread.start()
         with pytest.raises(EnclaveError) as caught:
-            connect(UnixEndpoint(path, 1300), Deadline(PATIENT))
+            connecting(UnixEndpoint(path, 1300), Deadline(PATIENT))
         thread.join(PATIENT)
     assert caught.value.code == code
 
 
-def test_a_silent_monitor_times_out(tmp_path: Path) -> None:
+def test_a_silent_monitor_times_out(tmp_path: Path, connecting: Connect) -> None:
     path = str(tmp_path / "vm.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(1)
         with pytest.raises(EnclaveError) as caught:
-            connect(UnixEndpoint(path, 1300), Deadline(0.05))
+            connecting(UnixEndpoint(path, 1300), Deadline(0.05))
     assert caught.value.code == "transport.timeout"
 
 
-def test_connecting_where_nothing_listens_is_refused(tmp_path: Path) -> None:
+def test_connecting_where_nothing_listens_is_refused(tmp_path: Path, connecting: Connect) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     for endpoint in (
@@ -233,31 +306,33 @@ def test_connecting_where_nothing_listens_is_refused(tmp_path: Path) -> None:
         HttpEndpoint("127.0.0.1", port),
     ):
         with pytest.raises(EnclaveError) as caught:
-            connect(endpoint, Deadline(PATIENT))
+            connecting(endpoint, Deadline(PATIENT))
         assert caught.value.code == "transport.refused"
 
 
-def test_a_path_that_is_too_long_is_reported(tmp_path: Path) -> None:
+def test_a_path_that_is_too_long_is_reported(tmp_path: Path, connecting: Connect) -> None:
     endpoint = UnixEndpoint(str(tmp_path / ("a" * 200)), None)
     with pytest.raises(EnclaveError) as caught:
-        connect(endpoint, Deadline(PATIENT))
+        connecting(endpoint, Deadline(PATIENT))
     assert caught.value.code == "transport.unreachable"
     with pytest.raises(EnclaveError) as caught:
         listen(endpoint)
     assert caught.value.code == "transport.listen"
 
 
-def test_an_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch, connecting: Connect) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "not known")
 
     monkeypatch.setattr(connection.socket, "getaddrinfo", unknown)
     with pytest.raises(EnclaveError, match=r"gateway\.test") as caught:
-        connect(HttpEndpoint("gateway.test", 80), Deadline(PATIENT))
+        connecting(HttpEndpoint("gateway.test", 80), Deadline(PATIENT))
     assert caught.value.code == "transport.resolve"
 
 
-def test_a_resolver_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_that_hangs_times_out(
+    monkeypatch: pytest.MonkeyPatch, connecting: Connect
+) -> None:
     resume = threading.Event()
 
     def hang(*_: object, **__: object) -> list[tuple[object, ...]]:
@@ -266,7 +341,7 @@ def test_a_resolver_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(connection.socket, "getaddrinfo", hang)
     with pytest.raises(EnclaveError) as caught:
-        connect(HttpEndpoint("gateway.test", 80), Deadline(0.05))
+        connecting(HttpEndpoint("gateway.test", 80), Deadline(0.05))
     resume.set()
     assert caught.value.code == "transport.timeout"
 
@@ -276,3 +351,46 @@ def test_listening_on_an_address_in_use_is_reported(tmp_path: Path) -> None:
     with listen(endpoint), pytest.raises(EnclaveError) as caught:
         listen(endpoint)
     assert caught.value.code == "transport.listen"
+
+
+def test_a_unix_socket_with_a_full_backlog_is_refused(tmp_path: Path, connecting: Connect) -> None:
+    endpoint = UnixEndpoint(str(tmp_path / "server.sock"), None)
+    with socket.socket(socket.AF_UNIX) as listener, ExitStack() as stack:
+        listener.bind(endpoint.path)
+        listener.listen(0)
+        stack.enter_context(connect(endpoint, Deadline(PATIENT)))
+        with pytest.raises(EnclaveError) as caught:
+            connecting(endpoint, Deadline(PATIENT))
+    assert caught.value.code == "transport.refused"
+
+
+def test_a_deadline_that_has_passed_cancels_the_next_step() -> None:
+    async def step() -> None:
+        raise AssertionError
+
+    async def run() -> None:
+        await Deadline(0).limit(step())
+
+    with pytest.raises(EnclaveError) as caught:
+        asyncio.run(run())
+    assert caught.value.code == "transport.timeout"
+
+
+def test_a_cancelled_connection_is_closed(tmp_path: Path) -> None:
+    path = str(tmp_path / "vm.sock")
+
+    async def cancel() -> bytes:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(connect_async(UnixEndpoint(path, 1300), Deadline(PATIENT)))
+        monitor, _ = await loop.sock_accept(listener)
+        with monitor:
+            monitor.setblocking(False)
+            assert await loop.sock_recv(monitor, 100) == b"CONNECT 1300\n"
+            task.cancel()
+            return await asyncio.wait_for(loop.sock_recv(monitor, 100), PATIENT)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(1)
+        listener.setblocking(False)
+        assert asyncio.run(cancel()) == b""
