@@ -106,6 +106,28 @@ def test_two_guests_challenge_each_other_over_vsock(host: Host, enclave: Guest) 
     }
 
 
+def test_a_client_sends_its_secret_to_the_enclave_alone(host: Host) -> None:
+    with (
+        host.guest("in_channel_enclave.py", ENCLAVE_CID, nsm=True) as enclave,
+        host.guest("in_channel_parent.py", PARENT_CID) as parent,
+    ):
+        assert enclave.expect("listening")["endpoint"] == "vsock:any:443"
+        assert parent.expect("granted")["answer"] == "granted"
+        found = parent.expect("outcomes")
+        enclave.send("")
+        received = enclave.expect("received")["paths"]
+    assert found["outcomes"] == {
+        "other_image": "policy.pcr_mismatch",
+        "relay_with_its_own_key": "policy.binding",
+        "replayed_document": "policy.nonce",
+        "answer_of_1_MiB": "transport.too_large",
+        "redirect": "transport.redirect",
+        "endless_answer": "transport.timeout",
+    }
+    assert found["leaked"] == []
+    assert received == ["/secret"]  # that of the first client, and no other
+
+
 def test_the_server_survives_faults_of_clients_and_nsm(host: Host, enclave: Guest) -> None:
     roots = TrustedRoots.from_pem(host.root_pem.read_bytes())
     attest(endpoint(host), policy=ANY_ENCLAVE, roots=roots)
