@@ -25,7 +25,6 @@ TESTED_BY = {
     "limits": "unit/verification/test_core.py",  # the same numbers in C and in Python
     "measurements/image_file": "unit/measurements/test_eif.py",
     "testing": "unit/testing/test_nitro.py",  # the parts that FakeNitro is made of
-    "verification/attestation": "unit/verification/test_verifier.py",
 }
 
 

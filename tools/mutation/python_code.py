@@ -1,8 +1,8 @@
 """Mutants of a Python module, made on its syntax tree.
 
 Not mutated: annotations, docstrings, f-strings and every text with a space in it, which are the
-sentences that people read; imports; what exists for the type checker alone; and which methods a
-dataclass is given, as its own take precedence (whether it is frozen is mutated).
+sentences that people read; imports and __all__; what exists for the type checker alone; and which
+methods a dataclass is given, as its own take precedence (whether it is frozen is mutated).
 """
 
 from __future__ import annotations
@@ -139,6 +139,8 @@ def _is_left_alone(parent: ast.AST, node: ast.AST) -> bool:
         return True
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True  # a docstring
+    if isinstance(node, ast.Assign) and _name_of(node.targets[0]) == "__all__":
+        return True
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     if isinstance(node, ast.keyword):

@@ -34,7 +34,7 @@ _DocumentT = TypeVar("_DocumentT", bound=BaseDocument)
 
 
 @rebuilt
-@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BaseAttestation(Generic[_DocumentT]):
     """The fields of both kinds of result. Private: the kinds share no public base (T-1)."""
 
@@ -57,16 +57,16 @@ class BaseAttestation(Generic[_DocumentT]):
             raise TypeError(f"{type(self).__name__} can only be made by a verification")
 
     def __eq__(self, other: object) -> bool:
+        # The id covers the payload, and so the kind.
         return (
             isinstance(other, BaseAttestation)
-            and type(other) is type(self)
             and other.attestation_id == self.attestation_id
             and other.policy == self.policy
             and other.verified_at_ms == self.verified_at_ms
         )
 
     def __hash__(self) -> int:
-        return hash((type(self), self.attestation_id, self.verified_at_ms))
+        return hash((self.attestation_id, self.verified_at_ms))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
