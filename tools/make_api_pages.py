@@ -42,6 +42,7 @@ PUBLIC_MODULES: Final = (
     "nitro_attest.enclave.forward",
     "nitro_attest.enclave.nsm",
     "nitro_attest.transport.connection",
+    "nitro_attest.channel",
     "nitro_attest.channel.bindings",
     "nitro_attest.kms.statements",
     "nitro_attest.kms.lint",

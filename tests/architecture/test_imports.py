@@ -52,6 +52,11 @@ ONLY_IN = {
     "cbor2": {"enclave.nsm", "measurements.eif.signature", "testing"},
     "click": {"cli", "__main__"},
     "awscrt": {"verification.accelerators.aws_lc"},
+    "anyio": {"channel.httpx_transport"},
+    "httpcore": {"channel.httpx_transport"},
+    "httpx": {"channel.httpx_transport"},
+    "requests": {"channel.requests_adapter"},
+    "urllib3": {"channel.requests_adapter"},
     "ctypes": {"verification.accelerators.libcrypto_mb"},
 }
 """The modules or layers that alone may import a foreign package."""
@@ -172,6 +177,10 @@ def loaded_by(code):
             {"nitro_attest.verification"},
         ),
         (
+            "from nitro_attest.channel import attested_socket, open_attested_connection",
+            {"httpx", "httpcore", "anyio", "requests", "urllib3"},
+        ),
+        (
             "import nitro_attest.enclave.__main__",  # both servers, and the forwarder
             {"cryptography", "click", "_cffi_backend", "nitro_attest.verification"},
         ),
@@ -193,7 +202,7 @@ def test_every_public_name_is_where_the_package_says():
     assert set(nitro_attest.__all__) <= set(dir(nitro_attest))
 
 
-@pytest.mark.parametrize("package", ["", "measurements"])
+@pytest.mark.parametrize("package", ["", "channel", "measurements"])
 def test_type_checkers_and_the_interpreter_know_the_same_public_names(package):
     for_checkers = {
         (node.module, alias.name)

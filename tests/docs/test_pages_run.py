@@ -1,5 +1,6 @@
 """The Python in the pages runs as it stands there, from top to bottom."""
 
+import gc
 import json
 import re
 import time
@@ -46,6 +47,14 @@ def test_the_tutorial_as_far_as_it_needs_no_boto3():
 def test_the_whole_tutorial():
     pytest.importorskip("boto3", reason="boto3 is not installed: the part on KMS was not run")
     assert run("tutorial/release-a-secret.md", {})["code"] == "AccessDeniedException"
+
+
+def test_the_tutorial_on_channels():
+    pytest.importorskip("nitro_attest.enclave.tls", exc_type=ImportError)
+    names = run("tutorial/attested-channel.md", {})
+    assert names["code"] == "policy.pcr_mismatch"
+    assert names["received"] == [b"the secret", b"another", b"a third", b"fourth"]
+    gc.collect()  # reports a socket that was left open
 
 
 class Redis:

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 import click
 
+from nitro_attest.channel.bindings import Bound
+from nitro_attest.channel.exchange import ChannelVerifier
+from nitro_attest.cli.attest_url import BINDINGS, DEFAULT_BINDING, attest_url, parse_url
 from nitro_attest.cli.nitro_cli import find_cid
 from nitro_attest.cli.options import (
     allow_debug_option,
@@ -25,15 +28,21 @@ from nitro_attest.cli.trust import list_options, revocation_lists, root_options,
 from nitro_attest.enclave.client import fetch
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.transport.connection import DEFAULT_PORT
-from nitro_attest.verification.policy import AnyEnclave, as_enclave_policy
+from nitro_attest.verification.policy import AnyEnclave, EnclavePolicy, as_enclave_policy
 from nitro_attest.verification.verifier import Verifier
 
 
 @click.command("fetch")
+@click.argument("url", required=False, type=text, metavar="[URL]")
 @click.option("--cid", type=click.IntRange(1, 0xFFFFFFFE), help="CID of an enclave on this host.")
 @click.option("--enclave-name", type=text, help="Name of the enclave; nitro-cli finds its CID.")
 @click.option(
     "--endpoint", type=text, help="unix:/path:PORT, unix:/path, http://host:port or vsock:CID:PORT."
+)
+@click.option(
+    "--binding",
+    type=click.Choice(list(BINDINGS)),
+    help="How documents name the TLS key [tls-key].",
 )
 @click.option("--port", type=click.IntRange(0, 0xFFFFFFFE), help=f"vsock port [{DEFAULT_PORT}].")
 @root_options
@@ -43,6 +52,9 @@ from nitro_attest.verification.verifier import Verifier
 @allow_debug_option
 @consistency_option
 @click.option("--nonce", type=hex_bytes, metavar="HEX", help="The challenge [32 random bytes].")
+@click.option(
+    "--max-age", type=duration, metavar="AGE", help="Maximum age of the document, such as 10m."
+)
 @click.option("--timeout", type=duration, default="15s", help="Limit for one attempt [15s].")
 @click.option("--wait", type=duration, help="Time to keep trying while an enclave boots.")
 @click.option(
@@ -52,6 +64,8 @@ from nitro_attest.verification.verifier import Verifier
 )
 @json_option()
 def command(
+    url: str | None,
+    binding: str | None,
     cid: int | None,
     enclave_name: str | None,
     endpoint: str | None,
@@ -64,6 +78,7 @@ def command(
     allow_debug: bool,
     consistency: Literal["refuse", "warn"] | None,
     nonce: bytes | None,
+    max_age: timedelta | None,
     timeout: timedelta,
     wait: timedelta | None,
     save: Path | None,
@@ -72,46 +87,86 @@ def command(
 ) -> int:
     """Challenge an enclave and verify its document.
 
-    A verified document proves that an enclave that meets the requirements made it for this
-    challenge. Anyone may have relayed it: use only its public_key for the rest of the session. The
-    exit codes are those of verify, and 7 if no document came.
+    URL is the TLS server of an enclave, https://host or https://host:port: its document must also
+    name the key of the connection. Any other document may have been relayed: use only its
+    public_key for the rest of the session. The exit codes are those of verify, and 7 if no document
+    came.
     """
-    requirements = RequirementOptions(**options)
+    policy = _policy(any_enclave, allow_debug, RequirementOptions(**options))
+    roots = trusted_roots(root, partition)
+    revocation = revocation_lists(crls, crl_max_age)
+    bound: Bound | None = None
+    if url is None:
+        source = _endpoint(cid, enclave_name, endpoint, port)
+        if binding is not None:
+            raise click.UsageError("--binding is only for a URL")
+    else:
+        source = url
+        _check_alone(cid=cid, enclave_name=enclave_name, endpoint=endpoint, port=port)
+        _check_alone(nonce=nonce, wait=wait)
+        parse_url(url)
+        if max_age is None and not BINDINGS[binding or DEFAULT_BINDING].nonce_bytes:
+            raise click.UsageError(
+                f"--binding {binding} needs --max-age: its server takes no nonce"
+            )
+    try:
+        if url is None:
+            fetched = fetch(
+                source,
+                nonce,
+                timeout=timeout.total_seconds(),
+                wait=wait.total_seconds() if wait else 0.0,
+            )
+            document = fetched.document
+            verifier = Verifier(
+                roots, policy=policy, consistency=consistency, revocation=revocation
+            )
+            attestation = verifier.verify(document, nonce=fetched.nonce, max_age=max_age)
+        else:
+            channel = ChannelVerifier(
+                policy=policy,
+                roots=roots,
+                binding=BINDINGS[binding or DEFAULT_BINDING],
+                timeout=timeout.total_seconds(),
+                max_age=max_age,
+                consistency=consistency,
+                revocation=revocation,
+            )
+            attested = attest_url(url, channel)
+            attestation, bound, document = attested.attestation, attested.bound, attested.document
+    except NitroAttestError as error:
+        return reject(source, error, as_json, verified=False)
+    report(source, attestation, as_json, bound)
+    if save is not None:
+        _save(save, document)
+    return 0
+
+
+def _policy(
+    any_enclave: bool, allow_debug: bool, requirements: RequirementOptions
+) -> EnclavePolicy:
     if any_enclave and requirements.given:
         raise click.UsageError("--any-enclave cannot be combined with --pcr, --policy or --eif")
-    if not any_enclave and not requirements.given:
+    if any_enclave:
+        return AnyEnclave(allow_debug)
+    if not requirements.given:
         raise click.UsageError(
             "no measurements are required; use --policy, --pcr or --eif, or --any-enclave"
         )
-    policy = (
-        AnyEnclave(allow_debug) if any_enclave else requirements.policy(allow_debug=allow_debug)
-    )
-    verifier = Verifier(
-        trusted_roots(root, partition),
-        policy=as_enclave_policy(policy),
-        consistency=consistency,
-        revocation=revocation_lists(crls, crl_max_age),
-    )
-    source = _endpoint(cid, enclave_name, endpoint, port)
+    return as_enclave_policy(requirements.policy(allow_debug=allow_debug))
+
+
+def _check_alone(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} cannot be combined with a URL")
+
+
+def _save(path: Path, document: bytes) -> None:
     try:
-        fetched = fetch(
-            source,
-            nonce,
-            timeout=timeout.total_seconds(),
-            wait=wait.total_seconds() if wait else 0.0,
-        )
-        attestation = verifier.verify(fetched.document, nonce=fetched.nonce)
-    except NitroAttestError as error:
-        return reject(source, error, as_json, verified=False)
-    report(source, attestation, as_json)
-    if save is not None:
-        try:
-            save.write_bytes(fetched.document)
-        except OSError as error:
-            raise InputError(
-                "input.file", f"cannot write {str(save)!r}: {error.strerror}"
-            ) from error
-    return 0
+        path.write_bytes(document)
+    except OSError as error:
+        raise InputError("input.file", f"cannot write {str(path)!r}: {error.strerror}") from error
 
 
 def _endpoint(cid: int | None, name: str | None, endpoint: str | None, port: int | None) -> str:
@@ -122,7 +177,7 @@ def _endpoint(cid: int | None, name: str | None, endpoint: str | None, port: int
         click.UsageError: The options cannot be combined, or select no enclave.
     """
     if sum(given is not None for given in (cid, name, endpoint)) != 1:
-        raise click.UsageError("expected exactly one of --cid, --enclave-name and --endpoint")
+        raise click.UsageError("expected exactly one of URL, --cid, --enclave-name and --endpoint")
     if endpoint is not None:
         if port is not None:
             raise click.UsageError("--port cannot be combined with --endpoint")

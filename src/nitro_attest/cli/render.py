@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final
 
 from cryptography import x509
 
 from nitro_attest._internal.wording import plural
+from nitro_attest.channel.bindings.base import Bound
 from nitro_attest.cli.output import emit, escape, row, to_json
 from nitro_attest.errors import ChainError
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
@@ -23,12 +25,15 @@ _SHOWN_BYTES: Final = 64
 """Bytes shown of a value; ``--json`` shows all of them."""
 
 
-def report(source: str, attestation: Result, as_json: bool) -> None:
-    """Prints a verified result."""
-    if as_json:
-        emit([to_json(source=source, verified=True, attestation=attestation.to_dict())])
-    else:
-        emit(attestation_lines(source, attestation))
+def report(source: str, attestation: Result, as_json: bool, bound: Bound | None = None) -> None:
+    """Prints a verified result, and the key of the connection that its document names."""
+    if not as_json:
+        emit(attestation_lines(source, attestation, bound))
+        return
+    values = {"source": source, "verified": True, "attestation": attestation.to_dict()}
+    if bound is not None:
+        values["bound"] = {"binding": bound.binding, "public_key": bound.public_key.hex()}
+    emit([to_json(**values)])
 
 
 def headline(attestation: Result) -> str:
@@ -41,7 +46,9 @@ def headline(attestation: Result) -> str:
     return f"AUTHENTIC, {any_source} (no measurements were required)"
 
 
-def attestation_lines(source: str, attestation: Result) -> Iterator[str]:
+def attestation_lines(
+    source: str, attestation: Result, bound: Bound | None = None
+) -> Iterator[str]:
     """Lines for a verified document: origin, time, PCRs, certificates, and what is not checked."""
     document = attestation.document
     age = attestation.verified_at - attestation.timestamp
@@ -54,12 +61,15 @@ def attestation_lines(source: str, attestation: Result) -> Iterator[str]:
     yield row("root", f"{attestation.root.name} (SHA-256 {attestation.root.sha256})")
     yield from _pcr_lines(_pcrs(attestation), _expected_indices(attestation))
     yield from _value_lines(document.public_key, document.user_data, document.nonce)
+    if bound is not None:
+        digest = sha256(bound.public_key).hexdigest()
+        yield row("bound", f"to the TLS key (SHA-256 {digest}) by {bound.binding}")
     for certificate in reversed(attestation.chain):
         yield row("certificate", _certificate(certificate))
     for one in attestation.revocation_lists or ():
         yield row("revocation", f"not revoked by {one}, issued {_time(one.this_update)}")
     yield row("id", attestation.attestation_id.hex())
-    yield row("not checked", "; ".join(_unchecked(attestation)))
+    yield row("not checked", "; ".join(_unchecked(attestation, bound)))
     for warning in attestation.warnings:
         yield row("warning", f"{warning.code}: {warning.message}")
 
@@ -158,7 +168,7 @@ def _certificate(certificate: x509.Certificate) -> str:
     return f"{name} ({window})"
 
 
-def _unchecked(attestation: Result) -> Iterator[str]:
+def _unchecked(attestation: Result, bound: Bound | None) -> Iterator[str]:
     codes = {warning.code for warning in attestation.warnings}
     if not isinstance(attestation.policy, (Policy, NitroTpmPolicy)):
         yield "measurements"
@@ -166,4 +176,5 @@ def _unchecked(attestation: Result) -> Iterator[str]:
         yield "freshness"
     if attestation.revocation_lists is None:
         yield "revocation (CRLs)"
-    yield "who relayed the document: bind the session to its public_key"
+    if bound is None:
+        yield "who relayed the document: bind the session to its public_key"

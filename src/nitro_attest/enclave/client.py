@@ -27,7 +27,7 @@ from nitro_attest.transport.connection import (
     connect_async,
     parse_endpoint,
 )
-from nitro_attest.transport.response import Response, ResponseParser
+from nitro_attest.transport.response import Response, ResponseParser, check_status
 from nitro_attest.verification.attestation import Attestation
 from nitro_attest.verification.policy import AnyEnclave, Policy
 from nitro_attest.verification.roots import TrustedRoots
@@ -38,7 +38,6 @@ __all__ = ["Fetched", "attest", "attest_async", "fetch", "fetch_async"]
 _RETRY_SECONDS: Final = 0.25
 _MAX_SECONDS: Final = 86400
 _PIECE_BYTES: Final = 4096
-_QUOTED_BYTES: Final = 300
 _NOTHING_RECEIVED: Final = frozenset(
     {"transport.refused", "transport.no_cid", "transport.no_answer"}
 )
@@ -312,24 +311,7 @@ async def _ask_async(connection: socket.socket, request: bytes) -> Response:
 
 
 def _document(response: Response) -> bytes:
-    if response.status != 200:
-        raise _status_error(response)
+    check_status(response)
     if not response.body:
         raise EnclaveError("transport.http", "empty answer: expected a document")
     return response.body
-
-
-def _status_error(response: Response) -> EnclaveError:
-    if 300 <= response.status < 400:
-        return EnclaveError(
-            "transport.redirect",
-            f"unexpected redirect: expected status 200, found {response.status}",
-        )
-    sentence = ascii(response.body[:_QUOTED_BYTES].decode("utf-8", "replace").strip())
-    if response.status == 504:
-        return EnclaveError("transport.nsm_stalled", f"the enclave's NSM is stalled: {sentence}")
-    if response.status == 503:
-        return EnclaveError("transport.busy", f"the enclave is busy: {sentence}")
-    return EnclaveError(
-        "transport.status", f"unexpected status: expected 200, found {response.status}: {sentence}"
-    )

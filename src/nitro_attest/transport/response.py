@@ -26,6 +26,7 @@ _CHUNK_LINE_BYTES: Final = 10
 _LINE_END: Final = b"\r\n"
 _WITHOUT_BODY: Final = (204, 304)  # RFC 9112 section 6.3; so has every 1xx
 _QUOTED_BYTES: Final = 60
+_QUOTED_BODY_BYTES: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,30 @@ class ResponseParser:
                 f"{self._max_body} bytes, found a Content-Length of {digits[:_QUOTED_BYTES]}",
             )
         return int(digits)
+
+
+def check_status(response: Response) -> None:
+    """Rejects an answer whose status is not 200.
+
+    Raises:
+        EnclaveError: ``transport.redirect``, ``transport.nsm_stalled`` (504), ``transport.busy``
+            (503) or ``transport.status``.
+    """
+    if response.status == 200:
+        return
+    if 300 <= response.status < 400:
+        raise EnclaveError(
+            "transport.redirect",
+            f"unexpected redirect: expected status 200, found {response.status}",
+        )
+    sentence = ascii(response.body[:_QUOTED_BODY_BYTES].decode("utf-8", "replace").strip())
+    if response.status == 504:
+        raise EnclaveError("transport.nsm_stalled", f"the enclave's NSM is stalled: {sentence}")
+    if response.status == 503:
+        raise EnclaveError("transport.busy", f"the enclave is busy: {sentence}")
+    raise EnclaveError(
+        "transport.status", f"unexpected status: expected 200, found {response.status}: {sentence}"
+    )
 
 
 def _parse_status(line: bytes) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from nitro_attest.errors import EnclaveError
 from nitro_attest.transport.connection import MAX_HEAD_BYTES
-from nitro_attest.transport.response import Response, ResponseParser
+from nitro_attest.transport.response import Response, ResponseParser, check_status
 
 MAX_BODY = 100
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -276,3 +276,40 @@ def test_a_message_cannot_control_a_terminal():
             parse(data)
         assert str(caught.value).isascii()
         assert str(caught.value).isprintable()
+
+
+def answered(status, body=b"sorry"):
+    return Response(status, (), body, b"")
+
+
+def test_status_200_is_accepted():
+    check_status(answered(200))
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (201, "transport.status"),
+        (299, "transport.status"),
+        (300, "transport.redirect"),
+        (399, "transport.redirect"),
+        (400, "transport.status"),
+        (404, "transport.status"),
+        (502, "transport.status"),
+        (503, "transport.busy"),
+        (504, "transport.nsm_stalled"),
+        (505, "transport.status"),
+    ],
+)
+def test_every_other_status_has_a_code(status, code):
+    with pytest.raises(EnclaveError) as caught:
+        check_status(answered(status))
+    assert caught.value.code == code
+    if code != "transport.redirect":
+        assert str(caught.value).endswith("'sorry'")
+
+
+def test_at_most_300_bytes_of_the_body_are_quoted():
+    with pytest.raises(EnclaveError) as caught:
+        check_status(answered(404, b"\x1b" + b"x" * 400))
+    assert str(caught.value).endswith(f"'\\x1b{'x' * 299}'")

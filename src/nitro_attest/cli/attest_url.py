@@ -1,0 +1,68 @@
+"""Attests the TLS server of a URL, for ``nitro-attest fetch``."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import click
+
+from nitro_attest.channel.bindings import Binding, Evervault, Nitriding, TlsKey
+from nitro_attest.channel.exchange import Attested, ChannelVerifier
+from nitro_attest.channel.sockets import open_tls
+from nitro_attest.transport.connection import HttpEndpoint, connect
+
+BINDINGS: Final[dict[str, Binding]] = {
+    "tls-key": TlsKey(),
+    "nitriding": Nitriding(),
+    "evervault": Evervault(),
+}
+"""The values of ``--binding``."""
+
+DEFAULT_BINDING: Final = "tls-key"
+
+_HTTPS: Final = 443
+_MAX_PORT: Final = 65535
+_URL: Final = re.compile(
+    r"https://(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_][A-Za-z0-9._-]{0,252}))(?::([0-9]{1,5}))?/?"
+)
+
+
+def parse_url(url: str) -> HttpEndpoint:
+    """Parses the URL of a server.
+
+    Args:
+        url: ``https://host`` or ``https://host:port``.
+
+    Returns:
+        The server's address.
+
+    Raises:
+        click.UsageError: The URL has a different form.
+    """
+    match = _URL.fullmatch(url)
+    port = int(match[3] or _HTTPS) if match else 0
+    if match is None or not 0 < port <= _MAX_PORT:
+        raise click.UsageError(f"expected a URL such as https://host:port/, found {url[:200]!r}")
+    return HttpEndpoint(match[1] or match[2], port)
+
+
+def attest_url(url: str, channel: ChannelVerifier) -> Attested:
+    """Opens a connection, attests the server, and closes the connection.
+
+    Args:
+        url: The URL, as for ``parse_url``.
+        channel: Verifies the server.
+
+    Returns:
+        The result.
+
+    Raises:
+        NitroAttestError: As for ``nitro_attest.channel.attested_socket``, and for
+            ``nitro_attest.transport.connection.connect``.
+    """
+    server = parse_url(url)
+    deadline = channel.deadline()
+    tls, attested = open_tls(channel, connect(server, deadline), server.host, deadline)
+    tls.close()
+    return attested
