@@ -48,7 +48,7 @@ def altered(attestation, **fields):
 
     Bindings read nothing but the content, and verifying a document for each byte takes seconds.
     """
-    content = replace(attestation.document._content, **fields)
+    content = attestation.document._content._replace(**fields)
     document = replace(attestation.document, _content=content)
     return replace(attestation, document=document, made_by=VERIFIED)
 

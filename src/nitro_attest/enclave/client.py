@@ -30,6 +30,7 @@ from nitro_attest.transport.connection import (
 from nitro_attest.transport.response import Response, ResponseParser, check_status
 from nitro_attest.verification.attestation import Attestation
 from nitro_attest.verification.policy import AnyEnclave, Policy
+from nitro_attest.verification.revocation import RevocationLists
 from nitro_attest.verification.roots import TrustedRoots
 from nitro_attest.verification.verifier import Consistency, Verifier
 
@@ -140,6 +141,7 @@ def attest(
     nonce: bytes | None = None,
     max_age: timedelta | None = None,
     consistency: Consistency | None = None,
+    revocation: RevocationLists | None = None,
     timeout: float = 15.0,
     wait: float = 0.0,
 ) -> Attestation:
@@ -154,6 +156,7 @@ def attest(
             duration of the exchange.
         consistency: Reject, or only warn, if the names in the document and in its certificates
             disagree (X-24), as for ``Verifier``.
+        revocation: The revocation lists to check the certificates against, as for ``Verifier``.
         timeout: Seconds for one attempt, as for ``fetch``.
         wait: Seconds for repeated attempts, as for ``fetch``.
 
@@ -180,7 +183,7 @@ def attest(
         >>> key = load_public_key(attestation)  # doctest: +SKIP
     """
     # Made before the challenge, so that a wrong argument needs none.
-    verifier = Verifier(roots, policy=policy, consistency=consistency)
+    verifier = Verifier(roots, policy=policy, consistency=consistency, revocation=revocation)
     fetched = fetch(endpoint, nonce, timeout=timeout, wait=wait)
     return verifier.verify(fetched.document, nonce=fetched.nonce, max_age=max_age)
 
@@ -192,6 +195,8 @@ async def attest_async(
     roots: bytes | str | TrustedRoots | None = None,
     nonce: bytes | None = None,
     max_age: timedelta | None = None,
+    consistency: Consistency | None = None,
+    revocation: RevocationLists | None = None,
     timeout: float = 15.0,
     wait: float = 0.0,
 ) -> Attestation:
@@ -206,6 +211,8 @@ async def attest_async(
         roots: The trusted roots; by default the root of the AWS commercial partition.
         nonce: The nonce, as for ``fetch``.
         max_age: The maximum age of the document, as for ``attest``.
+        consistency: As for ``attest``.
+        revocation: As for ``attest``.
         timeout: Seconds for one attempt, as for ``fetch``.
         wait: Seconds for repeated attempts, as for ``fetch``.
 
@@ -226,7 +233,7 @@ async def attest_async(
         ...     "vsock:16:1300", policy={0: pcr0}
         ... )  # doctest: +SKIP
     """
-    verifier = Verifier(roots, policy=policy)
+    verifier = Verifier(roots, policy=policy, consistency=consistency, revocation=revocation)
     fetched = await fetch_async(endpoint, nonce, timeout=timeout, wait=wait)
     return verifier.verify(fetched.document, nonce=fetched.nonce, max_age=max_age)
 

@@ -112,7 +112,7 @@ def chunked(size: bytes, head: bytes = b"") -> bytes:
     return b"HTTP/1.1 200 OK\r\n" + head + coding + b"\r\n%s\r\ndocument\r\n0\r\n\r\n" % size
 
 
-def test_a_document_in_chunks_is_read(peer: Peer) -> None:
+def test_a_document_in_chunks_is_read(peer: Peer, fetch: Fetch) -> None:
     endpoint, _ = peer(chunked(b"8"))
     assert fetch(endpoint).document == b"document"
 
@@ -415,15 +415,15 @@ def test_attest_has_no_default_policy(served: str, attest: Attest) -> None:
 
 
 def test_x24_attest_rejects_names_that_disagree_unless_a_warning_is_enough(
-    monkeypatch: pytest.MonkeyPatch, fake: FakeNitro
+    peer: Peer, attest: Attest, fake: FakeNitro
 ) -> None:
     document = fake.document(nonce=NONCE, fault="X-24.other-enclave")
-    monkeypatch.setattr(client, "fetch", lambda *_, **__: client.Fetched(document, NONCE))
+    endpoint, _ = peer(answer(document), answer(document))
     code = "consistency.module_id"
     with pytest.raises(PolicyError) as caught:
-        attest("unix:/enclave", policy=ANY_ENCLAVE, roots=fake.root_pem)
+        attest(endpoint, policy=ANY_ENCLAVE, roots=fake.root_pem, nonce=NONCE)
     assert caught.value.code == code
     attestation = attest(
-        "unix:/enclave", policy=ANY_ENCLAVE, roots=fake.root_pem, consistency="warn"
+        endpoint, policy=ANY_ENCLAVE, roots=fake.root_pem, nonce=NONCE, consistency="warn"
     )
     assert code in [warning.code for warning in attestation.warnings]
