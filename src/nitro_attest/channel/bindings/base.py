@@ -38,7 +38,9 @@ class Peer:
             PolicyError: ``policy.binding``: the certificate or its key cannot be read.
         """
         try:
-            return quietly(_public_key_of, self.certificate)
+            certificate = quietly(x509.load_der_x509_certificate, self.certificate)
+            key = quietly(x509.Certificate.public_key, certificate)
+            return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         except Exception as error:  # noqa: BLE001  the parsers raise several undocumented types
             raise mismatch(
                 f"the server's certificate cannot be read: {error!r:.200}",
@@ -112,11 +114,6 @@ class Binding(Protocol):
             PolicyError: ``policy.binding``: the document names a different key, or none.
         """
         ...
-
-
-def _public_key_of(certificate: bytes) -> bytes:
-    key = x509.load_der_x509_certificate(certificate).public_key()
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def mismatch(message: str, *, expected: str, found: str | None) -> PolicyError:

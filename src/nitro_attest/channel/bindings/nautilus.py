@@ -32,7 +32,7 @@ class Nautilus:
 
         Raises:
             InputError: ``input.document``: not a verified document of an enclave.
-            PolicyError: ``policy.binding``: ``public_key`` is not an Ed25519 key.
+            PolicyError: ``policy.binding``: ``public_key`` does not have 32 octets.
         """
         check_attestation(attestation)
         octets = require_size("public_key", attestation.public_key, 32)

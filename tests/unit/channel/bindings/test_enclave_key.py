@@ -28,7 +28,7 @@ def little(number):
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_every_ed25519_key_is_a_point(seed):
+def test_every_ed25519_key_is_read(seed):
     key = ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key()
     assert bare_key(key.public_bytes_raw(), "ed25519") == key
 
@@ -37,19 +37,6 @@ def test_every_ed25519_key_is_a_point(seed):
 def test_every_x25519_key_is_in_range(seed):
     key = x25519.X25519PrivateKey.from_private_bytes(seed).public_key()
     assert bare_key(key.public_bytes_raw(), "x25519") == key
-
-
-# The base point has y = 4/5. Neither 2 nor 7 is the y of a point, 3 is one (RFC 8032 section 5.1).
-@pytest.mark.parametrize("y", [4 * pow(5, -1, P) % P, 3])
-def test_the_y_of_a_point_is_an_ed25519_key_with_either_sign(y):
-    for sign in (0, 1 << 255):
-        bare_key(little(y | sign), "ed25519")
-
-
-@pytest.mark.parametrize("y", [0x02, 0x07, P, P + 1, 2**255 - 1, 1, P - 1])
-def test_a_y_off_the_curve_out_of_range_or_of_small_order_is_no_ed25519_key(y):
-    for sign in (0, 1 << 255):
-        assert "not on the curve" in unbound(bare_key, little(y | sign), "ed25519").message
 
 
 @pytest.mark.parametrize("number", [P, P + 1, 2**255 - 1, 2**255, 2**256 - 1])
