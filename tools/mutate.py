@@ -36,7 +36,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGE: Final = ROOT / "src/nitro_attest"
 PLACES: Final = (
     *("verification/**/*.py", "freshness/*.py", "keys/*.py", "measurements/**/*.py"),
-    *("policy_files.py", "kms/*.py", "transport/*.py", "enclave/client.py"),
+    *("policy_files.py", "kms/*.py", "transport/*.py", "channel/**/*.py", "enclave/client.py"),
     *("cli/verify.py", "cli/fetch.py"),
 )
 """The files of the package that have mutants."""

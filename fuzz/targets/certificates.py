@@ -18,7 +18,12 @@ from nitro_attest._internal.times import to_milliseconds
 from nitro_attest.errors import ChainError, InputError
 from nitro_attest.keys.public_key import decode_public_key
 from nitro_attest.keys.seal import hpke_suite, seal_to
-from nitro_attest.limits import MAX_CABUNDLE_CERTIFICATES, MAX_SERIAL_OCTETS
+from nitro_attest.limits import (
+    MAX_CABUNDLE_CERTIFICATES,
+    MAX_CRL_NUMBER_OCTETS,
+    MAX_SERIAL_OCTETS,
+)
+from nitro_attest.testing import LIST_FAULTS, FakeNitro
 from nitro_attest.verification.certificate import (
     check_authority,
     check_signer,
@@ -26,6 +31,7 @@ from nitro_attest.verification.certificate import (
     quietly,
     read_certificate,
 )
+from nitro_attest.verification.crl import RevocationList
 from nitro_attest.verification.path import CertificatePath, PathVerifier, check_windows
 from nitro_attest.verification.roots import TrustedRoots
 from targets.base import VECTORS, Target, outcome, refused
@@ -178,6 +184,32 @@ def public_keys() -> Iterator[bytes]:
         yield b"\0" + rsa.RSAPublicNumbers(65537, modulus).public_key().public_bytes(*_SPKI)
 
 
+def check_list(data: bytes) -> bool:
+    """A revocation list: what is accepted is complete, and has each serial number once."""
+    found = outcome(len(data), (ChainError, InputError), RevocationList.from_bytes, data)
+    if refused(found):
+        return False
+    assert len(found.serials) == len(found.parsed)
+    assert 0 <= found.number < 256**MAX_CRL_NUMBER_OCTETS
+    assert all(found.entry(serial).serial_number == serial for serial in found.serials)
+    assert found.entry(-1) is None or -1 in found.serials
+    known = {"2.5.29.20", "2.5.29.28", "2.5.29.35"}
+    assert {e.oid.dotted_string for e in found.parsed.extensions if e.critical} <= known
+    again = RevocationList.from_bytes(found.parsed.public_bytes(Encoding.PEM))
+    assert again == found
+    return True
+
+
+def lists() -> Iterator[bytes]:
+    """An ordinary list, one with entries, one in PEM, and every faulty one."""
+    fake = FakeNitro(seed=b"lists")
+    yield fake.revocation_list("root", at=WHEN)
+    reasons = {5: x509.ReasonFlags.superseded, 2**159: None}
+    listed = fake.revocation_list("root", at=WHEN, revoked=reasons)
+    yield from (listed, x509.load_der_x509_crl(listed).public_bytes(Encoding.PEM))
+    yield from (fake.revocation_list("root", at=WHEN, fault=fault) for fault in LIST_FAULTS)
+
+
 TARGETS = {
     "certificate": Target(
         check_certificate, certificates, ("verification.certificate",), "der.dict", 1200
@@ -191,6 +223,16 @@ TARGETS = {
         ),
         "der.dict",
         8192,
+    ),
+    "list": Target(
+        check_list,
+        lists,
+        (
+            "verification.crl:RevocationList.from_bytes,RevocationList.entry,_parse,"
+            "_read_extensions,_whole_scope,_read_entries,_content",
+        ),
+        "der.dict",
+        2048,
     ),
     "root": Target(
         check_root,

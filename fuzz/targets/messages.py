@@ -434,7 +434,7 @@ TARGETS = {
     "http_answer": Target(
         check_http_answer,
         http_answers,
-        ("transport.response", "enclave.client:_exchange"),
+        ("transport.response", "enclave.client:_ask,_ask_async,_document"),
         "text.dict",
         26000,
     ),

@@ -190,6 +190,13 @@ def key_policies() -> Iterator[bytes]:
         yield json.dumps({"Version": "2012-10-17", "Statement": [statement]}).encode()
     yield json.dumps({"Statement": _STATEMENT, "Id": "one"}).encode()
     yield json.dumps({"Statement": statements}).encode()[:MAX_KEY_POLICY_BYTES]
+    unlike = {"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:ImageSha384": PIN}}
+    open_to_all = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
+    for who in ("*", {"AWS": "*"}):
+        deny = {**open_to_all, "Effect": "Deny", "Principal": who, "Condition": unlike}
+        for principal in (_STATEMENT["Principal"], {"Service": "ec2.amazonaws.com"}):
+            allow = {**open_to_all, "Principal": principal}
+            yield json.dumps({"Statement": [allow, deny]}).encode()
     yield b'{"Statement": [{"Effect": "Maybe"}]}'
     yield from faulty_key_policies()
 
