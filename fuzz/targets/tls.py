@@ -114,4 +114,15 @@ def tls_requests() -> Iterator[bytes]:
     yield from (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b"GET ", b"A" * 9000)
 
 
-TARGETS = {"tls_request": Target(check_tls_request, tls_requests, (), "text.dict", 10000)}
+TARGETS = {
+    "tls_request": Target(
+        check_tls_request,
+        tls_requests,
+        (
+            "enclave.tls_server:TlsServer._handle,TlsServer._serve,TlsServer._answer,"
+            "TlsServer._pass_on,_may_be_challenge,_first_bytes,_receive_within",
+        ),
+        "text.dict",
+        10000,
+    )
+}

@@ -5,6 +5,7 @@ values. A call that still returns is none of this test's business: many values a
 every argument.
 """
 
+import asyncio
 import importlib
 import inspect
 from collections.abc import Generator
@@ -30,9 +31,12 @@ MODULES = (
     *(f"nitro_attest.keys.{name}" for name in ("public_key", "seal")),
     *(
         f"nitro_attest.verification.{name}"
-        for name in ("attestation", "batch", "core", "document", "measurement_set", "policy")
+        for name in ("attestation", "batch", "core", "crl", "document", "measurement_set")
     ),
-    *(f"nitro_attest.verification.{name}" for name in ("requirements", "roots", "verifier")),
+    *(
+        f"nitro_attest.verification.{name}"
+        for name in ("policy", "requirements", "revocation", "roots", "verifier")
+    ),
 )
 
 NOT_CALLED = {
@@ -46,6 +50,9 @@ NOT_CALLED = {
     "Store": "an interface",
     "Store.add": "an interface",
     "Store.take": "an interface",
+    "CrlNumberStore": "an interface",
+    "CrlNumberStore.raise_crl_number": "an interface",
+    "RevocationLists.check": "for the verifier alone",
     "VerificationPolicy": "an interface",
     "VerificationPolicy.evaluate": "an interface",
     "AnyEnclave.evaluate": "accepts everything",
@@ -91,16 +98,22 @@ def calls(tmp_path_factory):
     challenger = api.Challenger(verifier, api.MemoryStore())
     guard = api.ReplayGuard(verifier, api.MemoryStore(), max_age=timedelta(minutes=1))
     policy = api.Policy([{0: PCR}])
+    crl = fake.revocation_list("root", at=NOW)
+    one_list = api.RevocationList.from_bytes(crl)
+    listing = {"max_age": timedelta(days=1), "numbers": memory}
     instance_policy = api.NitroTpmPolicy([{4: PCR}])
 
     call = {"document": document, **fields, "at": NOW, "max_age": timedelta(minutes=1)}
     call_of_instance = {**call, "document": instance}
     options = {"roots": pem, "clock_skew": timedelta(0), "consistency": None}
-    options |= {"limits": api.Limits(), "cache_size": 1, "accelerator": None}
+    options |= {"limits": api.Limits(), "cache_size": 1, "accelerator": None, "revocation": None}
     many = {"workers": 1, "at": NOW, "max_age": timedelta(minutes=1)}
     places = {"module_ids": None, "instance_ids": None, "regions": None}
     conditions = {"max_age": None, "require_nonce": False, **places}
     store = {"key": bytes(32), "expires_ms": 2000}
+    numbered = {"issuer": bytes(32), "number": 1}
+    list_file = file.with_name("list.crl")
+    list_file.write_bytes(crl)
     return {
         "verify": (
             api.verify,
@@ -196,9 +209,22 @@ def calls(tmp_path_factory):
         "MemoryStore": (api.MemoryStore, {"capacity": 1, "clock": lambda: 1000}),
         "MemoryStore.add": (memory.add, store),
         "MemoryStore.take": (memory.take, {"key": bytes(32)}),
+        "MemoryStore.raise_crl_number": (memory.raise_crl_number, numbered),
         "SqliteStore": (api.SqliteStore, {"path": file, "capacity": 1, "clock": lambda: 1000}),
         "SqliteStore.add": (sqlite.add, store),
         "SqliteStore.take": (sqlite.take, {"key": bytes(32)}),
+        "SqliteStore.raise_crl_number": (sqlite.raise_crl_number, numbered),
+        "RevocationList": (api.RevocationList.from_bytes, {"data": crl}),
+        "RevocationList.from_bytes": (api.RevocationList.from_bytes, {"data": crl}),
+        "RevocationList.entry": (one_list.entry, {"serial": 5}),
+        "RevocationLists": (
+            lambda given, **named: api.RevocationLists(given, **named),
+            {"given": crl, **listing},
+        ),
+        "RevocationLists.from_files": (
+            lambda path, **named: api.RevocationLists.from_files(path, **named),
+            {"path": list_file, **listing},
+        ),
         "load_public_key": (api.load_public_key, {"attestation": attestation, "kind": "p256"}),
         "decode_public_key": (
             public_key.decode_public_key,
@@ -214,7 +240,16 @@ def calls(tmp_path_factory):
         "attest": (
             client.attest,
             {"endpoint": "unix:/none", "policy": ANY_ENCLAVE, "roots": pem, "nonce": None}
-            | {"max_age": None, "consistency": None, "timeout": 1.0},
+            | {"max_age": None, "consistency": None, "revocation": None, "timeout": 1.0},
+        ),
+        "fetch_async": (
+            lambda **named: asyncio.run(client.fetch_async(**named)),
+            {"endpoint": "unix:/none", "nonce": None, "timeout": 1.0},
+        ),
+        "attest_async": (
+            lambda **named: asyncio.run(client.attest_async(**named)),
+            {"endpoint": "unix:/none", "policy": ANY_ENCLAVE, "roots": pem, "nonce": None}
+            | {"max_age": None, "consistency": None, "revocation": None, "timeout": 1.0},
         ),
         "Fetched": (client.Fetched, {"document": document, "nonce": bytes(32)}),
     }

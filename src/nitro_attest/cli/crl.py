@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from cryptography import x509
 
-from nitro_attest.cli.options import EXISTING_FILE, format_option, json_option
+from nitro_attest.cli.options import EXISTING_FILE, VerbGroup, format_option, json_option
 from nitro_attest.cli.output import emit, escape, reject, to_json
 from nitro_attest.cli.render import list_lines
 from nitro_attest.cli.source import Encoding, read_document, read_file
@@ -16,7 +16,7 @@ from nitro_attest.verification.crl import RevocationList, list_addresses
 from nitro_attest.verification.document import parse_unverified
 
 
-@click.group("crl")
+@click.group("crl", cls=VerbGroup)
 def command() -> None:
     """Prepare the revocation lists (CRLs) for --crl. Nothing is fetched."""
 

@@ -10,7 +10,7 @@ import click
 
 from nitro_attest._internal.wording import plural
 from nitro_attest.cli.image import max_size_option, measure_image
-from nitro_attest.cli.options import json_option
+from nitro_attest.cli.options import Verb, json_option
 from nitro_attest.cli.output import emit, reject, row, to_json
 from nitro_attest.errors import NitroAttestError
 from nitro_attest.measurements.eif.image import EnclaveImage
@@ -19,7 +19,7 @@ _SHOWN_METADATA: Final = 200
 """Characters shown of a name or value; ``--json`` shows all of them."""
 
 
-@click.command("eif")
+@click.command("eif", cls=Verb)
 @click.argument("image_file", metavar="FILE")
 @click.option(
     "--ignore-crc", is_flag=True, help="Measure a file with a wrong CRC-32, with a warning."

@@ -13,6 +13,7 @@ from nitro_attest.channel.exchange import ChannelVerifier
 from nitro_attest.cli.attest_url import BINDINGS, DEFAULT_BINDING, attest_url, parse_url
 from nitro_attest.cli.nitro_cli import find_cid
 from nitro_attest.cli.options import (
+    Verb,
     allow_debug_option,
     any_enclave_option,
     consistency_option,
@@ -32,7 +33,7 @@ from nitro_attest.verification.policy import AnyEnclave, EnclavePolicy, as_encla
 from nitro_attest.verification.verifier import Verifier
 
 
-@click.command("fetch")
+@click.command("fetch", cls=Verb)
 @click.argument("url", required=False, type=text, metavar="[URL]")
 @click.option("--cid", type=click.IntRange(1, 0xFFFFFFFE), help="CID of an enclave on this host.")
 @click.option("--enclave-name", type=text, help="Name of the enclave; nitro-cli finds its CID.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nitro_attest.cli.options import format_option, json_option
+from nitro_attest.cli.options import Verb, format_option, json_option
 from nitro_attest.cli.output import emit, reject, to_json
 from nitro_attest.cli.render import unverified_lines
 from nitro_attest.cli.source import Encoding, read_document
@@ -12,7 +12,7 @@ from nitro_attest.errors import NitroAttestError
 from nitro_attest.verification.document import parse_unverified
 
 
-@click.command("inspect")
+@click.command("inspect", cls=Verb)
 @click.argument("document", metavar="DOC")
 @format_option
 @json_option()

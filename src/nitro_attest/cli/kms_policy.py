@@ -11,7 +11,7 @@ import click
 
 from nitro_attest._internal.wording import plural
 from nitro_attest.cli.exit_codes import EXIT_KEY_POLICY
-from nitro_attest.cli.options import at_option, json_option, text
+from nitro_attest.cli.options import VerbGroup, at_option, json_option, text
 from nitro_attest.cli.output import emit, escape, reject, to_json, warn
 from nitro_attest.cli.requirements import RequirementOptions, requirement_options
 from nitro_attest.cli.source import read_document, read_file
@@ -33,7 +33,7 @@ from nitro_attest.verification.policy import ANY_ENCLAVE, NitroTpmPolicy, Policy
 from nitro_attest.verification.verifier import Verifier
 
 
-@click.group("kms-policy")
+@click.group("kms-policy", cls=VerbGroup)
 def command() -> None:
     """Write and lint KMS key policies."""
 

@@ -6,6 +6,7 @@ A type raises ``click.BadParameter`` for an invalid value. An empty value is alw
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -18,6 +19,31 @@ EXISTING_FILE: Final = click.Path(exists=True, dir_okay=False)
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _WORDS: Final[dict[str, Literal["now", "document"]]] = {"now": "now", "document": "document"}
+
+
+class Verb(click.Command):
+    """A command that rejects an option with one value if it is given twice.
+
+    The last one would count otherwise, and the reader of the command line may see the first.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses the arguments; called by click."""
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for option, times in Counter(given).items():
+            if times > 1 and isinstance(option, click.Option) and not _repeatable(option):
+                raise click.UsageError(f"{option.opts[-1]} is given more than once", ctx)
+        return super().parse_args(ctx, args)
+
+
+class VerbGroup(click.Group):
+    """A verb with verbs of its own."""
+
+    command_class = Verb
+
+
+def _repeatable(option: click.Option) -> bool:
+    return option.multiple or option.is_flag
 
 
 def text(value: str) -> str:

@@ -8,7 +8,7 @@ import click
 
 from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest.cli.image import max_size_option
-from nitro_attest.cli.options import EXISTING_FILE, hex_bytes, json_option
+from nitro_attest.cli.options import EXISTING_FILE, VerbGroup, hex_bytes, json_option
 from nitro_attest.cli.output import emit, reject, to_json
 from nitro_attest.cli.source import read_file
 from nitro_attest.errors import NitroAttestError
@@ -22,7 +22,7 @@ from nitro_attest.measurements.uki.boot_events import SecureBootVariables
 from nitro_attest.measurements.uki.image import uki_measurements
 
 
-@click.group("pcr")
+@click.group("pcr", cls=VerbGroup)
 def command() -> None:
     """Compute the expected value of a PCR.
 

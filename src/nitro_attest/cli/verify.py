@@ -13,6 +13,7 @@ from nitro_attest.cli.batch import from_batch, from_files, line_count, outcomes
 from nitro_attest.cli.exit_codes import EXIT_REQUIREMENT
 from nitro_attest.cli.options import (
     EXISTING_FILE,
+    Verb,
     allow_debug_option,
     any_enclave_option,
     at_option,
@@ -33,7 +34,7 @@ from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPo
 from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 
 
-@click.command("verify")
+@click.command("verify", cls=Verb)
 @click.argument("documents", metavar="DOC...", nargs=-1)
 @click.option(
     "--batch",

@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from nitro_attest._internal.streams import replace_standard_streams
 from nitro_attest.enclave.forward import ForwardLimits, forward
@@ -61,8 +61,31 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
     return int(options.run(options))
 
 
+class _Once(argparse.Action):
+    """Stores a value, and rejects an option that is given twice: the last would count."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given: set[str] = vars(namespace).setdefault("given", set())
+        if self.dest in given:
+            parser.error(f"{option_string} is given more than once")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.register("action", None, _Once)
+
+
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=program,
         description="Request or serve attestation documents of the Nitro Security Module (NSM) of "
         "this enclave, or forward connections to an enclave.",

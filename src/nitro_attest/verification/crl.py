@@ -94,7 +94,14 @@ class RevocationList:
 
         Returns:
             Its entry, or None if it is not revoked.
+
+        Raises:
+            InputError: ``input.expected``: the serial number is not an integer.
         """
+        if type(serial) is not int:
+            raise InputError(
+                "input.expected", f"serial: expected an integer, found {type(serial).__name__}"
+            )
         if serial not in self.serials:  # a set, because the look-up in the list reads all of it
             return None
         found = self.parsed.get_revoked_certificate_by_serial_number(serial)

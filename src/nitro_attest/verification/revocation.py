@@ -98,6 +98,7 @@ class RevocationLists:
     Raises:
         InputError: ``input.crl``: there are no or more than 64 lists, or one is not DER or PEM or
             has more than 64 MiB. ``input.time``: ``max_age`` is not a positive timedelta.
+            ``input.expected``: ``numbers`` is not a store.
         ChainError: ``crl.malformed`` or ``crl.scope``: a list that cannot be used (R-3 to R-5).
 
     Example:
@@ -112,6 +113,10 @@ class RevocationLists:
         numbers: CrlNumberStore | None = None,
     ) -> None:
         check_max_age(max_age)
+        if numbers is not None and not callable(getattr(numbers, "raise_crl_number", None)):
+            raise InputError(
+                "input.expected", f"numbers: expected a CrlNumberStore, found {numbers!r:.100}"
+            )
         read = [
             one if isinstance(one, RevocationList) else RevocationList.from_bytes(one)
             for one in lists

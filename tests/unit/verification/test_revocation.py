@@ -333,6 +333,11 @@ def test_a_maximum_age_is_a_positive_duration(lists, max_age):
         RevocationLists(*lists(), max_age=max_age)
 
 
+@pytest.mark.parametrize("numbers", [5, "numbers.db", {}])
+def test_numbers_are_a_store(lists, numbers):
+    assert code_of(RevocationLists, *lists(), numbers=numbers) == "input.expected"
+
+
 @pytest.mark.parametrize("revocation", [[], b"", "crls/", True])
 def test_a_verifier_takes_nothing_else_as_lists(roots, revocation):
     assert code_of(Verifier, roots, policy=ANY_ENCLAVE, revocation=revocation) == "input.crl"
