@@ -6,7 +6,7 @@ describes, and of it only full lists of one issuer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from nitro_attest._internal.quiet import quietly
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import ChainError, InputError
 from nitro_attest.limits import MAX_CRL_BYTES, MAX_CRL_NUMBER_OCTETS
 
@@ -34,9 +35,12 @@ _UNDERSTOOD_IN_ENTRIES: Final = frozenset({x509.CRLReason, x509.InvalidityDate})
 _REMOVED: Final = x509.ReasonFlags.remove_from_crl
 
 
+@rebuilt
 @dataclass(frozen=True, slots=True, repr=False)
 class RevocationList:
     """One list of the accepted form. Its signature is checked with the key of an issuer (R-2).
+
+    Can be pickled; the copy is checked again.
 
     Attributes:
         sha256: SHA-256 of the DER, lower-case hex. Lists are equal if it is equal.
@@ -117,6 +121,9 @@ class RevocationList:
             "entries": len(self.serials),
             "sha256": self.sha256,
         }
+
+    def __reduce__(self) -> tuple[Callable[[bytes], RevocationList], tuple[bytes]]:
+        return RevocationList.from_bytes, (self.parsed.public_bytes(Encoding.DER),)
 
     def __str__(self) -> str:
         return f"revocation list {self.number} of {self.issuer.rfc4514_string()}"

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nitro_attest._internal.times import check_max_age, from_milliseconds, to_milliseconds
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import AttestationWarning, ChainError, InputError
 from nitro_attest.limits import MAX_CRL_BYTES, MAX_CRLS
 from nitro_attest.verification.certificate import Certificate
@@ -81,6 +82,7 @@ class _Fault(NamedTuple):
     message: str
 
 
+@rebuilt
 class RevocationLists:
     """An immutable set of revocation lists for ``Verifier(revocation=...)``.
 

@@ -350,6 +350,11 @@ def test_lists_can_be_pickled_compared_and_hashed(roots, lists):
     one = RevocationLists(*lists(), max_age=DAY)
     copy = pickle.loads(pickle.dumps(one))
     assert (copy, hash(copy)) == (one, hash(one))
+    (single, _) = one
+    assert pickle.loads(pickle.dumps(single)) == single
+    for value in (one, single):
+        with pytest.raises(InputError, match="constructor"):
+            value.__setstate__({})
     assert one != RevocationLists(*lists())
     assert one != 1
     verifier = Verifier(roots, policy=ANY_ENCLAVE, revocation=one)
