@@ -33,10 +33,11 @@ def document(fake, when):
 def verify_lines(options, tmp_path, capsys):
     """Verifies a batch file of these lines: exit code, results, stderr."""
 
-    def call(lines, *more):
+    def call(lines, *more, at=None):
         path = tmp_path / "batch.jsonl"
         path.write_bytes(b"".join(line if type(line) is bytes else write(line) for line in lines))
-        code = run(["verify", "--batch", str(path), *options, *more])
+        given = options if at is None else [*options[:2], "--at", at.isoformat(), *options[4:]]
+        code = run(["verify", "--batch", str(path), *given, *more])
         captured = capsys.readouterr()
         return code, [json.loads(line) for line in captured.out.splitlines()], captured.err
 
@@ -89,11 +90,11 @@ def test_a_line_can_require_values_of_its_document(verify_lines, document, name,
 
 
 def test_a_line_can_lower_the_maximum_age_but_not_raise_it(verify_lines, fake, when, document):
-    late = when.replace(minute=2).isoformat()
+    late = when.replace(minute=2)
     entry = {"document": document.hex()}
     lines = [entry | {"max_age": "1m"}, entry | {"max_age": "1h"}]
-    assert codes(verify_lines(lines, "--at", late)[1]) == ["freshness.too_old", None]
-    found = verify_lines(lines, "--at", late, "--max-age", "90s")[1]
+    assert codes(verify_lines(lines, at=late)[1]) == ["freshness.too_old", None]
+    found = verify_lines(lines, "--max-age", "90s", at=late)[1]
     assert codes(found) == ["freshness.too_old"] * 2
 
 

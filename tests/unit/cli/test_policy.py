@@ -30,13 +30,13 @@ def pcrs():
 def verify(tool, fake, when, pcrs, tmp_path):
     """Verifies a document of an enclave that runs IMAGE; options can change its content."""
 
-    def call(*arguments, kind="enclave", debug=False, more=None, **options):
+    def call(*arguments, kind="enclave", debug=False, more=None, at=when, **options):
         root, document = tmp_path / "root.pem", tmp_path / "doc.bin"
         root.write_bytes(fake.root_pem)
         measured = {4: ONES} if kind == "nitrotpm" else {} if debug else pcrs
         values = {i: bytes.fromhex(v) for i, v in {**measured, **(more or {})}.items()}
         document.write_bytes(fake.document(at=when, kind=kind, debug=debug, pcrs=values, **options))
-        return tool("verify", document, "--root", root, "--at", when.isoformat(), *arguments)
+        return tool("verify", document, "--root", root, "--at", at.isoformat(), *arguments)
 
     return call
 
@@ -121,8 +121,8 @@ def test_the_smaller_maximum_age_applies(verify, tmp_path, pcrs):
     }
     path = tmp_path / "policy.json"
     path.write_text(json.dumps(form))
-    later = ["--at", datetime(2026, 3, 1, 12, 0, 2, tzinfo=timezone.utc).isoformat()]
-    assert verify("--policy", path, *later, "--max-age", "1h")[0] == 6
+    later = datetime(2026, 3, 1, 12, 0, 2, tzinfo=timezone.utc)
+    assert verify("--policy", path, "--max-age", "1h", at=later)[0] == 6
     assert verify("--policy", path, "--max-age", "1h")[0] == 0
 
 
