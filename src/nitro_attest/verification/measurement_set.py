@@ -290,7 +290,7 @@ class NitroTpmMeasurementSet(_PcrSet):
         return warnings
 
 
-def check_enclave_pcrs(found: MeasurementSet) -> None:
+def check_enclave_pcrs(found: _PcrSet) -> None:
     """Rejects a set from a file or tool that can only be about an EC2 instance (T-2, T-6).
 
     An enclave does not use PCR7 and PCR12, so they identify no image of one, with or without PCR4.

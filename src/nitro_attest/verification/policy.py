@@ -660,8 +660,7 @@ def _set_from_mapping(item: Any, kind: type[_SetT]) -> _SetT:
         item = item["Measurements"]
     if any(isinstance(key, str) for key in item):
         named = kind.from_named(item)
-        if isinstance(named, MeasurementSet):
-            check_enclave_pcrs(named)
+        check_enclave_pcrs(named)
         return named
     return kind(item)
 
