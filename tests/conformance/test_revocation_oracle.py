@@ -29,6 +29,7 @@ TOLERATED_BY_OPENSSL = {
     "R-5.entry-of-another-issuer",
     "R-5.unknown-reason",
     "R-5.two-reasons",
+    "R-5.serial-not-positive",
     "R-5.serial-twice",
     "R-7.removed",
 }

@@ -215,6 +215,8 @@ def _read_entries(parsed: x509.CertificateRevocationList) -> frozenset[int]:
     """Checks every entry, and returns the serial numbers (R-5)."""
     serials = set()
     for entry in parsed:
+        if entry.serial_number <= 0:
+            raise _malformed("a serial number is not positive")
         serials.add(entry.serial_number)
         for extension in quietly(attrgetter("extensions"), entry):
             value = extension.value

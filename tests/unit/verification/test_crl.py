@@ -37,6 +37,7 @@ def test_the_facts_of_a_list(fake, when):
     assert (one.this_update, one.next_update) == (issued, issued + timedelta(days=7))
     assert one.entry(5).serial_number == 5
     assert one.entry(6) is None
+    assert one.entry(-5) is None
     assert one.to_dict()["entries"] == 2
     assert str(one).startswith("revocation list 7 of ")
     assert repr(one).startswith("<RevocationList: revocation list 7 of ")

@@ -320,6 +320,12 @@ _TABLE: Final = (
         entries(reason_code(1), reason_code(4), other=1),
     ),
     ListFault(
+        "R-5.serial-not-positive",
+        "crl.malformed",
+        "An entry with the serial number 0.",
+        lambda form, covered: entries(other=-covered.serial)(form, covered),
+    ),
+    ListFault(
         "R-5.serial-twice",
         "crl.malformed",
         "The same serial number in two entries.",
