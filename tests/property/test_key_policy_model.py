@@ -179,7 +179,7 @@ def documents(condition):
 
 @pytest.mark.parametrize("condition", SOUND)
 def test_a_sound_policy_passes_and_allows_its_own_code_only(condition):
-    """What keeps the tests above from passing because everything is an error, or denied."""
+    """Guards the tests above, which would pass if every policy were an error or denied all."""
     [keys] = negated(condition).values()
     guards = [
         allow({"StringNotEqualsIgnoreCase": {key: value}}, "*") | {"Effect": "Deny"}

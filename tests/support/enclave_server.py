@@ -103,7 +103,7 @@ class Connection:
 
     @property
     def application(self) -> bytes:
-        """What was received, without the challenges."""
+        """The bytes received, without the challenges."""
         heads = bytes(self.received).split(b"\r\n\r\n")
         return b"\r\n\r\n".join(head for head in heads if not CHALLENGE.match(head))
 
@@ -184,7 +184,7 @@ class FakeEnclave:
         return self.nitro.document(**fields)  # type: ignore[arg-type]
 
     def application(self) -> bytes:
-        """What the application sent, once every client has disconnected."""
+        """The bytes that applications sent, once every client has disconnected."""
         for thread in self._threads[1:]:
             thread.join(PATIENT)
             assert not thread.is_alive(), "a client left its connection open"

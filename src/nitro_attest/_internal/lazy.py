@@ -20,16 +20,16 @@ def lazy_names(
     Returns:
         The two functions, and the sorted list of names.
     """
-    home_of = {name: module for module, names in homes.items() for name in names}
+    home_of = {name: module for module, defined in homes.items() for name in defined}
 
-    def __getattr__(name: str) -> Any:  # noqa: N807  the name that PEP 562 gives
+    def load(name: str) -> Any:
         if name not in home_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(f"{package}.{home_of[name]}"), name)
         namespace[name] = value
         return value
 
-    def __dir__() -> list[str]:  # noqa: N807  the name that PEP 562 gives
+    def names() -> list[str]:
         return sorted({*namespace, *home_of})
 
-    return __getattr__, __dir__, sorted(home_of)
+    return load, names, sorted(home_of)

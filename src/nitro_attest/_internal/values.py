@@ -24,6 +24,8 @@ def rebuilt(value_type: type[_ValueT]) -> type[_ValueT]:
     Returns:
         The same class.
     """
+    # Checkers allow neither on a class in general. A base class could not set them: the dataclass
+    # decorator puts a __setstate__ of its own into the class.
     if "__reduce__" not in vars(value_type):
         value_type.__reduce__ = _by_arguments  # type: ignore[method-assign]
     value_type.__setstate__ = reject_state  # type: ignore[attr-defined]

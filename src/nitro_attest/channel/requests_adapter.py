@@ -235,6 +235,7 @@ class AttestedAdapter(requests.adapters.HTTPAdapter):
             The response, with its attribute ``nitro_attestation``.
         """
         response = super().build_response(req, resp)
+        # The attribute is ours, in both places: neither library has a place for such values.
         response.nitro_attestation = resp.nitro_attestation  # type: ignore[attr-defined]
         return response
 
@@ -260,6 +261,7 @@ def _pool_class(channel: ChannelVerifier, lifetime: Lifetime) -> type[urllib3.HT
             # urllib3 opens a connection anew that is not connected.
             return super().is_connected and not self._has_expired()
 
+        # urllib3 itself overrides the method of http.client with a different type.
         def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
             response = super().getresponse()
             response.nitro_attestation = self._attestation  # type: ignore[attr-defined]

@@ -68,7 +68,7 @@ def _cid(enclave: dict[str, Any]) -> int:
 
 def _describe_enclaves() -> bytes:
     try:
-        with subprocess.Popen(  # noqa: S603  found through the operator's PATH
+        with subprocess.Popen(  # noqa: S603  constant; on the operator's PATH
             _COMMAND.split(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
