@@ -21,7 +21,8 @@ from typing import Any, Final
 from nitro_attest._internal.times import check_max_age
 from nitro_attest._internal.wording import plural
 from nitro_attest.channel.bindings.base import Binding, Bound, Peer
-from nitro_attest.errors import EnclaveError, InputError
+from nitro_attest.channel.bindings.tls import TlsKey
+from nitro_attest.errors import EnclaveError, InputError, NitroAttestError
 from nitro_attest.limits import DEFAULT_OPTIONAL_BYTES, MAX_DOCUMENT_BYTES, MIN_NONCE_BYTES
 from nitro_attest.transport.connection import Deadline
 from nitro_attest.transport.response import ResponseParser, check_status
@@ -33,6 +34,11 @@ from nitro_attest.verification.roots import TrustedRoots
 from nitro_attest.verification.verifier import Consistency, Verifier
 
 __all__ = ["Attested", "ChannelVerifier", "Exchange"]
+
+DEFAULT_BINDING: Final = TlsKey()
+
+DEFAULT_REATTEST: Final = timedelta(minutes=15)
+"""Default lifetime of a pooled connection."""
 
 DEFAULT_TIMEOUT: Final = 15.0
 """Default limit, in seconds, of the TLS handshake and the attestation together."""
@@ -218,6 +224,18 @@ class Exchange:
                 f"{plural(len(response.rest), 'byte')}",
             )
         return self._channel.verify(response.body, self.nonce, self._peer)
+
+
+class RejectedError(Exception):
+    """Carries an error through an HTTP library.
+
+    httpcore removes the cause of every exception, and urllib3 repeats a request after errors that
+    it knows.
+    """
+
+    def __init__(self, error: NitroAttestError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Lifetime:

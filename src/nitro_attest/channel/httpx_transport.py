@@ -10,13 +10,15 @@ from datetime import timedelta
 from typing import Any, Final
 
 from nitro_attest.channel.bindings.base import Binding
-from nitro_attest.channel.bindings.tls import TlsKey
 from nitro_attest.channel.exchange import (
+    DEFAULT_BINDING,
+    DEFAULT_REATTEST,
     DEFAULT_TIMEOUT,
     RECEIVE_BYTES,
     ChannelVerifier,
     Exchange,
     Lifetime,
+    RejectedError,
     check_host,
     handshake_error,
 )
@@ -40,8 +42,6 @@ except ImportError as error:
 __all__ = ["AsyncAttestedTransport", "AttestedTransport"]
 
 _ATTESTATION: Final = "nitro_attestation"
-_DEFAULT_BINDING: Final = TlsKey()
-_DEFAULT_REATTEST: Final = timedelta(minutes=15)
 _DEFAULT_LIMITS: Final = httpx.Limits(
     max_connections=100, max_keepalive_connections=20, keepalive_expiry=None
 )
@@ -59,14 +59,6 @@ _ERRORS: Final[tuple[tuple[type[Exception], type[httpx.TransportError]], ...]] =
     (httpcore.RemoteProtocolError, httpx.RemoteProtocolError),
 )
 """The errors of httpcore that a connection can raise, and what httpx raises for them."""
-
-
-class _RejectedError(Exception):
-    """Carries an error through httpcore, which removes the cause of every exception."""
-
-    def __init__(self, error: NitroAttestError) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class AttestedTransport(httpx.BaseTransport):
@@ -116,10 +108,10 @@ class AttestedTransport(httpx.BaseTransport):
         *,
         policy: EnclavePolicy | Mapping[Any, Any],
         roots: bytes | str | TrustedRoots | None = None,
-        binding: Binding = _DEFAULT_BINDING,
+        binding: Binding = DEFAULT_BINDING,
         timeout: float = DEFAULT_TIMEOUT,
         max_age: timedelta | None = None,
-        reattest: timedelta = _DEFAULT_REATTEST,
+        reattest: timedelta = DEFAULT_REATTEST,
         consistency: Consistency | None = None,
         revocation: RevocationLists | None = None,
         webpki: bool = False,
@@ -199,10 +191,10 @@ class AsyncAttestedTransport(httpx.AsyncBaseTransport):
         *,
         policy: EnclavePolicy | Mapping[Any, Any],
         roots: bytes | str | TrustedRoots | None = None,
-        binding: Binding = _DEFAULT_BINDING,
+        binding: Binding = DEFAULT_BINDING,
         timeout: float = DEFAULT_TIMEOUT,
         max_age: timedelta | None = None,
-        reattest: timedelta = _DEFAULT_REATTEST,
+        reattest: timedelta = DEFAULT_REATTEST,
         consistency: Consistency | None = None,
         revocation: RevocationLists | None = None,
         webpki: bool = False,
@@ -458,20 +450,20 @@ async def _attest_async(
 
 @contextmanager
 def _rejecting(deadline: Deadline) -> Iterator[None]:
-    """Raises every failure of the handshake and the attestation as a _RejectedError."""
+    """Raises every failure of the handshake and the attestation as a RejectedError."""
     try:
         yield
     except NitroAttestError as error:
-        raise _RejectedError(error) from None
+        raise RejectedError(error) from None
     except httpcore.TimeoutException:
-        raise _RejectedError(deadline.error()) from None
+        raise RejectedError(deadline.error()) from None
     except httpcore.ConnectError as error:
-        raise _RejectedError(handshake_error(error)) from None
+        raise RejectedError(handshake_error(error)) from None
     except httpcore.WriteError:
         no_answer = EnclaveError(
             "transport.no_answer", "the connection was closed without an answer"
         )
-        raise _RejectedError(no_answer) from None
+        raise RejectedError(no_answer) from None
 
 
 # Pools behind a proxy. httpcore would keep a tunnel whose TLS failed as an active connection.
@@ -595,7 +587,7 @@ def _translated() -> Iterator[None]:
     """Raises the errors of httpcore, and rejected servers, as errors of httpx."""
     try:
         yield
-    except _RejectedError as rejected:
+    except RejectedError as rejected:
         kind = _rejection_of(rejected.error)
         raise kind(str(rejected.error)) from rejected.error
     except tuple(kind for kind, _ in _ERRORS) as error:

@@ -7,15 +7,17 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from nitro_attest.channel.bindings.base import Binding
-from nitro_attest.channel.bindings.tls import TlsKey
 from nitro_attest.channel.exchange import (
+    DEFAULT_BINDING,
+    DEFAULT_REATTEST,
     DEFAULT_TIMEOUT,
     ChannelVerifier,
     Lifetime,
+    RejectedError,
     check_host,
     handshake_error,
 )
@@ -41,17 +43,6 @@ except ImportError as error:
     ) from error
 
 __all__ = ["AttestedAdapter"]
-
-_DEFAULT_BINDING: Final = TlsKey()
-_DEFAULT_REATTEST: Final = timedelta(minutes=15)
-
-
-class _RejectedError(Exception):
-    """Carries an error through urllib3, which repeats a request after errors that it knows."""
-
-    def __init__(self, error: NitroAttestError) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class AttestedAdapter(requests.adapters.HTTPAdapter):
@@ -104,10 +95,10 @@ class AttestedAdapter(requests.adapters.HTTPAdapter):
         *,
         policy: EnclavePolicy | Mapping[Any, Any],
         roots: bytes | str | TrustedRoots | None = None,
-        binding: Binding = _DEFAULT_BINDING,
+        binding: Binding = DEFAULT_BINDING,
         timeout: float = DEFAULT_TIMEOUT,
         max_age: timedelta | None = None,
-        reattest: timedelta = _DEFAULT_REATTEST,
+        reattest: timedelta = DEFAULT_REATTEST,
         consistency: Consistency | None = None,
         revocation: RevocationLists | None = None,
         webpki: bool = False,
@@ -187,7 +178,7 @@ class AttestedAdapter(requests.adapters.HTTPAdapter):
             response = super().send(request, stream, timeout)
             if response.is_redirect:
                 _check_redirect(url, response)
-        except _RejectedError as rejected:
+        except RejectedError as rejected:
             raise _connection_error(rejected.error, request) from rejected.error
         return response
 
@@ -278,13 +269,13 @@ def _connect(connect: Callable[[], None], by_proxy: bool, deadline: Deadline) ->
     try:
         connect()
     except ssl.SSLError as error:
-        raise _RejectedError(handshake_error(error)) from None
+        raise RejectedError(handshake_error(error)) from None
     except TimeoutError:
-        raise _RejectedError(deadline.error()) from None
+        raise RejectedError(deadline.error()) from None
     except OSError as error:
         if by_proxy:  # whose answer it may be
             raise
-        raise _RejectedError(handshake_error(error)) from None
+        raise RejectedError(handshake_error(error)) from None
 
 
 def _attest(
@@ -296,7 +287,7 @@ def _attest(
     try:
         attested = attest_socket(channel, tls, tls.server_hostname, deadline)
     except NitroAttestError as error:
-        raise _RejectedError(error) from None
+        raise RejectedError(error) from None
     tls.settimeout(connection.timeout)
     return attested.attestation
 
@@ -314,20 +305,20 @@ def _connection_error(
 def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "https":
-        raise _RejectedError(
+        raise RejectedError(
             EnclaveError("transport.plaintext", f"expected an https URL, found {url[:200]}")
         )
     try:
         check_host(parts.hostname)
     except InputError as error:
-        raise _RejectedError(error) from None
+        raise RejectedError(error) from None
 
 
 def _check_redirect(url: str, response: requests.Response) -> None:
     """Rejects a redirect that the session would follow with an adapter that attests nothing."""
     try:
         _check_url(urljoin(url, response.headers["location"]))
-    except _RejectedError:
+    except RejectedError:
         response.close()
         raise
 

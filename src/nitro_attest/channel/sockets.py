@@ -6,11 +6,11 @@ import socket
 import ssl
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from nitro_attest.channel.bindings.base import Binding
-from nitro_attest.channel.bindings.tls import TlsKey
 from nitro_attest.channel.exchange import (
+    DEFAULT_BINDING,
     DEFAULT_TIMEOUT,
     RECEIVE_BYTES,
     Attested,
@@ -28,15 +28,13 @@ from nitro_attest.verification.verifier import Consistency
 
 __all__ = ["attested_socket"]
 
-_DEFAULT_BINDING: Final = TlsKey()
-
 
 def attested_socket(
     connected_socket: socket.socket,
     *,
     policy: EnclavePolicy | Mapping[Any, Any],
     roots: bytes | str | TrustedRoots | None = None,
-    binding: Binding = _DEFAULT_BINDING,
+    binding: Binding = DEFAULT_BINDING,
     timeout: float = DEFAULT_TIMEOUT,
     max_age: timedelta | None = None,
     consistency: Consistency | None = None,

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from nitro_attest.channel.bindings.base import Binding
-from nitro_attest.channel.bindings.tls import TlsKey
 from nitro_attest.channel.exchange import (
+    DEFAULT_BINDING,
     DEFAULT_TIMEOUT,
     RECEIVE_BYTES,
     ChannelVerifier,
@@ -28,7 +28,6 @@ from nitro_attest.verification.verifier import Consistency
 
 __all__ = ["open_attested_connection"]
 
-_DEFAULT_BINDING: Final = TlsKey()
 _MAX_PORT: Final = 65535
 _Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter, Attestation]
 
@@ -39,7 +38,7 @@ async def open_attested_connection(
     *,
     policy: EnclavePolicy | Mapping[Any, Any],
     roots: bytes | str | TrustedRoots | None = None,
-    binding: Binding = _DEFAULT_BINDING,
+    binding: Binding = DEFAULT_BINDING,
     timeout: float = DEFAULT_TIMEOUT,
     max_age: timedelta | None = None,
     consistency: Consistency | None = None,

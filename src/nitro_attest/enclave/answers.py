@@ -25,9 +25,6 @@ from nitro_attest.transport.connection import MAX_HEAD_BYTES
 LOG: Final = logging.getLogger("nitro_attest.enclave")
 """Logger of the servers; ``serve`` describes what it logs."""
 
-CHALLENGE_PATH: Final = "/.well-known/nitro-attestation"
-"""Path of the challenge on a connection to an ``AttestedIdentity``."""
-
 _NONCE_QUERY: Final = re.compile(f"nonce=([0-9A-Fa-f]{{{2 * NONCE_BYTES}}})")
 _REASONS: Final = {
     200: "OK",

@@ -14,18 +14,18 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from nitro_attest.enclave.answers import (
-    CHALLENGE_PATH,
     NsmWorker,
     answer_challenge,
     wait_for_challenge_answer,
 )
+from nitro_attest.transport.connection import CHALLENGE_PATH
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from nitro_attest.enclave.tls import AttestedIdentity
 
-__all__ = ["CHALLENGE_PATH", "AsgiAttestation", "WsgiAttestation"]
+__all__ = ["AsgiAttestation", "WsgiAttestation"]
 
 AsgiMessage = MutableMapping[str, Any]
 AsgiReceive = Callable[[], Awaitable[AsgiMessage]]

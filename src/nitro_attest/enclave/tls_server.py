@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from nitro_attest._internal.protocols import Attester
 from nitro_attest.enclave.answers import (
-    CHALLENGE_PATH,
     LOG,
     Answer,
     NsmWorker,
@@ -44,6 +43,7 @@ from nitro_attest.enclave.connections import (
 from nitro_attest.enclave.nsm import Nsm
 from nitro_attest.errors import EnclaveError, InputError
 from nitro_attest.transport.connection import (
+    CHALLENGE_PATH,
     DEFAULT_PORT,
     MAX_HEAD_BYTES,
     Deadline,

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar
 from nitro_attest.errors import EnclaveError, InputError
 
 __all__ = [
+    "CHALLENGE_PATH",
     "DEFAULT_PORT",
     "MAX_HEAD_BYTES",
     "Deadline",
@@ -41,6 +42,9 @@ __all__ = [
 
 DEFAULT_PORT: Final = 1300
 """Default vsock port of the server."""
+
+CHALLENGE_PATH: Final = "/.well-known/nitro-attestation"
+"""Path of the challenge on an attested channel (B-1)."""
 
 MAX_HEAD_BYTES: Final = 8192
 """Maximum size of the head of an HTTP request or answer, with its empty line."""

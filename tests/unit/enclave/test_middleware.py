@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from nitro_attest.enclave.middleware import CHALLENGE_PATH, AsgiAttestation, WsgiAttestation
+from nitro_attest.enclave.middleware import AsgiAttestation, WsgiAttestation
 from nitro_attest.enclave.tls import AttestedIdentity
 from nitro_attest.errors import EnclaveError
+from nitro_attest.transport.connection import CHALLENGE_PATH
 
 NONCE = bytes(range(32))
 QUERY = f"nonce={NONCE.hex()}"

@@ -15,7 +15,6 @@ from nitro_attest.channel.bindings.nitriding import Nitriding, NitridingKeys
 from nitro_attest.channel.bindings.oyster import Oyster
 from nitro_attest.channel.bindings.secp256k1 import Secp256k1Key
 from nitro_attest.channel.bindings.tls import (
-    CHALLENGE_PATH,
     TlsCertificateDigest,
     TlsKey,
     TlsKeyDigest,
@@ -23,7 +22,6 @@ from nitro_attest.channel.bindings.tls import (
 from nitro_attest.channel.bindings.turnkey import TurnkeyApp, TurnkeyBoot, TurnkeyKeys
 
 __all__ = [
-    "CHALLENGE_PATH",
     "Binding",
     "Bound",
     "Dstack",

@@ -15,12 +15,10 @@ from nitro_attest.channel.bindings.base import (
 )
 from nitro_attest.errors import InputError
 from nitro_attest.limits import NONCE_BYTES
+from nitro_attest.transport.connection import CHALLENGE_PATH
 from nitro_attest.verification.attestation import Attestation
 
-__all__ = ["CHALLENGE_PATH", "TlsCertificateDigest", "TlsKey", "TlsKeyDigest"]
-
-CHALLENGE_PATH: Final = "/.well-known/nitro-attestation"
-"""Path of the request that challenges an enclave on a TLS connection."""
+__all__ = ["TlsCertificateDigest", "TlsKey", "TlsKeyDigest"]
 
 _FIELDS: Final = ("public_key", "user_data")
 
