@@ -10,7 +10,7 @@ import click
 from nitro_attest.channel.bindings import Binding, Evervault, Nitriding, TlsKey
 from nitro_attest.channel.exchange import Attested, ChannelVerifier
 from nitro_attest.channel.sockets import open_tls
-from nitro_attest.transport.connection import HttpEndpoint, connect
+from nitro_attest.transport.connection import TcpEndpoint, connect
 
 BINDINGS: Final[dict[str, Binding]] = {
     "tls-key": TlsKey(),
@@ -28,7 +28,7 @@ _URL: Final = re.compile(
 )
 
 
-def parse_url(url: str) -> HttpEndpoint:
+def parse_url(url: str) -> TcpEndpoint:
     """Parses the URL of a server.
 
     Args:
@@ -44,7 +44,7 @@ def parse_url(url: str) -> HttpEndpoint:
     port = int(match[3] or _HTTPS) if match else 0
     if match is None or not 0 < port <= _MAX_PORT:
         raise click.UsageError(f"expected a URL such as https://host:port/, found {url[:200]!r}")
-    return HttpEndpoint(match[1] or match[2], port)
+    return TcpEndpoint(match[1] or match[2], port)
 
 
 def attest_url(url: str, channel: ChannelVerifier) -> Attested:

@@ -18,12 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from nitro_attest._internal.quiet import quietly
 from nitro_attest._internal.values import rebuilt
+from nitro_attest._internal.wording import plural
 from nitro_attest.errors import ChainError, InputError
 from nitro_attest.limits import MAX_CRL_BYTES, MAX_CRL_NUMBER_OCTETS
 
 __all__ = ["RevocationList"]
 
 _VERSION_2: Final = b"\x02\x01\x01"
+_SHOWN_BYTES: Final = 8
 _PEM_BEGIN: Final = b"-----BEGIN X509 CRL-----"
 
 _PROPERTIES: Final = attrgetter("issuer", "last_update_utc", "next_update_utc", "extensions")
@@ -167,7 +169,10 @@ def _parse(data: bytes) -> x509.CertificateRevocationList:
     try:
         return quietly(load, data)
     except Exception as error:
-        raise _unreadable(f"expected one in DER or PEM: {error}") from error
+        found = (
+            f"{plural(len(data), 'byte')} that begin with {data[:_SHOWN_BYTES].hex() or 'nothing'}"
+        )
+        raise _unreadable(f"expected one in DER or PEM, found {found}") from error
 
 
 def _read_extensions(

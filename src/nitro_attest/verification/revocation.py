@@ -347,9 +347,14 @@ def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
     for name in paths:
         try:
             path = Path(name)
-            yield from sorted(path.iterdir()) if path.is_dir() else [path]
+            files = sorted(path.iterdir()) if path.is_dir() else [path]
         except (OSError, TypeError, ValueError) as error:
             raise _unreadable(name, error) from error
+        if not files:
+            raise InputError(
+                "input.crl", f"the folder {str(name)!r} is empty: expected lists in it"
+            )
+        yield from files
 
 
 def _read_file(path: Path) -> RevocationList:

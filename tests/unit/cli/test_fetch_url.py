@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from nitro_attest.cli.attest_url import parse_url
-from nitro_attest.transport.connection import HttpEndpoint
+from nitro_attest.transport.connection import TcpEndpoint
 from support.enclave_server import MISBEHAVIOURS, PCRS, fake_enclave, http, identities
 
 PIN = f"0={PCRS[0].hex()}"
@@ -62,6 +62,7 @@ def test_any_other_server_is_rejected(serve, root, tool, name, status):
 def test_no_server(root, tool):
     code, _, err = tool("fetch", "https://127.0.0.1:1", "--root", root, "--pcr", PIN)
     assert (code, "transport.refused" in err) == (7, True)
+    assert "nothing listens on 127.0.0.1:" in err
 
 
 def certificate_digest():
@@ -128,7 +129,7 @@ def test_other_arguments_are_usage_errors(tool, arguments):
     ],
 )
 def test_a_url(url, host, port):
-    assert parse_url(url) == HttpEndpoint(host, port)
+    assert parse_url(url) == TcpEndpoint(host, port)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from nitro_attest import RevocationList
 from nitro_attest.limits import MAX_CRL_BYTES
 from nitro_attest.testing import LIST_FAULTS
-from support.errors import code_of, code_or_none
+from support.errors import code_of, code_or_none, rejection
 
 BY_FORM = {
     fault.id: fault.code
@@ -65,6 +65,11 @@ def test_r1_pem_is_read_as_der_is(fake, when):
 )
 def test_r1_anything_else_is_an_input_error(data):
     assert code_of(RevocationList.from_bytes, data) == "input.crl"
+
+
+def test_r1_the_message_shows_the_first_bytes_of_what_is_no_list():
+    message = rejection(RevocationList.from_bytes, b"# Title\n" * 9).message
+    assert message.endswith("found 72 bytes that begin with 23205469746c650a")
 
 
 @pytest.mark.parametrize("position", range(40))

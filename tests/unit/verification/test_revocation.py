@@ -324,6 +324,9 @@ def test_r1_a_file_that_cannot_be_read_is_named(tmp_path):
     for paths in ([tmp_path / "absent.crl"], [tmp_path / "bad.crl"], [tmp_path], ["\0"], [None]):
         error = rejection(RevocationLists.from_files, *paths)
         assert error.code == "input.crl"
+    (tmp_path / "empty").mkdir()
+    error = rejection(RevocationLists.from_files, tmp_path / "empty")
+    assert (error.code, "is empty" in error.message) == ("input.crl", True)
     assert "bad.crl" in rejection(RevocationLists.from_files, tmp_path).message
 
 
