@@ -76,8 +76,6 @@ def outcomes(
 ) -> Iterator[tuple[str, Outcome[Any]]]:
     """Verifies jobs and yields their names and outcomes, in order.
 
-    Several documents are followed by a summary on stderr.
-
     Args:
         verify: A bound ``verify_many`` of a verifier.
         jobs: The jobs; a bounded number is read ahead.
@@ -90,18 +88,24 @@ def outcomes(
             names.append(name)
             yield item
 
-    results: Counter[str] = Counter()
     with _bar(total) as bar:
         for outcome in verify(items()):
             yield names.popleft(), outcome
-            results[outcome.error.code if outcome.error else "verified"] += 1
             if bar:
                 bar.update(1)
-    if total != 1:
-        verified = results.pop("verified", 0)
-        rejected = "".join(f", {number} {code}" for code, number in results.most_common())
-        done = verified + sum(results.values())
-        click.echo(f"{verified} of {done} verified{rejected}", err=True)
+
+
+def summary(results: Counter[str]) -> str:
+    """The line that follows several documents: how many were verified, and the other results.
+
+    Args:
+        results: How many documents had each result: ``verified``, or why not.
+    """
+    verified = results["verified"]
+    others = "".join(
+        f", {number} {result}" for result, number in results.most_common() if result != "verified"
+    )
+    return f"{verified} of {results.total()} verified{others}"
 
 
 def line_count(name: str) -> int | None:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import click
@@ -51,6 +52,16 @@ def text(value: str) -> str:
     if not value:
         raise click.BadParameter("the value is empty")
     return value
+
+
+def new_file(value: str) -> Path:
+    """Converts the name of a file to write, which is found before anything is done for it."""
+    path = Path(text(value))
+    if path.is_dir():
+        raise click.BadParameter(f"{value!r} is a directory")
+    if not path.parent.is_dir():
+        raise click.BadParameter(f"the directory of {value!r} does not exist")
+    return path
 
 
 def hex_bytes(value: str) -> bytes:

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from nitro_attest._internal.wording import plural
 from nitro_attest.channel.bindings.base import Bound
+from nitro_attest.cli.exit_codes import EXIT_REQUIREMENT
 from nitro_attest.cli.output import emit, escape, row, to_json
 from nitro_attest.errors import ChainError
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
@@ -24,16 +25,43 @@ Result = Attestation | NitroTpmAttestation
 _SHOWN_BYTES: Final = 64
 """Bytes shown of a value; ``--json`` shows all of them."""
 
+_ACCEPT_HINT: Final = "to accept a document with this warning, use --accept-warning CODE"
 
-def report(source: str, attestation: Result, as_json: bool, bound: Bound | None = None) -> None:
-    """Prints a verified result, and the key of the connection that its document names."""
-    if not as_json:
-        emit(attestation_lines(source, attestation, bound))
-        return
-    values = {"source": source, "verified": True, "attestation": attestation.to_dict()}
-    if bound is not None:
-        values["bound"] = {"binding": bound.binding, "public_key": bound.public_key.hex()}
-    emit([to_json(**values)])
+
+def report(
+    source: str,
+    attestation: Result,
+    as_json: bool,
+    *,
+    bound: Bound | None = None,
+    failed_on: tuple[str, ...] = (),
+) -> int:
+    """Prints a verified result.
+
+    Args:
+        source: The file or server.
+        attestation: The result.
+        as_json: Print one JSON object instead of lines.
+        bound: The key of the connection that the document names.
+        failed_on: The codes of the warnings that make it fail; they are also printed on stderr.
+
+    Returns:
+        The exit code.
+    """
+    if as_json:
+        values = {"source": source, "verified": True, "attestation": attestation.to_dict()}
+        if bound is not None:
+            values["bound"] = {"binding": bound.binding, "public_key": bound.public_key.hex()}
+        if failed_on:
+            values["failed_on"] = failed_on
+        emit([to_json(**values)])
+    else:
+        first = _failed(failed_on) if failed_on else headline(attestation)
+        emit([first, *attestation_lines(source, attestation, bound)])
+    if not failed_on:
+        return 0
+    emit([f"{_failed(failed_on)}: {escape(source)}", f"  hint: {_ACCEPT_HINT}"], to_stderr=True)
+    return EXIT_REQUIREMENT
 
 
 def headline(attestation: Result) -> str:
@@ -52,7 +80,6 @@ def attestation_lines(
     """Lines for a verified document: origin, time, PCRs, certificates, and what is not checked."""
     document = attestation.document
     age = attestation.verified_at - attestation.timestamp
-    yield headline(attestation)
     yield row("document", source)
     if isinstance(attestation, Attestation):
         yield row("enclave", document.module_id)
@@ -99,6 +126,10 @@ def unverified_lines(source: str, document: UnverifiedDocument) -> Iterator[str]
             yield row("certificate", _certificate(certificate))
         except ChainError as error:
             yield row("certificate", f"malformed, {plural(len(der), 'byte')}: {error.message}")
+
+
+def _failed(codes: tuple[str, ...]) -> str:
+    return f"FAILED ON WARNING {', '.join(codes)}"
 
 
 def _time(moment: datetime) -> str:
