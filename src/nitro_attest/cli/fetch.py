@@ -18,6 +18,7 @@ from nitro_attest.cli.attest_url import (
     attest_url,
     parse_url,
 )
+from nitro_attest.cli.display import Display, display_options
 from nitro_attest.cli.expected import (
     WarningOptions,
     expected_options,
@@ -31,11 +32,10 @@ from nitro_attest.cli.options import (
     any_enclave_option,
     consistency_option,
     duration,
-    json_option,
     new_file,
     text,
 )
-from nitro_attest.cli.output import emit, escape, reject, report_error
+from nitro_attest.cli.output import emit, reject, report_error, shown_name
 from nitro_attest.cli.render import report
 from nitro_attest.cli.requirements import RequirementOptions, enclave_requirement_options
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
@@ -73,7 +73,7 @@ from nitro_attest.verification.verifier import Verifier
 @click.option(
     "--save-rejected", type=new_file, help="File to save the document to, if not accepted."
 )
-@json_option()
+@display_options("Print one JSON object.")
 def command(
     url: str | None,
     binding: str | None,
@@ -98,6 +98,8 @@ def command(
     wait: timedelta | None,
     save: Path | None,
     save_rejected: Path | None,
+    quiet: bool,
+    short: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -108,6 +110,7 @@ def command(
     public_key for the rest of the session. The exit codes are those of verify, and 7 if no document
     came.
     """
+    display = Display(quiet, short, as_json)
     warnings = WarningOptions(fail_on_warning, accepted)
     if save and save_rejected and save.resolve() == save_rejected.resolve():
         raise click.UsageError("--save and --save-rejected are the same file")
@@ -158,12 +161,12 @@ def command(
         # For a URL a second time: the channel takes no expected user_data and public_key.
         attestation = verifier.verify(recorder.received, max_age=max_age, **expected)
     except NitroAttestError as error:
-        code = reject(source, error, as_json, verified=False)
+        code = reject(source, error, as_json, quiet=quiet, verified=False)
         return _keep_rejected(save_rejected, recorder.received, code)
     failed_on = warnings.failures(attestation)
     if save is not None and not failed_on:
         _save(save, recorder.received)  # before the verdict, which would be lost with the document
-    code = report(source, attestation, as_json, bound=bound, failed_on=failed_on)
+    code = report(source, attestation, display, bound=bound, failed_on=failed_on)
     return _keep_rejected(save_rejected, recorder.received, code) if failed_on else code
 
 
@@ -199,7 +202,7 @@ def _keep_rejected(path: Path | None, document: bytes, code: int) -> int:
     except InputError as error:
         report_error(error)
     else:
-        emit([f"not accepted, saved to {escape(str(path))}"], to_stderr=True)
+        emit([f"not accepted, saved to {shown_name(str(path))}"], to_stderr=True)
     return code
 
 

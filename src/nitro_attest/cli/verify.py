@@ -11,6 +11,7 @@ from typing import Any, Literal
 import click
 
 from nitro_attest.cli.batch import from_batch, from_files, line_count, outcomes, summary
+from nitro_attest.cli.display import Display, display_options
 from nitro_attest.cli.expected import (
     WarningOptions,
     expected_options,
@@ -24,14 +25,13 @@ from nitro_attest.cli.options import (
     at_option,
     consistency_option,
     format_option,
-    json_option,
 )
-from nitro_attest.cli.output import emit, reject, warn
+from nitro_attest.cli.output import Kind, emit, reject, styled
 from nitro_attest.cli.render import report
 from nitro_attest.cli.requirements import RequirementOptions, requirement_options
 from nitro_attest.cli.source import Encoding
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
-from nitro_attest.errors import NitroAttestError, PolicyError
+from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyError
 from nitro_attest.verification.batch import Outcome
 from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
 from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
@@ -61,7 +61,7 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
     type=click.Choice(["libcrypto_mb", "aws-lc"]),
     help="Installed library that checks the signatures of many documents faster.",
 )
-@json_option("Print one JSON object per document.")
+@display_options("Print one JSON object per document.")
 def command(
     documents: tuple[str, ...],
     batch_file: str | None,
@@ -82,6 +82,8 @@ def command(
     accepted: tuple[str, ...],
     encoding: Encoding | None,
     accelerator: str | None,
+    quiet: bool,
+    short: bool,
     as_json: bool,
     **requirements: Any,
 ) -> int:
@@ -96,6 +98,7 @@ def command(
         raise click.UsageError("expected either one or more DOC or a --batch file")
     if max_age is not None and at == "document":
         raise click.UsageError("--max-age cannot be combined with --at document")
+    display = Display(quiet, short, as_json)
     warnings = WarningOptions(fail_on_warning, accepted)
     options = expected_values(nonce=nonce, user_data=user_data, public_key=public_key)
     policy = _policy(RequirementOptions(**requirements), any_enclave, any_instance, allow_debug)
@@ -122,25 +125,29 @@ def command(
     results: Counter[str] = Counter()
     for name, outcome in outcomes(verify, jobs, total):
         if outcome.error is not None:
-            code = _reject(name, outcome.error, policy, as_json)
+            given = at if isinstance(at, datetime) else None
+            noted = _weaknesses(policy, outcome.error)
+            code = reject(
+                name, outcome.error, as_json, quiet=quiet, at=given, warnings=noted, verified=False
+            )
             results[outcome.error.code] += 1
         else:
             attestation = outcome.unwrap()
             failed_on = warnings.failures(attestation)
-            code = report(name, attestation, as_json, failed_on=failed_on)
+            code = report(name, attestation, display, failed_on=failed_on)
             results["failed on a warning" if failed_on else "verified"] += 1
         exit_code = exit_code or code
     if total != 1:
-        emit([summary(results)], to_stderr=True)
+        kind: Kind = "accepted" if results["verified"] == results.total() else "rejected"
+        emit([styled(summary(results), kind, to_stderr=True)], to_stderr=True)
     return exit_code
 
 
-def _reject(name: str, error: NitroAttestError, policy: object, as_json: bool) -> int:
-    """Reports a rejection, and what is weak about the policy, and returns the exit code."""
-    code = reject(name, error, as_json, verified=False)
+def _weaknesses(policy: object, error: NitroAttestError) -> list[AttestationWarning]:
+    """The reasons why a policy that a document did not meet may be wrong itself."""
     if isinstance(error, PolicyError) and isinstance(policy, (Policy, NitroTpmPolicy)):
-        warn(policy.weaknesses())
-    return code
+        return policy.weaknesses()
+    return []
 
 
 def _policy(

@@ -27,7 +27,7 @@ def test_fail_on_warning_names_the_warnings_on_stderr(verify):
     code, out, err = verify("--fail-on-warning")
     assert code == 6
     assert err.startswith("FAILED ON WARNING freshness.unbound, root.custom: ")
-    assert "--accept-warning CODE" in err
+    assert "--accept-warning CODE" in out
     assert out.startswith("FAILED ON WARNING freshness.unbound, root.custom\n")
     assert "AUTHENTIC" not in out
 
