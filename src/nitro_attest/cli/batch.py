@@ -6,7 +6,6 @@ import reprlib
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -16,6 +15,7 @@ import click
 from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.strict_json import read_json
 from nitro_attest.cli.options import duration, hex_bytes
+from nitro_attest.cli.progress import Progress
 from nitro_attest.cli.source import Encoding, decode, open_input, read_document
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.verification.batch import Item, Outcome, Request
@@ -79,7 +79,7 @@ def outcomes(
     Args:
         verify: A bound ``verify_many`` of a verifier.
         jobs: The jobs; a bounded number is read ahead.
-        total: Number of jobs, for a progress bar; None shows no bar.
+        total: Number of jobs, to show progress; None if it is not known.
     """
     names: deque[str] = deque()
 
@@ -88,11 +88,11 @@ def outcomes(
             names.append(name)
             yield item
 
-    with _bar(total) as bar:
-        for outcome in verify(items()):
+    with Progress("verifying") as progress:
+        for done, outcome in enumerate(verify(items())):
+            if total != 1 and not sys.stdout.isatty():  # there, results show the progress
+                progress.show(done, total)
             yield names.popleft(), outcome
-            if bar:
-                bar.update(1)
 
 
 def summary(results: Counter[str]) -> str:
@@ -114,13 +114,6 @@ def line_count(name: str) -> int | None:
         return None
     with open_input(name) as file:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_LONGEST_LINE), b""))
-
-
-def _bar(total: int | None) -> AbstractContextManager[Any]:
-    """A progress bar on stderr, if that is a terminal and stdout, with the results, is not."""
-    if total is None or sys.stdout.isatty() or not sys.stderr.isatty():
-        return nullcontext()
-    return click.progressbar(length=total, label="verifying", file=sys.stderr)
 
 
 def _line(file: BinaryIO) -> bytes:

@@ -36,6 +36,7 @@ from nitro_attest.cli.options import (
     text,
 )
 from nitro_attest.cli.output import emit, reject, report_error, shown_name
+from nitro_attest.cli.progress import waiting
 from nitro_attest.cli.render import report
 from nitro_attest.cli.requirements import RequirementOptions, enclave_requirement_options
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
@@ -69,9 +70,14 @@ from nitro_attest.verification.verifier import Verifier
 @warning_options
 @click.option("--timeout", type=duration, default="15s", help="Limit for one attempt [15s].")
 @click.option("--wait", type=duration, help="Time to keep trying while an enclave boots.")
-@click.option("--save", type=new_file, help="File to save the document to, if accepted.")
 @click.option(
-    "--save-rejected", type=new_file, help="File to save the document to, if not accepted."
+    "--save", type=new_file, metavar="FILE", help="File to save the document to, if accepted."
+)
+@click.option(
+    "--save-rejected",
+    type=new_file,
+    metavar="FILE",
+    help="File to save the document to, if not accepted.",
 )
 @display_options("Print one JSON object.")
 def command(
@@ -136,12 +142,9 @@ def command(
     bound: Bound | None = None
     try:
         if url is None:
-            fetched = fetch(
-                source,
-                nonce,
-                timeout=timeout.total_seconds(),
-                wait=wait.total_seconds() if wait else 0.0,
-            )
+            seconds = wait.total_seconds() if wait else 0.0
+            with waiting("waiting for the enclave", seconds):
+                fetched = fetch(source, nonce, timeout=timeout.total_seconds(), wait=seconds)
             recorder.received = fetched.document
             expected["nonce"] = fetched.nonce
         else:

@@ -18,6 +18,9 @@ Decorator = Callable[[Any], Any]
 
 EXISTING_FILE: Final = click.Path(exists=True, dir_okay=False)
 
+_WHOLE: Final = 1000
+"""Characters: more than any first sentence has."""
+
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _WORDS: Final[dict[str, Literal["now", "document"]]] = {"now": "now", "document": "document"}
 
@@ -38,9 +41,19 @@ class Verb(click.Command):
 
 
 class VerbGroup(click.Group):
-    """A verb with verbs of its own."""
+    """A verb with verbs of its own, whose --help shows the whole first sentence of each."""
 
     command_class = Verb
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the verbs; called by click, which cuts a sentence that needs a second line."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, command.get_short_help_str(_WHOLE))
+                    for name, command in sorted(self.commands.items())
+                ]
+            )
 
 
 def _repeatable(option: click.Option) -> bool:

@@ -19,6 +19,7 @@ import click
 from nitro_attest._internal.wording import shown
 from nitro_attest.cli import terminal
 from nitro_attest.cli.exit_codes import exit_code_of
+from nitro_attest.cli.progress import LAST_LINE
 from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyError, PolicyFailure
 
 SCHEMA: Final = "nitro-attest/1"
@@ -77,6 +78,7 @@ _ARGUMENT: Final = re.compile(r"\b([a-z]+(?:_[a-z]+)*)=(?=[\s,;.)]|$)")
 
 def emit(lines: Iterable[str], *, to_stderr: bool = False) -> None:
     """Prints lines, all in one write: a reader of stdout gets them whole or not at all."""
+    LAST_LINE.erase()
     click.echo("".join(f"{line}\n" for line in lines), nl=False, err=to_stderr)
 
 

@@ -3,16 +3,17 @@
 import base64
 import json
 import os
-import pty
 import subprocess
 import sys
 from collections import deque
+from pathlib import Path
 
 import pytest
 
 from nitro_attest.__main__ import run
 from nitro_attest.cli import batch
 from nitro_attest.errors import InputError
+from support.terminal import TOOL, run_on_terminal
 
 NONCE = b"\xab" * 16
 
@@ -169,23 +170,62 @@ def test_a_batch_can_come_from_stdin(options, document):
     assert done.stderr == b"3 of 4 verified, 1 input.batch\n"
 
 
-def test_progress_is_shown_only_on_a_terminal(options, document, tmp_path):
-    path = tmp_path / "batch.jsonl"
+def screen(text):
+    """The lines that a terminal shows: a carriage return goes back to the first column."""
+    lines = []
+    for line in text.split("\n"):
+        cells = []
+        for part in line.split("\r"):
+            cells[: len(part)] = part
+        lines.append("".join(cells).rstrip())
+    return lines
+
+
+@pytest.mark.parametrize("form", ["--json", "-q"])
+def test_progress_is_shown_on_a_terminal_and_erased(options, document, tmp_path, form):
+    path, results = tmp_path / "batch.jsonl", tmp_path / "results"
     path.write_bytes(write({"document": document.hex()}) * 3)
-    terminal, end = pty.openpty()
+    with results.open("wb") as file:
+        arguments = ["--batch", path, *options[:-1], form, "--color", "never"]
+        code, text = run_on_terminal("verify", *arguments, stdout=file)
+    assert code == 0
+    assert results.read_bytes().count(b"\n") == 3
+    assert text.startswith("verifying [--------------------] 0 %")
+    assert screen(text) == ["✓ 3 of 3 verified", ""]
+
+
+def test_no_line_is_glued_to_the_progress(options, tmp_path):
+    path = tmp_path / "batch.jsonl"
+    path.write_bytes(b"{}\n" * 3)
+    with Path(os.devnull).open("wb") as file:
+        arguments = ["--batch", path, *options[:-1], "-q", "--color", "never"]
+        code, text = run_on_terminal("verify", *arguments, stdout=file)
+    assert code == 2
+    assert "verifying [" in text
+    rejected = [f"✗ REJECTED input.batch: {path}:{number}" for number in (1, 2, 3)]
+    assert screen(text) == [*rejected, "✗ 0 of 3 verified, 3 input.batch", ""]
+
+
+def test_a_batch_from_a_pipe_shows_how_many_documents_are_done(options, document, tmp_path):
+    reader, writer = os.pipe()
+    os.write(writer, b"{}\n" * 2)
+    os.close(writer)
+    with Path(os.devnull).open("wb") as file:
+        arguments = ["--batch", f"/dev/fd/{reader}", *options]
+        code, text = run_on_terminal("verify", *arguments, stdout=file, pass_fds=[reader])
+    os.close(reader)
+    assert code == 2
+    assert text.startswith("verifying 0")
+
+
+def test_no_progress_where_the_results_are_shown_or_there_is_no_terminal(options, tmp_path):
+    path = tmp_path / "batch.jsonl"
+    path.write_bytes(b"{}\n" * 3)
+    assert "verifying" not in run_on_terminal("verify", "--batch", path, *options)[1]
     done = subprocess.run(
-        [sys.executable, "-m", "nitro_attest", "verify", "--batch", str(path), *options],
-        stdout=subprocess.PIPE,
-        stderr=end,
-        check=False,
+        [*TOOL, "verify", "--batch", str(path), *options], capture_output=True, check=False
     )
-    os.close(end)
-    text = os.read(terminal, 1 << 16)
-    os.close(terminal)
-    assert done.returncode == 0
-    assert done.stdout.count(b"\n") == 3
-    assert b"verifying" in text
-    assert b"3 of 3 verified" in text
+    assert b"verifying" not in done.stderr
 
 
 def test_lines_are_read_on_demand(tmp_path):
