@@ -18,6 +18,7 @@ from nitro_attest.cli.attest_url import (
     attest_url,
     parse_url,
 )
+from nitro_attest.cli.completion import complete_file
 from nitro_attest.cli.display import Display, display_options
 from nitro_attest.cli.expected import (
     WarningOptions,
@@ -71,12 +72,17 @@ from nitro_attest.verification.verifier import Verifier
 @click.option("--timeout", type=duration, default="15s", help="Limit for one attempt [15s].")
 @click.option("--wait", type=duration, help="Time to keep trying while an enclave boots.")
 @click.option(
-    "--save", type=new_file, metavar="FILE", help="File to save the document to, if accepted."
+    "--save",
+    type=new_file,
+    metavar="FILE",
+    shell_complete=complete_file,
+    help="File to save the document to, if accepted.",
 )
 @click.option(
     "--save-rejected",
     type=new_file,
     metavar="FILE",
+    shell_complete=complete_file,
     help="File to save the document to, if not accepted.",
 )
 @display_options("Print one JSON object.")

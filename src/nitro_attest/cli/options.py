@@ -33,6 +33,8 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parses the arguments; called by click."""
+        if ctx.resilient_parsing:  # an unfinished line, to be completed
+            return super().parse_args(ctx, args)
         _, _, given = self.make_parser(ctx).parse_args(list(args))
         for option, times in Counter(given).items():
             if times > 1 and isinstance(option, click.Option) and not _repeatable(option):
