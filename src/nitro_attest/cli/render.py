@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 
@@ -55,6 +55,7 @@ def report(
     *,
     bound: Bound | None = None,
     failed_on: tuple[str, ...] = (),
+    **members: Any,
 ) -> int:
     """Prints a verified result.
 
@@ -64,6 +65,7 @@ def report(
         display: How much of it is printed.
         bound: The key of the connection that the document names.
         failed_on: The codes of the warnings that make it fail; they are also printed on stderr.
+        members: Further members of the JSON object.
 
     Returns:
         The exit code.
@@ -75,7 +77,12 @@ def report(
     if attestation.time_source != "now":
         of += f", as of {utc(attestation.verified_at)}"
     if display.as_json:
-        emit([_attestation_json(source, attestation, bound, failed_on)])
+        members |= {"source": source, "verified": True, "attestation": attestation.to_dict()}
+        if bound is not None:
+            members["bound"] = {"binding": bound.binding, "public_key": bound.public_key.hex()}
+        if failed_on:
+            members["failed_on"] = failed_on
+        emit([to_json(**members)])
     elif not display.quiet:
         rows = short_rows if display.short else full_rows
         lines = rows(source, attestation, bound)
@@ -89,17 +96,6 @@ def report(
         return 0
     emit([styled(f"{verdict}{of}", kind, to_stderr=True)], to_stderr=True)
     return EXIT_REQUIREMENT
-
-
-def _attestation_json(
-    source: str, attestation: Result, bound: Bound | None, failed_on: tuple[str, ...]
-) -> str:
-    values = {"source": source, "verified": True, "attestation": attestation.to_dict()}
-    if bound is not None:
-        values["bound"] = {"binding": bound.binding, "public_key": bound.public_key.hex()}
-    if failed_on:
-        values["failed_on"] = failed_on
-    return to_json(**values)
 
 
 def headline(attestation: Result) -> tuple[str, Kind]:

@@ -123,18 +123,24 @@ def command(
     verify = partial(verify, workers=1 if total == 1 else None, at=at, max_age=max_age)
     exit_code = 0
     results: Counter[str] = Counter()
-    for name, outcome in outcomes(verify, jobs, total):
+    for job, outcome in outcomes(verify, jobs, total):
+        members: dict[str, Any] = {} if job.id is None else {"id": job.id}
         if outcome.error is not None:
-            given = at if isinstance(at, datetime) else None
-            noted = _weaknesses(policy, outcome.error)
             code = reject(
-                name, outcome.error, as_json, quiet=quiet, at=given, warnings=noted, verified=False
+                job.name,
+                outcome.error,
+                as_json,
+                quiet=quiet,
+                at=at if isinstance(at, datetime) else None,
+                warnings=_weaknesses(policy, outcome.error),
+                verified=False,
+                **members,
             )
             results[outcome.error.code] += 1
         else:
             attestation = outcome.unwrap()
             failed_on = warnings.failures(attestation)
-            code = report(name, attestation, display, failed_on=failed_on)
+            code = report(job.name, attestation, display, failed_on=failed_on, **members)
             results["failed on a warning" if failed_on else "verified"] += 1
         exit_code = exit_code or code
     if total != 1:
