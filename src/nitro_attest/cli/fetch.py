@@ -170,13 +170,15 @@ def command(
         # For a URL a second time: the channel takes no expected user_data and public_key.
         attestation = verifier.verify(recorder.received, max_age=max_age, **expected)
     except NitroAttestError as error:
-        code = reject(source, error, as_json, quiet=quiet, verified=False)
-        return _keep_rejected(save_rejected, recorder.received, code)
+        _keep_rejected(save_rejected, recorder.received)
+        return reject(source, error, as_json, quiet=quiet, verified=False)
+    # The verdict comes when the document is on the disk, and is the last line.
     failed_on = warnings.failures(attestation)
-    if save is not None and not failed_on:
-        _save(save, recorder.received)  # before the verdict, which would be lost with the document
-    code = report(source, attestation, display, bound=bound, failed_on=failed_on)
-    return _keep_rejected(save_rejected, recorder.received, code) if failed_on else code
+    if failed_on:
+        _keep_rejected(save_rejected, recorder.received)
+    elif save is not None:
+        _save(save, recorder.received)
+    return report(source, attestation, display, bound=bound, failed_on=failed_on)
 
 
 def _policy(
@@ -199,20 +201,19 @@ def _check_alone(**given: object) -> None:
             raise click.UsageError(f"--{name.replace('_', '-')} cannot be combined with a URL")
 
 
-def _keep_rejected(path: Path | None, document: bytes, code: int) -> int:
-    """Saves a document that was not accepted, if one was received; returns the exit code.
+def _keep_rejected(path: Path | None, document: bytes) -> None:
+    """Saves a document that is not accepted, if one was received.
 
-    A file that cannot be written is reported, but the exit code is that of the rejection.
+    A file that cannot be written is reported, but the exit code will be that of the rejection.
     """
     if path is None or not document:
-        return code
+        return
     try:
         _save(path, document)
     except InputError as error:
         report_error(error)
     else:
         emit([f"not accepted, saved to {shown_name(str(path))}"], to_stderr=True)
-    return code
 
 
 def _save(path: Path, document: bytes) -> None:

@@ -82,7 +82,8 @@ def test_fetch_saves_a_rejected_document_where_it_is_asked_to(
     assert run(["fetch", *served, *files, "--pcr", "0=" + "01" * 48]) == 6
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.splitlines()[-1] == f"not accepted, saved to {rejected}"
+    assert captured.err.splitlines()[0] == f"not accepted, saved to {rejected}"
+    assert captured.err.splitlines()[1].startswith("REJECTED policy.pcr_mismatch: ")
     assert not saved.exists()
     assert run(["inspect", str(rejected)]) == 0
     assert run(["verify", str(rejected), *served[2:], "--pcr", f"0={PCR0.hex()}"]) == 0
