@@ -6,7 +6,13 @@ import os
 from typing import Final
 
 import click
-from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+)
 
 from nitro_attest.cli.options import Verb
 
@@ -14,11 +20,15 @@ VARIABLE: Final = "_NITRO_ATTEST_COMPLETE"
 """The environment variable in which a script asks for completions, such as ``bash_complete``."""
 
 _PROGRAM: Final = "nitro-attest"
-_SHELLS: Final = ("bash", "zsh", "fish")
+_SHELLS: Final[dict[str, type[ShellComplete]]] = {
+    "bash": BashComplete,
+    "zsh": ZshComplete,
+    "fish": FishComplete,
+}
 
 
 @click.command("completion", cls=Verb)
-@click.argument("shell", type=click.Choice(_SHELLS), metavar="bash|zsh|fish")
+@click.argument("shell", type=click.Choice(list(_SHELLS)), metavar="bash|zsh|fish")
 def command(shell: str) -> int:
     """Print a script that completes verbs, options and values on the command line.
 
@@ -55,7 +65,4 @@ def complete_file(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 
 
 def _completer(root: click.Command, shell: str) -> ShellComplete:
-    completer = get_completion_class(shell)
-    if completer is None:
-        raise LookupError(f"click completes nothing in {shell}")
-    return completer(root, {}, _PROGRAM, VARIABLE)
+    return _SHELLS[shell](root, {}, _PROGRAM, VARIABLE)
