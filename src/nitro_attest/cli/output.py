@@ -69,6 +69,9 @@ _MAX_PAIRS: Final = 4
 
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
 
+_INDENT: Final = 4
+"""Of the further lines of a verdict."""
+
 _MIN_COLUMNS: Final = 20
 """Of a value; a narrower terminal breaks the lines itself."""
 
@@ -98,12 +101,13 @@ def emit_result(verdict: str, lines: Iterable[str], last: str, *, to_stderr: boo
 def styled(verdict: str, kind: Kind, *, to_stderr: bool = False) -> str:
     """A verdict in the colour of its kind, and marked on a terminal that can show the mark.
 
-    Colour and mark only repeat what the words of the verdict say.
+    Colour and mark only repeat what the words of the verdict say. On a terminal its further lines
+    are indented: a long name of a file must not begin one that reads like a verdict.
     """
     color, mark = _STYLES[kind]
     if terminal.width(_stream(to_stderr)) is not None and terminal.shows_unicode():
         verdict = f"{mark} {verdict}"
-    return click.style(verdict, fg=color, bold=True)
+    return click.style(_wrapped("", verdict, to_stderr=to_stderr), fg=color, bold=True)
 
 
 def row(label: str, value: str, show: Callable[[str], str] | None = None) -> str:
@@ -147,11 +151,13 @@ def _wrapped(head: str, text: str, *, to_stderr: bool = False) -> str:
     if width is None:
         return head + text
     columns = max(width - len(head), _MIN_COLUMNS)
+    if any(map(terminal.is_wide, text)):
+        columns //= 2
     return textwrap.fill(
         text,
         len(head) + columns - columns % 2,  # no line begins with the second digit of a byte
         initial_indent=head,
-        subsequent_indent=" " * len(head),
+        subsequent_indent=" " * (len(head) or _INDENT),
         break_on_hyphens=False,
     )
 
@@ -237,29 +243,29 @@ def _rejection_lines(error: NitroAttestError, at: datetime | None) -> Iterator[s
 
 
 def _failure_lines(failure: PolicyFailure) -> Iterator[str]:
-    """The message; a terminal gets the values in it one above the other."""
-    expected, found = failure.expected or "", failure.found or ""
+    """The message; a terminal gets two values of bytes in it one above the other."""
     message = f"{failure.code}: {failure.message}"
-    cut = f": expected {_as_in(message, expected)}, found {_as_in(message, found)}"
-    before, values, after = message.partition(cut)
+    expected, found = failure.expected or "", failure.found or ""
     width = terminal.width(sys.stderr)
-    if width is None or not values:
-        yield _wrapped("  ", _sentence(message), to_stderr=True)
-        return
-    yield _wrapped("  ", _sentence(before + after), to_stderr=True)
-    yield from _compared(escape(expected), escape(found), max(width, _MIN_COLUMNS))
+    if width is not None and _HEX.fullmatch(expected) and _HEX.fullmatch(found):
+        cut = f": expected {_as_in(message, expected)}, found {_as_in(message, found)}"
+        before, values, after = message.partition(cut)
+        if values:
+            yield _wrapped("  ", _sentence(before + after), to_stderr=True)
+            yield from _compared(expected, found, max(width, _MIN_COLUMNS))
+            return
+    yield _wrapped("  ", _sentence(message), to_stderr=True)
 
 
 def _as_in(message: str, value: str) -> str:
-    """A value of a failure as the message has it, which may cut long bytes."""
-    is_cut = value not in message and _HEX.fullmatch(value)
-    return shown(bytes.fromhex(value)) if is_cut else value
+    """The hex digits of a value as the message has them, which may cut long ones."""
+    return value if value in message else shown(bytes.fromhex(value))
 
 
 def _compared(expected: str, found: str, width: int) -> Iterator[str]:
-    """Two values in pairs of lines; of long ones, only the pair with the first difference.
+    """Two values in pairs of lines, with the first byte that differs marked.
 
-    In bytes, the first difference is marked below its pair.
+    Of long values, only the pair with this byte.
     """
     columns = min(width - len(_EXPECTED), _VALUE_COLUMNS) // 2 * 2
     longest = max(len(expected), len(found))
@@ -271,7 +277,7 @@ def _compared(expected: str, found: str, width: int) -> Iterator[str]:
     for start in starts:
         yield _EXPECTED + expected[start : start + columns]
         yield _FOUND + found[start : start + columns]
-        if start <= first < start + columns and _HEX.fullmatch(expected + found):
+        if start <= first < start + columns:
             mark = " " * (len(_EXPECTED) + first - start)
             note = f" first difference: byte {first // 2}"
             yield f"{mark}^{note}" if len(mark + note) < width else f"{note} ^".rjust(len(mark) + 1)

@@ -15,6 +15,9 @@ _USUAL_WIDTH: Final = 80
 _RIGHT_TO_LEFT: Final = ("R", "AL", "AN")
 """Bidirectional classes of letters and digits that reorder the text beside them (UAX #9)."""
 
+_TWO_COLUMNS: Final = ("W", "F", "A")
+"""Widths of characters (UAX #11); of the third kind in some terminals only."""
+
 
 def width(stream: TextIO | None) -> int | None:
     """The columns of the terminal; None if the stream is none."""
@@ -48,6 +51,11 @@ def is_safe(character: str) -> bool:
             and not unicodedata.category(character).startswith("M")
         )
     )
+
+
+def is_wide(character: str) -> bool:
+    """True for a character that takes two columns of some terminals."""
+    return unicodedata.east_asian_width(character) in _TWO_COLUMNS
 
 
 def _set_color(context: click.Context, _: click.Parameter, value: str) -> None:

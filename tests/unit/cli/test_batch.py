@@ -247,7 +247,7 @@ def test_no_line_is_glued_to_the_progress(options, tmp_path):
     path.write_bytes(b"{}\n" * 3)
     with Path(os.devnull).open("wb") as file:
         arguments = ["--batch", path, *options[:-1], "-q", "--color", "never"]
-        code, text = run_on_terminal("verify", *arguments, stdout=file)
+        code, text = run_on_terminal("verify", *arguments, stdout=file, columns=400)
     assert code == 2
     assert "verifying [" in text
     rejected = [f"✗ REJECTED input.batch: {path}:{number}" for number in (1, 2, 3)]

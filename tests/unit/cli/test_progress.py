@@ -1,6 +1,7 @@
 """The line of progress: its width, its states, and that it is erased."""
 
 import io
+import socket
 import threading
 
 import pytest
@@ -102,11 +103,25 @@ def test_waiting_for_no_time_shows_nothing(monkeypatch):
 
 
 def test_fetch_shows_that_it_waits(tmp_path):
-    endpoint = f"unix:{tmp_path}/absent:1300"
-    arguments = ["--any-enclave", "--endpoint", endpoint, "--wait", "1s", "--color", "never"]
-    code, text = run_on_terminal("fetch", *arguments)
+    path = str(tmp_path / "socket")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen()
+
+    def answer():
+        connection = server.accept()[0]
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"not HTTP\r\n\r\n")
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    arguments = ["--any-enclave", "--endpoint", f"unix:{path}", "--wait", "60s"]
+    code, text = run_on_terminal("fetch", *arguments, "--color", "never")
+    thread.join(30)
+    server.close()
     assert code == 7
-    assert text.startswith("waiting for the enclave [")
-    before, _, after = text.partition("\r✗ REJECTED transport.refused: ")
+    assert text.startswith("waiting for the enclave [--------------------] 0 %\r")
+    before, _, after = text.partition("\r✗ REJECTED transport.http:")
     assert before.endswith(" ")
     assert "waiting" not in after
