@@ -12,7 +12,7 @@ from nitro_attest.cli.terminal import color_option
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """How results are printed; at most one of the three is True, and all of a result by default.
+    """The form in which results are printed: at most one of the three, or else all of a result.
 
     Attributes:
         quiet: The verdict alone.
