@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,26 +10,28 @@ from typing import Any, Literal
 
 import click
 
-from nitro_attest.cli.batch import from_batch, from_files, line_count, outcomes
-from nitro_attest.cli.exit_codes import EXIT_REQUIREMENT
+from nitro_attest.cli.batch import from_batch, from_files, line_count, outcomes, summary
+from nitro_attest.cli.display import Display, display_options
+from nitro_attest.cli.expected import (
+    WarningOptions,
+    expected_options,
+    expected_values,
+    warning_options,
+)
 from nitro_attest.cli.options import (
-    EXISTING_FILE,
     Verb,
     allow_debug_option,
     any_enclave_option,
     at_option,
     consistency_option,
-    duration,
     format_option,
-    hex_bytes,
-    json_option,
 )
-from nitro_attest.cli.output import reject, warn
-from nitro_attest.cli.render import Result, report
+from nitro_attest.cli.output import Kind, emit, reject, styled
+from nitro_attest.cli.render import report
 from nitro_attest.cli.requirements import RequirementOptions, requirement_options
-from nitro_attest.cli.source import Encoding, read_file
+from nitro_attest.cli.source import Encoding
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
-from nitro_attest.errors import PolicyError
+from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyError
 from nitro_attest.provenance import Provenance
 from nitro_attest.verification.batch import Outcome
 from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
@@ -48,23 +51,18 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 @requirement_options
 @any_enclave_option
 @click.option("--any-instance", is_flag=True, help="The same for --kind nitrotpm.")
-@click.option("--nonce", type=hex_bytes, metavar="HEX", help="Expected nonce.")
-@click.option("--user-data", type=hex_bytes, metavar="HEX", help="Expected user_data.")
-@click.option("--public-key", type=EXISTING_FILE, help="File with the expected public_key.")
-@click.option(
-    "--max-age", type=duration, metavar="AGE", help="Maximum age of the document, such as 10m."
-)
+@expected_options("Expected nonce.")
 @at_option("DOC")
 @allow_debug_option
 @consistency_option
-@click.option("--fail-on-warning", is_flag=True, help="Exit with 6 if a result has warnings.")
+@warning_options
 @format_option
 @click.option(
     "--accelerator",
     type=click.Choice(["libcrypto_mb", "aws-lc"]),
     help="Installed library that checks the signatures of many documents faster.",
 )
-@json_option("Print one JSON object per document.")
+@display_options("Print one JSON object per document.")
 def command(
     documents: tuple[str, ...],
     batch_file: str | None,
@@ -82,8 +80,11 @@ def command(
     allow_debug: bool,
     consistency: Literal["refuse", "warn"] | None,
     fail_on_warning: bool,
+    accepted: tuple[str, ...],
     encoding: Encoding | None,
     accelerator: str | None,
+    quiet: bool,
+    short: bool,
     as_json: bool,
     **requirements: Any,
 ) -> int:
@@ -98,12 +99,9 @@ def command(
         raise click.UsageError("expected either one or more DOC or a --batch file")
     if max_age is not None and at == "document":
         raise click.UsageError("--max-age cannot be combined with --at document")
-    values = {
-        "nonce": nonce,
-        "user_data": user_data,
-        "public_key": read_file(public_key) if public_key else None,
-    }
-    options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    display = Display(quiet, short, as_json)
+    warnings = WarningOptions(fail_on_warning, accepted)
+    options = expected_values(nonce=nonce, user_data=user_data, public_key=public_key)
     policy, provenance = _policy(
         RequirementOptions(**requirements), any_enclave, any_instance, allow_debug
     )
@@ -127,29 +125,45 @@ def command(
         jobs = from_files(documents, encoding or "auto", options)
     verify = partial(verify, workers=1 if total == 1 else None, at=at, max_age=max_age)
     exit_code = 0
-    for name, outcome in outcomes(verify, jobs, total):
-        code = _report(name, outcome, policy, provenance, fail_on_warning, as_json)
+    results: Counter[str] = Counter()
+    for job, outcome in outcomes(verify, jobs, total):
+        members: dict[str, Any] = {} if job.id is None else {"id": job.id}
+        if outcome.error is not None:
+            code = reject(
+                job.name,
+                outcome.error,
+                as_json,
+                quiet=quiet,
+                at=at if isinstance(at, datetime) else None,
+                warnings=_weaknesses(policy, outcome.error),
+                verified=False,
+                **members,
+            )
+            results[outcome.error.code] += 1
+        else:
+            attestation = outcome.unwrap()
+            failed_on = warnings.failures(attestation)
+            code = report(
+                job.name,
+                attestation,
+                display,
+                provenance=provenance,
+                failed_on=failed_on,
+                **members,
+            )
+            results["failed on a warning" if failed_on else "verified"] += 1
         exit_code = exit_code or code
+    if total != 1:
+        kind: Kind = "accepted" if results["verified"] == results.total() else "rejected"
+        emit([styled(summary(results), kind, to_stderr=True)], to_stderr=True)
     return exit_code
 
 
-def _report(
-    name: str,
-    outcome: Outcome[Result],
-    policy: object,
-    provenance: Provenance | None,
-    fail_on_warning: bool,
-    as_json: bool,
-) -> int:
-    """Prints the outcome for one document and returns its exit code."""
-    if outcome.error is not None:
-        code = reject(name, outcome.error, as_json, verified=False)
-        if isinstance(outcome.error, PolicyError) and isinstance(policy, (Policy, NitroTpmPolicy)):
-            warn(policy.weaknesses())
-        return code
-    attestation = outcome.unwrap()
-    report(name, attestation, as_json, provenance=provenance)
-    return EXIT_REQUIREMENT if fail_on_warning and attestation.warnings else 0
+def _weaknesses(policy: object, error: NitroAttestError) -> list[AttestationWarning]:
+    """The reasons why a policy that a document did not meet may be wrong itself."""
+    if isinstance(error, PolicyError) and isinstance(policy, (Policy, NitroTpmPolicy)):
+        return policy.weaknesses()
+    return []
 
 
 def _policy(
