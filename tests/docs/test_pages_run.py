@@ -9,6 +9,7 @@ from base64 import b64encode
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
@@ -16,9 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from nitro_attest import Challenger, Policy, TrustedRoots, Verifier, hpke_suite
+from nitro_attest import Challenger, TrustedRoots, Verifier, hpke_suite
 from nitro_attest.channel import bindings
-from nitro_attest.testing import FakeNitro
 from support.bindings import peer_with
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -105,14 +105,27 @@ class Redis:
         self.held = {key: held for key, held in self.held.items() if held[1] > now}
 
 
-def test_the_page_on_shared_stores(tmp_path, fake):
-    verifier = Verifier(TrustedRoots.from_pem(fake.root_pem), policy={5: bytes(48)})
-    path = tmp_path / "challenges"
-    names = run(
-        "how-to/share-challenges.md", {"verifier": verifier, "path": path, "client": Redis()}
-    )
-    document = fake.document(nonce=names["challenge"].nonce)
-    assert names["challenger"].answer(names["challenge"], document)
+@pytest.fixture
+def desk(tool, tmp_path, monkeypatch):
+    """The folder of ``nitro-attest demo``, and the environment that the pages set with it."""
+    folder = tmp_path / "desk"
+    assert tool("demo", folder)[0] == 0
+    for line in (folder / "variables.sh").read_text().splitlines():
+        name, _, value = line.removeprefix("export ").partition("=")
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_the_page_on_shared_stores(tmp_path, fake, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "redis", SimpleNamespace(Redis=Redis))
+    names = run("how-to/share-challenges.md", {})
+    verifier = Verifier(fake.root_pem, policy={5: bytes(48)})
+    for store in (names["RedisStore"](Redis()), names["SqliteStore"]("challenges.db")):
+        challenger = Challenger(verifier, store)
+        challenge = challenger.issue()
+        assert challenger.answer(challenge, fake.document(nonce=challenge.nonce))
     store = names["RedisStore"](Redis())
     soon = time.time_ns() // 1_000_000 + 3_600_000
     assert store.add(b"key", soon)
@@ -120,37 +133,16 @@ def test_the_page_on_shared_stores(tmp_path, fake):
     assert store.take(b"key") == soon
     assert store.take(b"key") is None
     assert not store.add(b"key", 1_700_000_000_000)
-    assert Challenger(verifier, names["SqliteStore"](path))
 
 
-def test_the_page_on_the_root(when, capsys):
-    new = FakeNitro(seed=b"the next root")
-    nonce = bytes(32)
-    (root,) = TrustedRoots.from_pem(new.root_pem)
-    names = {
-        "new_root_pem": new.root_pem,
-        "fingerprint_from_the_documentation": root.sha256,
-        "policy": Policy([{5: bytes(48)}]),
-        "document": new.document(nonce=nonce),
-        "nonce": nonce,
-    }
-    run("how-to/rotate-the-root.md", names)
+def test_the_page_on_the_root(desk, capsys):
+    run("how-to/rotate-the-root.md", {})
+    (root,) = TrustedRoots.from_pem((desk / "next-root.pem").read_bytes())
     assert capsys.readouterr().out == f"{root.name} {root.sha256}\n"
 
 
-def test_the_page_on_revocation(fake, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "crls").mkdir()
-    for issuer in ("root", "regional"):
-        (tmp_path / f"crls/{issuer}.crl").write_bytes(fake.revocation_list(issuer))
-    nonce = bytes(32)
-    names = {
-        "roots": fake.root_pem,
-        "policy": {5: bytes(48)},
-        "document": fake.document(nonce=nonce),
-        "nonce": nonce,
-    }
-    run("how-to/check-revocation.md", names)
+def test_the_page_on_revocation(desk, capsys):
+    run("how-to/check-revocation.md", {})
     assert capsys.readouterr().out.count("revocation list 1 of ") == 2
 
 

@@ -15,6 +15,7 @@ _VERBS: Final = {
     "pcr": "Compute the expected value of a PCR.",
     "crl": "Prepare the revocation lists for --crl.",
     "kms-policy": "Write and lint KMS key policies.",
+    "demo": "Make a folder of fake documents to try the other verbs on.",
     "enclave": "Inside an enclave: request a document, or serve documents.",
 }
 """Verb and one line of help; the module of the same name has its command."""
