@@ -1,6 +1,7 @@
 """The commands on the pages run, and print what the pages show (form: CONTRIBUTING.md)."""
 
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -112,6 +113,34 @@ def test_a_how_to_page_with_commands_makes_their_files_first(page):
 @pytest.mark.parametrize("page", ABOUT_AWS, ids=lambda page: page.name)
 def test_every_command_about_documents_of_aws_does_what_is_shown(page, empty, tmp_path):
     run([(DEMO, []), *commands_of(page)], empty, path_to(WITH_OUR_ROOT, tmp_path / "bin"))
+
+
+def commands_not_run(page):
+    """The arguments of commands in indented and in ``sh`` blocks, such as those for enclaves."""
+    text = page.read_text()
+    shown = "\n".join([*re.findall("^    (.*)$", text, re.M), *blocks(text, "sh")])
+    one_line_each = re.sub(r"\\\n *", "", shown)
+    command = r"^(?:nitro-attest |python3? -m nitro_attest\.(?=enclave))(.*)"
+    return [found.split() for found in re.findall(command, one_line_each, re.M)]
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.name)
+def test_the_options_of_commands_that_are_not_run_exist(page):
+    for words in commands_not_run(page):
+        verb = list(itertools.takewhile(str.isalpha, words))
+        known = subprocess.run(
+            [sys.executable, "-m", "nitro_attest", *verb, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        options = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert not options - set(re.findall(r"--[a-z-]+", known)), words
+
+
+def test_commands_that_are_not_run_are_found():
+    found = commands_not_run(ROOT / "docs/how-to/enclave.md")
+    assert {"fetch", "enclave"} <= {words[0] for words in found}
 
 
 def test_the_folder_has_the_commands_of_the_how_to_pages(when):
