@@ -1,59 +1,49 @@
 """The commands on the pages run, and print what the pages show (form: CONTRIBUTING.md)."""
 
 import hashlib
-import json
+import itertools
 import os
 import re
 import secrets
-import shutil
 import subprocess
 import sys
 
 import pytest
 
-from nitro_attest.measurements import measure, uki_measurements
-from nitro_attest.provenance import make_statement
 from nitro_attest.testing import FakeNitro
+from nitro_attest.testing.desk import desk_files
 from nitro_attest.verification import roots
-from support.paths import FIXTURES, ROOT
-from support.statements import KEY, OTHER_KEY, pem_of, signed
+from support.paths import ROOT, TOOLS
 
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "docs/reference/cli.md",
-    *sorted((ROOT / "docs/how-to").glob("*.md")),
-]
+sys.path.insert(0, str(TOOLS))
+import make_desk_commands as desk
+from make_desk_commands import DEMO, blocks, steps
+
+ABOUT_AWS = [ROOT / "README.md", ROOT / "docs/reference/cli.md"]
+"""Pages whose commands are about documents of AWS; they run on those of ``nitro-attest demo``."""
+
+HOW_TO = sorted((ROOT / "docs/how-to").glob("*.md"))
 MARK = "::exit code::"
-USUAL_KEY_POLICY = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Sid": "Enable IAM User Permissions",
-            "Effect": "Allow",
-            "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
-            "Action": "kms:*",
-            "Resource": "*",
-        }
-    ],
-}
 
+TOOL = f"""\
+#!{sys.executable}
+from nitro_attest.__main__ import main
+main()
+"""
 
-def blocks(page, language):
-    """The fenced blocks of a page that are marked with the language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def steps(block):
-    """Commands, which follow ``$ `` and may go on after a backslash, each with what it shows."""
-    found = []
-    for line in block.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:], []))
-        elif found[-1][0].endswith("\\"):
-            found[-1] = (f"{found[-1][0]}\n{line}", [])
-        else:
-            found[-1][1].append(line)
-    return found
+WITH_OUR_ROOT = f"""\
+#!{sys.executable}
+import hashlib
+from pathlib import Path
+from nitro_attest.__main__ import main
+from nitro_attest.verification import roots
+if Path("root.pem").exists():
+    root = roots._root_from_pem(Path("root.pem").read_bytes())
+    roots.PINNED["aws"] = root.sha256
+    roots._shipped_root = lambda _: root
+main()
+"""
+"""The tool with the fake root in place of the commercial AWS root; nothing else differs."""
 
 
 def pattern(shown):
@@ -65,16 +55,15 @@ def pattern(shown):
     return "".join(lines)
 
 
-def run_block(block, folder, environment):
-    """Runs a block in one shell, and compares exit codes and output command by command."""
-    commands = steps(block)
+def run(commands, folder, path=os.environ["PATH"]):
+    """Runs commands in one bash, and compares exit codes and output command by command."""
     script = "".join(
         f"{command}\n_code=$?; echo '{MARK}'$_code; (exit $_code)\n" for command, _ in commands
     )
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=folder,
-        env=environment,
+        env=os.environ | {"PATH": path, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -91,70 +80,79 @@ def run_block(block, folder, environment):
         assert not shown or re.fullmatch(pattern(shown), output), f"$ {command}\n{output}"
 
 
-@pytest.fixture(scope="module")
-def fake_aws():
-    return FakeNitro(seed=b"pages")
+def commands_of(page):
+    return [step for block in blocks(page.read_text(), "console") for step in steps(block)]
+
+
+def path_to(tool, folder):
+    """PATH with this ``nitro-attest`` first."""
+    folder.mkdir()
+    (folder / "nitro-attest").write_text(tool)
+    (folder / "nitro-attest").chmod(0o755)
+    return os.pathsep.join([str(folder), os.environ["PATH"]])
 
 
 @pytest.fixture
-def desk(fake_aws, tmp_path):
-    """The files and the environment that the pages speak of."""
-    images = FIXTURES / "vectors/eif"
-    for source, name in {
-        images / "synthetic.eif": "app.eif",
-        images / "synthetic-one-ramdisk.eif": "app-2.eif",
-        FIXTURES / "vectors/uki/synthetic.efi": "instance.efi",
-        FIXTURES / "vectors/policy/build-enclave.txt": "build.txt",
-        FIXTURES / "vectors/policy/policy.json": "policy.json",
-        FIXTURES / "vectors/policy/describe-enclaves.json": "enclaves.json",
-        ROOT / "src/nitro_attest/verification/aws_roots/aws.pem": "signer.pem",
-    }.items():
-        shutil.copy(source, tmp_path / name)
-    stated = signed(make_statement(tmp_path / "app.eif"))
-    (tmp_path / "app.intoto.json").write_text(stated)
-    (tmp_path / "builder.pem").write_bytes(pem_of(KEY))
-    (tmp_path / "other.pem").write_bytes(pem_of(OTHER_KEY))
-    nonce = secrets.token_bytes(16)
-    app, instance = measure(tmp_path / "app.eif"), uki_measurements(tmp_path / "instance.efi")
-    second = measure(tmp_path / "app-2.eif")
-    build = {f"PCR{index}": value.hex() for index, value in second.measurements().items()}
-    (tmp_path / "build-2.txt").write_text(json.dumps({"Measurements": build}, indent=2) + "\n")
-    (tmp_path / "key-policy.json").write_text(json.dumps(USUAL_KEY_POLICY, indent=2) + "\n")
-    for name, options in {
-        "doc.bin": {"pcrs": app.measurements()},
-        "instance.bin": {"pcrs": instance.measurements(), "kind": "nitrotpm"},
-        "debug.bin": {"debug": True},
-    }.items():
-        (tmp_path / name).write_bytes(fake_aws.document(nonce=nonce, **options))
-    (tmp_path / "crls").mkdir()
-    for issuer in ("root", "regional"):
-        (tmp_path / f"crls/{issuer}.crl").write_bytes(fake_aws.revocation_list(issuer))
-    path = os.pathsep.join([str(tool(fake_aws, tmp_path / "bin")), os.environ["PATH"]])
-    variables = {"PATH": path, "NONCE": nonce.hex(), "PCR0": app.pcr0.hex(), "LC_ALL": "C"}
-    return tmp_path, os.environ | variables
-
-
-def tool(fake_aws, folder):
-    """A ``nitro-attest`` whose commercial AWS root is the fake one; nothing else differs."""
+def empty(tmp_path):
+    """The folder in which a reader begins."""
+    folder = tmp_path / "reader"
     folder.mkdir()
-    program = folder / "nitro-attest"
-    program.write_text(
-        f"#!{sys.executable}\n"
-        "from nitro_attest import __main__\n"
-        "from nitro_attest.verification import roots\n"
-        f"roots.PINNED['aws'] = {hashlib.sha256(fake_aws.root_der).hexdigest()!r}\n"
-        f"roots._shipped_root = lambda _: roots._root_from_pem({fake_aws.root_pem!r})\n"
-        "__main__.main()\n"
-    )
-    program.chmod(0o755)
     return folder
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_on_the_page_does_what_is_shown(page, desk):
-    folder, environment = desk
-    for block in blocks(page, "console"):
-        run_block(block, folder, environment)
+@pytest.mark.parametrize("page", desk.pages(), ids=lambda page: page.name)
+def test_every_command_of_a_how_to_page_runs_from_an_empty_folder(page, empty, tmp_path):
+    run(commands_of(page), empty, path_to(TOOL, tmp_path / "bin"))
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.name)
+def test_a_how_to_page_with_commands_makes_their_files_first(page):
+    assert [command for command, _ in commands_of(page)][:1] in ([], [DEMO])
+
+
+@pytest.mark.parametrize("page", ABOUT_AWS, ids=lambda page: page.name)
+def test_every_command_about_documents_of_aws_does_what_is_shown(page, empty, tmp_path):
+    run([(DEMO, []), *commands_of(page)], empty, path_to(WITH_OUR_ROOT, tmp_path / "bin"))
+
+
+def commands_not_run(page):
+    """The arguments of commands in indented and in ``sh`` blocks, such as those for enclaves."""
+    text = page.read_text()
+    shown = "\n".join([*re.findall("^    (.*)$", text, re.M), *blocks(text, "sh")])
+    one_line_each = re.sub(r"\\\n *", "", shown)
+    command = r"^(?:nitro-attest |python3? -m nitro_attest\.(?=enclave))(.*)"
+    return [found.split() for found in re.findall(command, one_line_each, re.M)]
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.name)
+def test_the_options_of_commands_that_are_not_run_exist(page):
+    for words in commands_not_run(page):
+        verb = list(itertools.takewhile(str.isalpha, words))
+        known = subprocess.run(
+            [sys.executable, "-m", "nitro_attest", *verb, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        options = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert not options - set(re.findall(r"--[a-z-]+", known)), words
+
+
+def test_commands_that_are_not_run_are_found():
+    found = commands_not_run(ROOT / "docs/how-to/enclave.md")
+    assert {"fetch", "enclave"} <= {words[0] for words in found}
+
+
+def test_the_folder_has_the_commands_of_the_how_to_pages(when):
+    expected = desk.script()
+    assert desk_files(when)["commands.sh"].decode() == expected, "run tools/make_desk_commands.py"
+    for page in desk.pages():
+        assert all(f"{command}\n" in expected for command, _ in commands_of(page)[1:])
+
+
+@pytest.fixture(scope="module")
+def fake_aws():
+    return FakeNitro(seed=b"pages")
 
 
 def test_every_python_block_of_the_readme_runs(fake_aws, monkeypatch):
@@ -165,7 +163,7 @@ def test_every_python_block_of_the_readme_runs(fake_aws, monkeypatch):
     pcrs = {index: bytes([index + 1]) * 48 for index in range(3)}
     names = {f"pcr{index}": value for index, value in pcrs.items()}
     names |= {"nonce": nonce, "document": fake_aws.document(nonce=nonce, pcrs=pcrs)}
-    python = blocks(ROOT / "README.md", "python")
+    python = blocks((ROOT / "README.md").read_text(), "python")
     assert python
     for block in python:
         exec(compile(block, "README.md", "exec"), names)
@@ -190,13 +188,13 @@ def test_every_python_block_of_the_readme_runs(fake_aws, monkeypatch):
 )
 def test_a_page_that_shows_something_else_fails(block, right, tmp_path):
     if right:
-        run_block(block, tmp_path, os.environ)
+        run(steps(block), tmp_path)
     else:
         with pytest.raises(AssertionError):
-            run_block(block, tmp_path, os.environ)
+            run(steps(block), tmp_path)
 
 
 def test_every_page_shows_commands():
-    shown = {page.name for page in PAGES if blocks(page, "console")}
+    shown = {page.name for page in [*ABOUT_AWS, *desk.pages()] if commands_of(page)}
     assert shown >= {"README.md", "cli.md", "pin-an-image.md", "rolling-release.md"}
     assert shown >= {"kms-key-policy.md", "instance-attestation.md", "check-revocation.md"}

@@ -19,6 +19,7 @@ _VERBS: Final = {
     "policy": "State the measurements of an image, to be signed.",
     "crl": "Prepare the revocation lists for --crl.",
     "kms-policy": "Write and lint KMS key policies.",
+    "demo": "Make a folder of fake documents to try the other verbs on.",
     "enclave": "Inside an enclave: request a document, or serve documents.",
     "completion": "Print a script that completes commands in a shell.",
 }
