@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from nitro_attest._internal.checks import check_keys
+from nitro_attest._internal.files import unreadable
 from nitro_attest._internal.pcrs import IMAGE_PCRS
 from nitro_attest._internal.strict_json import line_of, read_json
 from nitro_attest.errors import AttestationWarning, InputError
@@ -299,9 +300,8 @@ def _read(path: str | os.PathLike[str]) -> bytes:
     try:
         with Path(path).open("rb") as file:
             return file.read(MAX_POLICY_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError("input.file", f"cannot read {os.fspath(path)!r}: {reason}") from error
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
 
 
 def _decode(content: str | bytes) -> str:
