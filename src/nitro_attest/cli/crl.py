@@ -22,7 +22,7 @@ def command() -> None:
 
 
 @command.command("needed")
-@click.argument("documents", metavar="DOC...", nargs=-1, required=True)
+@click.argument("documents", type=EXISTING_FILE, metavar="DOC...", nargs=-1, required=True)
 @format_option
 def needed(documents: tuple[str, ...], encoding: Encoding | None) -> int:
     """Print the addresses of the lists that documents name, one per line.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nitro_attest.cli.options import Verb, format_option, json_option
+from nitro_attest.cli.options import EXISTING_FILE, Verb, format_option, json_option
 from nitro_attest.cli.output import emit, reject, to_json
 from nitro_attest.cli.render import unverified_lines
 from nitro_attest.cli.source import Encoding, read_document
@@ -13,7 +13,7 @@ from nitro_attest.verification.document import parse_unverified
 
 
 @click.command("inspect", cls=Verb)
-@click.argument("document", metavar="DOC")
+@click.argument("document", type=EXISTING_FILE, metavar="DOC")
 @format_option
 @json_option()
 def command(document: str, encoding: Encoding | None, as_json: bool) -> int:

@@ -11,7 +11,7 @@ import click
 
 from nitro_attest._internal.wording import plural
 from nitro_attest.cli.exit_codes import EXIT_KEY_POLICY
-from nitro_attest.cli.options import VerbGroup, at_option, json_option, text
+from nitro_attest.cli.options import EXISTING_FILE, VerbGroup, at_option, json_option, text
 from nitro_attest.cli.output import emit, escape, reject, to_json, warn
 from nitro_attest.cli.requirements import RequirementOptions, requirement_options
 from nitro_attest.cli.source import read_document, read_file
@@ -41,7 +41,10 @@ def command() -> None:
 @command.command("make", short_help="Write statements for a key policy.")
 @requirement_options
 @click.option(
-    "--document", type=text, metavar="DOC", help="Take the expected PCRs from this document."
+    "--document",
+    type=EXISTING_FILE,
+    metavar="DOC",
+    help="Take the expected PCRs from this document.",
 )
 @root_options
 @at_option("--document")
@@ -64,7 +67,7 @@ def command() -> None:
 @json_option("Print one JSON object, with the warnings.")
 def _make(
     document: str | None,
-    root: str | None,
+    root_files: tuple[str, ...],
     partition: str | None,
     at: datetime | Literal["now", "document"],
     principals: tuple[str, ...],
@@ -84,7 +87,7 @@ def _make(
         )
     requirements = RequirementOptions(**options)
     if document is None:
-        if root or partition or at != "now":
+        if root_files or partition or at != "now":
             raise click.UsageError("--root, --partition and --at require --document")
         policy = requirements.policy()
     elif requirements.given or requirements.kind != "enclave":
@@ -92,7 +95,7 @@ def _make(
             "--document cannot be combined with --pcr, --policy, --eif or --kind nitrotpm"
         )
     else:
-        verifier = Verifier(trusted_roots(root, partition), policy=ANY_ENCLAVE)
+        verifier = Verifier(trusted_roots(root_files, partition), policy=ANY_ENCLAVE)
         try:
             verified = verifier.verify(read_document(document, "auto"), at=at)
         except NitroAttestError as error:
@@ -155,7 +158,7 @@ def _findings_on(value: Any) -> list[AttestationWarning]:
 
 
 @command.command("lint", short_help="List the weaknesses of a key policy.")
-@click.argument("key_policy", metavar="FILE")
+@click.argument("key_policy", type=EXISTING_FILE, metavar="FILE")
 @json_option()
 def _lint(key_policy: str, as_json: bool) -> int:
     """Find statements of the key policy in FILE that allow plaintext without attestation.

@@ -15,9 +15,10 @@ from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest.cli.image import measure_image
 from nitro_attest.cli.options import EXISTING_FILE, pcr_pin, text, with_options
 from nitro_attest.cli.output import warn
+from nitro_attest.cli.source import read_start
 from nitro_attest.errors import InputError
 from nitro_attest.limits import MAX_PCRS
-from nitro_attest.policy_files import load_nitrotpm_policy, load_policy
+from nitro_attest.policy_files import MAX_POLICY_FILE_BYTES, parse_nitrotpm_policy, parse_policy
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
 _ENCLAVE_OPTIONS: Final = (
@@ -119,8 +120,10 @@ class RequirementOptions:
     def _enclave_policy(self, allow_debug: bool) -> Policy | None:
         policy = None
         if self.policy_file is not None:
-            loaded = load_policy(
-                self.policy_file, enclave_name=self.enclave_name, pcr_index=self.pcr_index
+            loaded = parse_policy(
+                read_start(self.policy_file, MAX_POLICY_FILE_BYTES),
+                enclave_name=self.enclave_name,
+                pcr_index=self.pcr_index,
             )
             policy = loaded.policy
             if loaded.form == "policy":  # no other form has a key for debug mode
@@ -142,7 +145,9 @@ class RequirementOptions:
                 "--eif, --enclave-name, --pcr-index and --require-unsigned cannot be used with "
                 "--kind nitrotpm"
             )
-        policy = None if self.policy_file is None else load_nitrotpm_policy(self.policy_file)
+        policy = None
+        if self.policy_file is not None:
+            policy = parse_nitrotpm_policy(read_start(self.policy_file, MAX_POLICY_FILE_BYTES))
         for pins in self._pins():
             policy = NitroTpmPolicy([pins]) if policy is None else policy.with_pins(pins)
         return policy

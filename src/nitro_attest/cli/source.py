@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
+from nitro_attest._internal.files import unreadable
 from nitro_attest.errors import FormatError, InputError
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
 
@@ -31,7 +32,7 @@ def read_document(name: str, encoding: Encoding) -> bytes:
         InputError: ``input.file``: the file cannot be read.
         FormatError: ``document.too_large`` or ``document.encoding``.
     """
-    data = _read(name, _LARGEST_TEXT)
+    data = read_start(name, _LARGEST_TEXT)
     if len(data) > _LARGEST_TEXT:
         raise FormatError(
             "document.too_large",
@@ -42,12 +43,12 @@ def read_document(name: str, encoding: Encoding) -> bytes:
 
 
 def read_file(name: str, largest: int = _LARGEST_TEXT) -> bytes:
-    """Reads a small file.
+    """Reads a small file, or stdin for ``-``.
 
     Raises:
         InputError: ``input.file``: the file cannot be read, or has more than ``largest`` bytes.
     """
-    data = _read(name, largest)
+    data = read_start(name, largest)
     if len(data) > largest:
         raise InputError("input.file", f"expected at most {largest} bytes, found more in {name!r}")
     return data
@@ -65,22 +66,21 @@ def open_input(name: str) -> AbstractContextManager[BinaryIO]:
         return nullcontext(sys.stdin.buffer)
     try:
         return Path(name).open("rb")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise _unreadable(name, error) from error
+    except (OSError, ValueError) as error:
+        raise unreadable(name, error) from error
 
 
-def _read(name: str, largest: int) -> bytes:
-    """Reads a file, or stdin for ``-``: at most ``largest`` bytes and one more."""
+def read_start(name: str, largest: int) -> bytes:
+    """Reads a file, or stdin for ``-``: at most ``largest`` bytes and one more.
+
+    Raises:
+        InputError: ``input.file``: the file cannot be read.
+    """
     with open_input(name) as file:
         try:
             return file.read(largest + 1)
         except OSError as error:
-            raise _unreadable(name, error) from error
-
-
-def _unreadable(name: str, error: OSError | ValueError) -> InputError:
-    reason = error.strerror if isinstance(error, OSError) else str(error)
-    return InputError("input.file", f"cannot read {name!r}: {reason}")
+            raise unreadable(name, error) from error
 
 
 def decode(data: bytes, encoding: Encoding) -> bytes:

@@ -35,11 +35,11 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 
 
 @click.command("verify", cls=Verb)
-@click.argument("documents", metavar="DOC...", nargs=-1)
+@click.argument("documents", type=EXISTING_FILE, metavar="DOC...", nargs=-1)
 @click.option(
     "--batch",
     "batch_file",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    type=EXISTING_FILE,
     help="File with one JSON object per line: document, nonce, ...",
 )
 @root_options
@@ -67,7 +67,7 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 def command(
     documents: tuple[str, ...],
     batch_file: str | None,
-    root: str | None,
+    root_files: tuple[str, ...],
     partition: str | None,
     crls: tuple[str, ...],
     crl_max_age: timedelta | None,
@@ -104,7 +104,7 @@ def command(
     }
     options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     policy = _policy(RequirementOptions(**requirements), any_enclave, any_instance, allow_debug)
-    roots = trusted_roots(root, partition)
+    roots = trusted_roots(root_files, partition)
     settings: dict[str, Any] = {
         "consistency": consistency,
         "accelerator": accelerator,
