@@ -75,8 +75,12 @@ def check_policy(data: bytes) -> bool:
     policy = found.policy
     assert policy.measurements
     if found.form in ("flat", "lines") and b"\\" not in data:
-        # L-2: no PCR that the text names is skipped.
+        # L-2: no PCR that the text names is skipped, except for its name alone in a comment.
         text = re.sub(r'"sha384[^"]*"', "", data.decode("utf-8-sig"), flags=re.IGNORECASE)
+        if found.form == "lines":
+            assert not re.search(r"(?:^|\s)#.*(?:pcr\d+\s*[=:]|[0-9a-f]{65})", text, re.I | re.M)
+            text = re.sub(r"(?:^|\s)#[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*", "", text)
+            text = re.sub(r"^\s*([0-9]+\s*=)", r"pcr\1", text, flags=re.M)
         named = re.findall(r"pcr[0-9]", text, re.IGNORECASE)
         assert sum(len(item.pcrs) for item in policy.measurements) == len(named)
     for item in policy.measurements:
@@ -88,12 +92,19 @@ def check_policy(data: bytes) -> bool:
 
 
 def check_policy_of_one(data: bytes) -> bool:
-    """The same where the caller says which enclave or register is meant."""
-    for options in ({"enclave_name": "hello"}, {"pcr_index": 3}):
+    """The same where the caller says which enclave or register is meant, or names the form."""
+    for options in (
+        {"enclave_name": "hello"},
+        {"pcr_index": 3},
+        {"policy_form": "history"},
+        {"policy_form": "toml"},
+    ):
         found = outcome(len(data), InputError, parse_policy, data, **options)
         if not refused(found):
-            assert len(found.policy.measurements) == 1
-            assert found.form == ("enclave" if "enclave_name" in options else "register")
+            expected = {"enclave_name": "enclave", "pcr_index": "register"}
+            [(name, value)] = options.items()
+            assert found.form == expected.get(name, value)
+            assert found.form == "history" or len(found.policy.measurements) == 1
             return True
     return False
 
@@ -119,6 +130,34 @@ def policies() -> Iterator[bytes]:
     for path in sorted((VECTORS / "policy").iterdir()):
         yield path.read_bytes()
     yield b"PCR4=%b\nPCR7=%b\n" % (PIN.encode(), PIN.encode())
+    yield f"# PCR0 of v1\n0={PIN} # image\npcr1: {PIN}\n".encode()
+    yield from (f"# PCR0={PIN}\nPCR1={PIN}\n".encode(), b"PCR0=x #\n# PCR0 \n")
+    yield f'[attestation]\nPCR0 = "{PIN}"\n'.encode()
+    yield f'name = "app"\n[a]\nPCR0 = "{PIN}"\n[b]\nx = [1, {{y = 2}}]\n'.encode()
+    yield from (b"[a]\nPCR0 = 1\n[[b]]\npcr0 = 2\n", b"[a]\n", "[a]\n# \u2028".encode(), b"[a\n]")
+    release = {"PCR0": PIN, "timestamp": 1}
+    for more in ({}, {"schema": "x"}, {"Measurements": {"PCR0": PIN}}):
+        yield json.dumps([release | more]).encode()
+    yield json.dumps({"Measurements": {"PCR0": PIN}, "tag": "v1"}).encode()
+    pcrs = {"0": PIN, "16": PIN}
+    for members in (
+        {"pcrs": pcrs},
+        {"image": {"pcrs": pcrs}},
+        {"value": PIN},
+        {"statements": [_STATEMENT, _STATEMENT]},
+        {"condition": _STATEMENT["Condition"]},
+        {"pcrs": {"4": PIN, "7": PIN, "12": PIN}},
+        {"pcrs": {"4": PIN}},
+        {"pcrs": pcrs, "value": PIN},
+        {"image": 1},
+        {"attestation": {}},
+        {},
+    ):
+        yield json.dumps({"schema": "nitro-attest/1", "source": "-", **members}).encode()
+    key = "kms:RecipientAttestation:"
+    for values in ({f"{key}PCR0": PIN, f"{key}ImageSha384": PIN}, {"aws:x": PIN}):
+        yield json.dumps({"StringEqualsIgnoreCase": values}).encode()
+    yield json.dumps([_STATEMENT | {"Effect": "Deny"}]).encode()
     yield json.dumps({"PCR": PIN}).encode()
     yield json.dumps([{"EnclaveName": "hello", "Measurements": {"PCR0": PIN}}]).encode()
     instance = {"Measurements": {f"PCR{index}": PIN for index in (4, 7, 12)}}
@@ -376,20 +415,21 @@ TARGETS = {
         policies,
         (
             "policy_files:parse_policy,_decode,_only_json_value,_pcr_lines,_elements,_form_of_all,"
-            "_form_of,_only,_image_set,_enclave_policy",
+            "_form_of,_only,_image_set,_enclave_policy,_check_comment,_recognised,_unwrapped,"
+            "_index_set,_by_index,_statement_set",
         ),
         "text.dict",
     ),
     "policy_of_one": Target(
         check_policy_of_one,
         policies,
-        ("policy_files:_selected,_register_set",),
+        ("policy_files:_selected,_register_set,_toml_table,_tables,_release_set",),
         "text.dict",
     ),
     "nitrotpm_policy": Target(
         check_nitrotpm_policy,
         policies,
-        ("policy_files:parse_nitrotpm_policy,_instance_set",),
+        ("policy_files:parse_nitrotpm_policy,_instance_set,_reference",),
         "text.dict",
     ),
     "key_policy": Target(
