@@ -13,6 +13,7 @@ _VERBS: Final = {
     "fetch": "Challenge an enclave and verify its document.",
     "eif": "Measure an enclave image file.",
     "pcr": "Compute the expected value of a PCR.",
+    "policy": "Write, check and show policy files.",
     "crl": "Prepare the revocation lists for --crl.",
     "kms-policy": "Write and lint KMS key policies.",
     "enclave": "Inside an enclave: request a document, or serve documents.",
