@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -18,7 +19,8 @@ from nitro_attest._internal.quiet import quietly
 from nitro_attest._internal.strict_json import MAX_DEPTH, read_json
 from nitro_attest.cli import batch
 from nitro_attest.cli.nitro_cli import parse_cid
-from nitro_attest.cli.source import decode
+from nitro_attest.cli.output import Source
+from nitro_attest.document_text import decode
 from nitro_attest.errors import EnclaveError, FormatError, InputError
 from nitro_attest.kms.findings import FINDINGS
 from nitro_attest.kms.lint import lint
@@ -276,14 +278,21 @@ def check_document_text(data: bytes) -> bool:
     if not data:
         return False
     encoding, data = _ENCODINGS[data[0] % len(_ENCODINGS)], data[1:]
-    found = outcome(len(data), FormatError, decode, data, encoding)
+    field = "a.b" if encoding == "auto" and data[:1] == b"\0" else None
+    data = data.removeprefix(b"\0") if field else data
+    found = outcome(len(data), FormatError, decode, data, encoding, field)
     if refused(found):
         return False
-    if encoding == "raw":
-        assert found == data
+    document, steps = found
+    if encoding == "raw" or not steps:
+        assert document == data
     elif encoding != "auto":
-        written = found.hex().encode() if encoding == "hex" else base64.b64encode(found)
-        assert decode(written, encoding) == found
+        written = document.hex().encode() if encoding == "hex" else base64.b64encode(document)
+        assert decode(written, encoding).document == document
+    elif any("JSON member" in step or "list" in step for step in steps):
+        # Whatever names the document: without its name, it is this one or none.
+        again = outcome(len(data), FormatError, decode, data)
+        assert field or again == found
     return True
 
 
@@ -296,16 +305,54 @@ def document_texts() -> Iterator[bytes]:
         yield from (bytes([place]) + text for text in texts)
         yield bytes([place]) + base64.urlsafe_b64encode(document).rstrip(b"=")
         yield from (bytes([place]) + text for text in (b"a", b"AAAAA", b"{}", b""))
+    start = document[:6]
+    encoded = base64.b64encode(start).decode()
+    wrapped = [
+        gzip.compress(encoded.encode(), mtime=0),
+        gzip.compress(encoded.encode(), mtime=0) + b"x",
+        b"\x1f\x8bx",
+        b"\xef\xbb\xbf" + encoded.encode(),
+        encoded.encode("utf-16"),
+        b"\xfe\xff\0",
+        json.dumps(encoded).encode(),
+        b'"\xc3\xa9"',
+        json.dumps({"a": {"b": encoded}}).encode(),
+        json.dumps({"a": {"b": list(start)}, "c": [1, "x", [2]]}).encode(),
+        json.dumps({"a": {"b": {"type": "Buffer", "data": list(start)}}}).encode(),
+        json.dumps({"a": {"b": encoded}, "d": [encoded]}).encode(),
+        json.dumps({"a": {"b": 1}}).encode(),
+        json.dumps(list(start)).encode(),
+        b"[132, 256]",
+        b'{"a": 1} x',
+        b"{",
+        f"data:;base64,{encoded}".encode(),
+        b"data:,x",
+        b'00000000: 8444 a101 3822                           .D..8"\n',
+        b"00000000: 8444  .D\n00000003: a1  .\n",
+        b"00000000  84 44 a1",
+        b"PK\x03\x04",
+        b"abc",
+        b"\xff",
+        b"hE SB",
+        base64.b64encode(document).replace(b"+", b" "),
+        b"\xa1\x6bAttestation\xa1\x68document\x59" + len(start).to_bytes(2, "big") + start,
+        b"\xa1\x6bAttestation\xa1\x68document\x59\0\1",
+    ]
+    for text in wrapped:
+        yield from (b"\0" + text, b"\0\0" + text)
 
 
 def check_batch(data: bytes) -> bool:
     """One line of a batch file; the files that it may name are not there to be read."""
-    with mock.patch.object(batch, "read_document", return_value=b"content"):
-        found = outcome(len(data), (InputError, FormatError), batch._request, data, "auto", {})
+    with mock.patch.object(
+        batch, "read_named_document", return_value=(Source("", None), b"content")
+    ):
+        found = outcome(len(data), (InputError, FormatError), batch._request, data, None, None, {})
     if refused(found):
-        assert found.code in ("input.batch", "document.encoding")
+        assert found.code in ("input.batch", "document.encoding", "document.empty")
         return False
     entry = json.loads(data)
+    _, found = found
     for name in ("nonce", "user_data", "public_key"):
         if name in entry:
             assert getattr(found, name) == bytes.fromhex(entry[name])
@@ -439,7 +486,7 @@ TARGETS = {
         "text.dict",
     ),
     "document_text": Target(
-        check_document_text, document_texts, ("cli.source:decode",), "text.dict", 16384
+        check_document_text, document_texts, ("document_text",), "text.dict", 16384
     ),
     "batch": Target(
         check_batch, lines, ("cli.batch:_request,_value,_document",), "text.dict", 16384

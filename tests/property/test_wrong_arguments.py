@@ -26,6 +26,7 @@ from support.errors import code_of
 
 MODULES = (
     "nitro_attest",
+    "nitro_attest.document_text",
     "nitro_attest.enclave.client",
     *(f"nitro_attest.freshness.{name}" for name in ("challenge", "stores")),
     *(f"nitro_attest.keys.{name}" for name in ("public_key", "seal")),
@@ -141,6 +142,10 @@ def calls(tmp_path_factory):
         "parse_unverified": (
             api.parse_unverified,
             {"document": document, "limits": api.Limits()},
+        ),
+        "decode_document": (
+            api.decode_document,
+            {"text": f'{{"a": "{document.hex()}"}}', "json_field": "a"},
         ),
         "AnyEnclave": (api.AnyEnclave, {"allow_debug": False, "max_age": None, "explicit": True}),
         "AnyInstance": (api.AnyInstance, {"max_age": None, "explicit": True}),

@@ -16,7 +16,9 @@ import click
 from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.strict_json import read_json
 from nitro_attest.cli.options import duration, hex_bytes
-from nitro_attest.cli.source import Encoding, decode, open_input, read_document
+from nitro_attest.cli.output import Source
+from nitro_attest.cli.source import Encoding, open_input, read_named_document
+from nitro_attest.document_text import decode
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.verification.batch import Item, Outcome, Request
 
@@ -35,22 +37,29 @@ _LONGEST_LINE: Final = 1 << 17
 
 
 def from_files(
-    names: Iterable[str], encoding: Encoding, expected: Mapping[str, Any]
+    names: Iterable[str],
+    encoding: Encoding | None,
+    json_field: str | None,
+    expected: Mapping[str, Any],
 ) -> Iterator[Job]:
     """Yields one job per file; a file that cannot be read or decoded is a job that fails."""
     for name in names:
         try:
-            yield name, Request(read_document(name, encoding), **expected)
+            source, document = read_named_document(name, encoding, json_field)
+            yield source, Request(document, **expected)
         except NitroAttestError as error:
             yield name, error
 
 
-def from_batch(name: str, encoding: Encoding, expected: Mapping[str, Any]) -> Iterator[Job]:
+def from_batch(
+    name: str, encoding: Encoding | None, json_field: str | None, expected: Mapping[str, Any]
+) -> Iterator[Job]:
     """Yields one job per line of a batch file; a malformed line is a job that fails.
 
     Args:
         name: The file, or ``-`` for stdin.
         encoding: The form of the files that lines name.
+        json_field: The member of the files that lines name.
         expected: Values that options require of every document; a line must not repeat one.
 
     Raises:
@@ -62,7 +71,8 @@ def from_batch(name: str, encoding: Encoding, expected: Mapping[str, Any]) -> It
                 line = _line(file)
                 if not line:
                     break
-                yield f"{name}:{number}", _request(line, encoding, expected)
+                read_as, request = _request(line, encoding, json_field, expected)
+                yield Source(f"{name}:{number}", read_as), request
             except NitroAttestError as error:
                 yield f"{name}:{number}", error
     if number == 1:
@@ -135,8 +145,10 @@ def _line(file: BinaryIO) -> bytes:
     return line
 
 
-def _request(line: bytes, encoding: Encoding, expected: Mapping[str, Any]) -> Request:
-    """Parses a line of a batch file.
+def _request(
+    line: bytes, encoding: Encoding | None, json_field: str | None, expected: Mapping[str, Any]
+) -> tuple[str | None, Request]:
+    """Parses a line of a batch file, and returns the form of its document too.
 
     Raises:
         InputError: ``input.batch``: a malformed line. ``input.file``: it names an unreadable file.
@@ -154,7 +166,8 @@ def _request(line: bytes, encoding: Encoding, expected: Mapping[str, Any]) -> Re
         raise InputError("input.batch", error.message) from error
     if twice := sorted(values.keys() & expected.keys()):
         raise InputError("input.batch", f"{twice[0]} is given both by the line and by an option")
-    return Request(_document(entry.get("document"), encoding), **expected, **values)
+    read_as, document = _document(entry.get("document"), encoding, json_field)
+    return read_as, Request(document, **expected, **values)
 
 
 def _value(name: str, text: object) -> Any:
@@ -166,11 +179,15 @@ def _value(name: str, text: object) -> Any:
         raise InputError("input.batch", f"{name}: {error.message}") from error
 
 
-def _document(value: object, encoding: Encoding) -> bytes:
+def _document(
+    value: object, encoding: Encoding | None, json_field: str | None
+) -> tuple[str | None, bytes]:
     """Decodes a document from text, or reads it from the file that the line names."""
     match value:
         case str() if value.isascii():
-            return decode(value.encode("ascii"), "auto")
+            decoded = decode(value.encode("ascii"))
+            return decoded.read_as, decoded.document
         case {"file": str(name), **others} if not others and name != "-":
-            return read_document(name, encoding)
+            source, document = read_named_document(name, encoding, json_field)
+            return source.read_as, document
     raise InputError("input.batch", 'expected hex, base64 or {"file": PATH} as document')

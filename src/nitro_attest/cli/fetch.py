@@ -71,7 +71,7 @@ def command(
     enclave_name: str | None,
     endpoint: str | None,
     port: int | None,
-    root_files: tuple[str, ...],
+    root: tuple[str, ...],
     partition: str | None,
     crls: tuple[str, ...],
     crl_max_age: timedelta | None,
@@ -94,7 +94,7 @@ def command(
     came.
     """
     policy = _policy(any_enclave, allow_debug, RequirementOptions(**options))
-    roots = trusted_roots(root_files, partition)
+    roots = trusted_roots(root, partition)
     revocation = revocation_lists(crls, crl_max_age)
     bound: Bound | None = None
     if url is None:

@@ -167,7 +167,13 @@ format_option: Final = click.option(
     "--format",
     "encoding",
     type=click.Choice(["raw", "hex", "base64"]),
-    help="Form of DOC [recognised].",
+    help="Form of the document [recognised].",
+)
+json_field_option: Final = click.option(
+    "--json-field",
+    type=text,
+    metavar="NAME",
+    help="Member of a JSON object that is the document [the only one].",
 )
 consistency_option: Final = click.option(
     "--consistency",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -48,7 +48,7 @@ def _make(roles: tuple[str, ...], name: str | None, **options: Any) -> int:
     With several --role, each measurement set is written once for each role. Debug mode is not
     allowed, whatever a file of --policy says.
     """
-    policy = RequirementOptions(**options).enclave_policy()
+    policy = cast("Policy", RequirementOptions(**options).policy())  # there is no --kind
     sets = policy.measurements
     if name is not None:
         if len(sets) > 1:

@@ -58,8 +58,6 @@ def attestation_lines(
         yield row("enclave", document.module_id)
     yield row("instance", f"{attestation.instance_id} in {attestation.region or 'unknown region'}")
     yield row("timestamp", f"{_time(attestation.timestamp)}{_age(attestation.time_source, age)}")
-    if attestation.time_source == "given":
-        yield row("verified at", f"{_time(attestation.verified_at)}, the time of --at")
     yield row("root", f"{attestation.root.name} (SHA-256 {attestation.root.sha256})")
     yield from _pcr_lines(_pcrs(attestation), _expected_indices(attestation))
     yield from _value_lines(document.public_key, document.user_data, document.nonce)

@@ -158,10 +158,12 @@ class RequirementOptions:
             click.UsageError: No measurements are required, or options cannot be combined.
         """
         is_instance = self.kind == "nitrotpm"
-        return self._instance_policy() if is_instance else self.enclave_policy(allow_debug)
+        policy = self._instance_policy() if is_instance else self._enclave_policy(allow_debug)
+        if policy is None:
+            raise click.UsageError("no measurements are required; use --policy, --pcr or --eif")
+        return policy
 
-    def enclave_policy(self, allow_debug: bool = False) -> Policy:
-        """The same for options without ``--kind``."""
+    def _enclave_policy(self, allow_debug: bool) -> Policy | None:
         policy = None
         if self.policy_file is not None:
             loaded = loaded_policy(
@@ -175,12 +177,12 @@ class RequirementOptions:
         for pins in self._pins():
             policy = Policy([pins]) if policy is None else policy.with_pins(pins)
         if policy is None:
-            raise _no_measurements()
+            return None
         if self.require_unsigned:
             policy = policy.with_pins({8: ZERO_PCR})
         return replace(policy, allow_debug=allow_debug)
 
-    def _instance_policy(self) -> NitroTpmPolicy:
+    def _instance_policy(self) -> NitroTpmPolicy | None:
         enclave_only = (self.image_file, self.enclave_name, self.pcr_index, self.policy_form)
         if self.require_unsigned or any(value is not None for value in enclave_only):
             raise click.UsageError(
@@ -192,8 +194,6 @@ class RequirementOptions:
             policy = parse_nitrotpm_policy(read_start(self.policy_file, MAX_POLICY_FILE_BYTES))
         for pins in self._pins():
             policy = NitroTpmPolicy([pins]) if policy is None else policy.with_pins(pins)
-        if policy is None:
-            raise _no_measurements()
         return policy
 
     def _pins(self) -> Iterator[Mapping[int, bytes | str]]:
@@ -209,7 +209,3 @@ class RequirementOptions:
             image = measure_image(self.image_file)
             warn(image.warnings)
             yield image.measurements()
-
-
-def _no_measurements() -> click.UsageError:
-    return click.UsageError("no measurements are required; use --policy, --pcr or --eif")

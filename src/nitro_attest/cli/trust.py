@@ -18,7 +18,6 @@ from nitro_attest.verification.roots import PINNED, TrustedRoots
 _OPTIONS: Final = (
     click.option(
         "--root",
-        "root_files",
         type=EXISTING_FILE,
         multiple=True,
         help="PEM file of the root to trust instead; repeat for more.",
@@ -74,19 +73,19 @@ def revocation_lists(
     return None
 
 
-def trusted_roots(root_files: tuple[str, ...], partition: str | None) -> TrustedRoots:
+def trusted_roots(root: tuple[str, ...], partition: str | None) -> TrustedRoots:
     """The trusted roots: those of all files, or that of the partition.
 
     Raises:
         InputError: ``input.root`` or ``input.file``.
         click.UsageError: Both options are given.
     """
-    if root_files and partition:
+    if root and partition:
         raise click.UsageError(
             "--root cannot be combined with --partition; to trust several roots, repeat --root"
         )
-    if root_files:
-        return reduce(or_, map(_root_in, root_files))
+    if root:
+        return reduce(or_, map(_root_in, root))
     return TrustedRoots.from_partition(partition or "aws")
 
 

@@ -21,6 +21,7 @@ from nitro_attest.cli.options import (
     duration,
     format_option,
     hex_bytes,
+    json_field_option,
     json_option,
 )
 from nitro_attest.cli.output import reject, warn
@@ -58,6 +59,7 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 @consistency_option
 @click.option("--fail-on-warning", is_flag=True, help="Exit with 6 if a result has warnings.")
 @format_option
+@json_field_option
 @click.option(
     "--accelerator",
     type=click.Choice(["libcrypto_mb", "aws-lc"]),
@@ -67,7 +69,7 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 def command(
     documents: tuple[str, ...],
     batch_file: str | None,
-    root_files: tuple[str, ...],
+    root: tuple[str, ...],
     partition: str | None,
     crls: tuple[str, ...],
     crl_max_age: timedelta | None,
@@ -82,16 +84,17 @@ def command(
     consistency: Literal["refuse", "warn"] | None,
     fail_on_warning: bool,
     encoding: Encoding | None,
+    json_field: str | None,
     accelerator: str | None,
     as_json: bool,
     **requirements: Any,
 ) -> int:
     """Verify attestation documents.
 
-    DOC is a file, or - for standard input: raw bytes, hex or base64. Several documents, and the
-    lines of a --batch file, are verified in parallel; results come in the order of the input. The
-    exit code is 0 only if every document was verified, else that of the first rejected one: 2 usage
-    error, 3 format, 4 chain, 5 signature, 6 policy.
+    DOC is a file, or - for standard input: raw bytes, base64, hex, JSON and more. Several
+    documents, and the lines of a --batch file, are verified in parallel; results come in the order
+    of the input. The exit code is 0 only if every document was verified, else that of the first
+    rejected one: 2 usage error, 3 format, 4 chain, 5 signature, 6 policy.
     """
     if bool(documents) == bool(batch_file):
         raise click.UsageError("expected either one or more DOC or a --batch file")
@@ -104,7 +107,7 @@ def command(
     }
     options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     policy = _policy(RequirementOptions(**requirements), any_enclave, any_instance, allow_debug)
-    roots = trusted_roots(root_files, partition)
+    roots = trusted_roots(root, partition)
     settings: dict[str, Any] = {
         "consistency": consistency,
         "accelerator": accelerator,
@@ -118,10 +121,10 @@ def command(
     verify: Callable[..., Generator[Outcome[Any], None, None]] = verifier.verify_many
     if batch_file:
         total = line_count(batch_file)
-        jobs = from_batch(batch_file, encoding or "auto", options)
+        jobs = from_batch(batch_file, encoding, json_field, options)
     else:
         total = len(documents)
-        jobs = from_files(documents, encoding or "auto", options)
+        jobs = from_files(documents, encoding, json_field, options)
     verify = partial(verify, workers=1 if total == 1 else None, at=at, max_age=max_age)
     exit_code = 0
     for name, outcome in outcomes(verify, jobs, total):

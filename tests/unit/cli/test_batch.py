@@ -191,7 +191,7 @@ def test_progress_is_shown_only_on_a_terminal(options, document, tmp_path):
 def test_lines_are_read_on_demand(tmp_path):
     path = tmp_path / "batch.jsonl"
     path.write_bytes(b"{}\n" * 5)
-    jobs = batch.from_batch(str(path), "auto", {})
+    jobs = batch.from_batch(str(path), None, None, {})
     name, error = next(jobs)
     assert name == f"{path}:1"
     assert isinstance(error, InputError)

@@ -1,5 +1,6 @@
-"""Files that verbs read: ``-`` and pipes wherever a file does, and one error for all."""
+"""Files that verbs read: ``-`` and pipes, one error for all, and documents in every form."""
 
+import base64
 import io
 import json
 import os
@@ -187,8 +188,69 @@ def test_one_root_that_is_not_pem_is_named(verify, fake, tmp_path):
     assert (code, "repeat --root" in err) == (2, True)
 
 
-def test_the_time_of_at_is_shown(verify, fake, when, tmp_path):
-    root = tmp_path / "root.pem"
+@pytest.fixture
+def wrapped(fake, when, tmp_path):
+    """A document in JSON, beside another member, and the options to verify it."""
+    document, root = tmp_path / "answer.json", tmp_path / "root.pem"
+    text = base64.b64encode(fake.document(at=when)).decode()
+    document.write_text(json.dumps({"attestation": text, "id": "7"}))
     root.write_bytes(fake.root_pem)
-    shown = f"  verified at  {when:%Y-%m-%d %H:%M:%S}.250 UTC, the time of --at\n"
-    assert shown in verify("--root", root)[1]
+    return document, ["--root", root, "--at", when.isoformat()]
+
+
+def test_the_form_of_a_document_is_said_on_stderr_and_in_json(tool, wrapped):
+    document, options = wrapped
+    note = f"note: {document}: read as JSON member attestation, base64\n"
+    code, out, err = tool("verify", document, *options)
+    assert (code, out.startswith("AUTHENTIC"), err) == (0, True, note)
+    for verb in (["verify", *options], ["inspect"]):
+        answer = json.loads(tool(*verb, document, "--json")[1])
+        assert answer["source"] == str(document)
+        assert answer["read_as"] == "JSON member attestation, base64"
+    rejected = json.loads(tool("verify", document, "--json")[1])
+    assert (rejected["verified"], rejected["read_as"]) == (False, answer["read_as"])
+
+
+def test_a_plain_form_is_not_said(tool, fake, when, tmp_path):
+    document = tmp_path / "doc.hex"
+    document.write_text(fake.document(at=when).hex())
+    code, out, err = tool("inspect", document, "--json")
+    assert (code, err, "read_as" in json.loads(out)) == (0, "", False)
+
+
+def test_the_member_is_named_where_there_are_two_documents(tool, wrapped):
+    document, options = wrapped
+    answer = json.loads(document.read_text())
+    document.write_text(json.dumps(answer | {"old": answer["attestation"]}))
+    code, out, err = tool("verify", document, *options)
+    assert (code, out) == (3, "")
+    assert "found ['attestation', 'old']; name its member with --json-field" in err
+    for verb in (
+        ["verify", *options],
+        ["inspect"],
+        ["crl", "needed"],
+        ["kms-policy", "make", "--condition-only", *options, "--document"],
+    ):
+        assert tool(*verb, document, "--json-field", "attestation")[0] == 0
+        assert tool(*verb, document, "--json-field", "id")[0] == 3
+        assert tool(*verb, document, "--json-field", "")[0] == 2
+    code, _, err = tool("inspect", document, "--json-field", "old", "--format", "raw")
+    assert (code, "--json-field cannot be combined with the form raw" in err) == (2, True)
+
+
+def test_a_batch_reads_every_form_and_says_so_in_json(tool, wrapped, tmp_path):
+    document, options = wrapped
+    text = json.loads(document.read_text())["attestation"]
+    batch = tmp_path / "batch"
+    lines = [{"document": f"data:;base64,{text}"}, {"document": {"file": str(document)}}]
+    batch.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, out, _ = tool("verify", "--batch", batch, *options, "--json")
+    found = [json.loads(line)["read_as"] for line in out.splitlines()]
+    assert (code, found) == (0, ["data: URL, base64", "JSON member attestation, base64"])
+
+
+def test_a_name_in_json_cannot_control_a_terminal(tool, wrapped):
+    document, _ = wrapped
+    text = json.loads(document.read_text())["attestation"]
+    document.write_text(json.dumps({"\x1b[2J": text}))
+    assert "read as JSON member \\x1b[2J, base64" in tool("inspect", document)[2]
