@@ -297,9 +297,7 @@ def _in_json(value: Any, steps: list[str]) -> bytes:
             "with json_field=, or extract it with jq -r .NAME",
         )
     [(path, decoded)] = found
-    if path:
-        steps.append(f"JSON member {path}")
-    steps += decoded.steps
+    steps += [f"JSON member {path}", *decoded.steps]
     return decoded.document
 
 

@@ -295,9 +295,9 @@ def parse_nitrotpm_policy(content: str | bytes) -> NitroTpmPolicy:
 
     Accepted are the output of ``nitro-tpm-pcr-compute`` (T-6), an array of several outputs, which
     are alternatives (L-8), the output of ``nitro-attest pcr uki`` with or without ``--json``, and
-    lines such as ``PCR4=<96 hex digits>``. An output without PCR7 or
-    PCR12 gives the warning ``policy.unpinned``. Files recognisable as enclave policies are
-    rejected: the PCRs of an enclave have other meanings (T-2).
+    lines such as ``PCR4=<96 hex digits>``. A reference file without PCR7 or PCR12 gives the warning
+    ``policy.unpinned``. Files recognisable as enclave policies are rejected: the PCRs of an enclave
+    have other meanings (T-2).
 
     Args:
         content: The text, or its UTF-8 encoding, of at most MAX_POLICY_FILE_BYTES.
@@ -533,7 +533,7 @@ def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
         raise InputError(
             "policyfile.unknown_key",
             "expected nothing but one table of PCRs in the TOML file, found other keys; to ignore "
-            "them, pass policy_form=toml",
+            "them, name the form toml with policy_form=",
         )
     return table
 

@@ -69,6 +69,16 @@ def test_hex_is_never_read_as_base64(document):
         assert set(base64.b64encode(first + bytes(2)).decode()[:2]) - set("0123456789abcdefABCDEF")
 
 
+def test_a_named_form_is_the_only_one_that_is_read(document, text):
+    assert decode(text.encode(), "base64").document == document
+    assert decode(document.hex().encode(), "hex").document == document
+    assert decode(text.encode(), "raw").document == text.encode()
+    for data, form in ((text.encode(), "hex"), (b"", "hex"), (b"", "base64"), (b"{}", "base64")):
+        assert code_of(decode, data, form) == "document.encoding"
+    assert decode(json.dumps({"a": text}).encode(), "base64", "a").document == document
+    assert code_of(decode, json.dumps({"a": text}).encode(), "hex", "a") == "document.encoding"
+
+
 # Texts
 
 

@@ -700,7 +700,7 @@ def test_l1_a_toml_table_of_pcrs_is_read():
     assert pins(parse_policy(TOML.replace("[attestation]\n", ""))) == [{0: SIGNER, 8: SIGNER}]
     whole = f'name = "app"\n{TOML}\n[egress]\nports = [443]\n'
     assert rejection(whole).code == "policyfile.unknown_key"
-    assert "policy_form=toml" in rejection(whole).message
+    assert "name the form toml with policy_form=" in rejection(whole).message
     assert pins(parse_policy(whole, policy_form="toml")) == [{0: SIGNER, 8: SIGNER}]
 
 
