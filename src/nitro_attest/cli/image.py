@@ -73,7 +73,7 @@ def image_source(name: str, max_size: int) -> Iterator[str | BinaryFile]:
                 while chunk := pipe.read(min(left, _CHUNK_BYTES)):
                     copy.write(chunk)
                     left -= len(chunk)
-            copy.flush()
+            copy.flush()  # a full disk is an error here, and not where the image is read
         except OSError as error:
             raise unreadable(name, error) from error
         yield copy

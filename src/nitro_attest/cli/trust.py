@@ -90,9 +90,8 @@ def trusted_roots(root: tuple[str, ...], partition: str | None) -> TrustedRoots:
 
 
 def _root_in(name: str) -> TrustedRoots:
+    pem = read_file(name)
     try:
-        return TrustedRoots.from_pem(read_file(name))
+        return TrustedRoots.from_pem(pem)
     except InputError as error:
-        if error.code == "input.file":  # it names the file itself
-            raise
         raise InputError(error.code, f"{name}: {error.message}") from error
