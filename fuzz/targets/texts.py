@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -18,7 +19,8 @@ from nitro_attest._internal.quiet import quietly
 from nitro_attest._internal.strict_json import MAX_DEPTH, read_json
 from nitro_attest.cli import batch
 from nitro_attest.cli.nitro_cli import parse_cid
-from nitro_attest.cli.source import decode
+from nitro_attest.cli.output import Source
+from nitro_attest.document_text import decode
 from nitro_attest.errors import EnclaveError, FormatError, InputError
 from nitro_attest.kms.findings import FINDINGS
 from nitro_attest.kms.lint import lint
@@ -75,8 +77,12 @@ def check_policy(data: bytes) -> bool:
     policy = found.policy
     assert policy.measurements
     if found.form in ("flat", "lines") and b"\\" not in data:
-        # L-2: no PCR that the text names is skipped.
+        # L-2: no PCR that the text names is skipped, except for its name alone in a comment.
         text = re.sub(r'"sha384[^"]*"', "", data.decode("utf-8-sig"), flags=re.IGNORECASE)
+        if found.form == "lines":
+            assert not re.search(r"(?:^|\s)#.*(?:pcr\d+\s*[=:]|[0-9a-f]{65})", text, re.I | re.M)
+            text = re.sub(r"(?:^|\s)#[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*", "", text)
+            text = re.sub(r"^\s*([0-9]+\s*=)", r"pcr\1", text, flags=re.M)
         named = re.findall(r"pcr[0-9]", text, re.IGNORECASE)
         assert sum(len(item.pcrs) for item in policy.measurements) == len(named)
     for item in policy.measurements:
@@ -88,12 +94,19 @@ def check_policy(data: bytes) -> bool:
 
 
 def check_policy_of_one(data: bytes) -> bool:
-    """The same where the caller says which enclave or register is meant."""
-    for options in ({"enclave_name": "hello"}, {"pcr_index": 3}):
+    """The same where the caller says which enclave or register is meant, or names the form."""
+    for options in (
+        {"enclave_name": "hello"},
+        {"pcr_index": 3},
+        {"policy_form": "history"},
+        {"policy_form": "toml"},
+    ):
         found = outcome(len(data), InputError, parse_policy, data, **options)
         if not refused(found):
-            assert len(found.policy.measurements) == 1
-            assert found.form == ("enclave" if "enclave_name" in options else "register")
+            expected = {"enclave_name": "enclave", "pcr_index": "register"}
+            [(name, value)] = options.items()
+            assert found.form == expected.get(name, value)
+            assert found.form == "history" or len(found.policy.measurements) == 1
             return True
     return False
 
@@ -119,6 +132,34 @@ def policies() -> Iterator[bytes]:
     for path in sorted((VECTORS / "policy").iterdir()):
         yield path.read_bytes()
     yield b"PCR4=%b\nPCR7=%b\n" % (PIN.encode(), PIN.encode())
+    yield f"# PCR0 of v1\n0={PIN} # image\npcr1: {PIN}\n".encode()
+    yield from (f"# PCR0={PIN}\nPCR1={PIN}\n".encode(), b"PCR0=x #\n# PCR0 \n")
+    yield f'[attestation]\nPCR0 = "{PIN}"\n'.encode()
+    yield f'name = "app"\n[a]\nPCR0 = "{PIN}"\n[b]\nx = [1, {{y = 2}}]\n'.encode()
+    yield from (b"[a]\nPCR0 = 1\n[[b]]\npcr0 = 2\n", b"[a]\n", "[a]\n# \u2028".encode(), b"[a\n]")
+    release = {"PCR0": PIN, "timestamp": 1}
+    for more in ({}, {"schema": "x"}, {"Measurements": {"PCR0": PIN}}):
+        yield json.dumps([release | more]).encode()
+    yield json.dumps({"Measurements": {"PCR0": PIN}, "tag": "v1"}).encode()
+    pcrs = {"0": PIN, "16": PIN}
+    for members in (
+        {"pcrs": pcrs},
+        {"image": {"pcrs": pcrs}},
+        {"value": PIN},
+        {"statements": [_STATEMENT, _STATEMENT]},
+        {"condition": _STATEMENT["Condition"]},
+        {"pcrs": {"4": PIN, "7": PIN, "12": PIN}},
+        {"pcrs": {"4": PIN}},
+        {"pcrs": pcrs, "value": PIN},
+        {"image": 1},
+        {"attestation": {}},
+        {},
+    ):
+        yield json.dumps({"schema": "nitro-attest/1", "source": "-", **members}).encode()
+    key = "kms:RecipientAttestation:"
+    for values in ({f"{key}PCR0": PIN, f"{key}ImageSha384": PIN}, {"aws:x": PIN}):
+        yield json.dumps({"StringEqualsIgnoreCase": values}).encode()
+    yield json.dumps([_STATEMENT | {"Effect": "Deny"}]).encode()
     yield json.dumps({"PCR": PIN}).encode()
     yield json.dumps([{"EnclaveName": "hello", "Measurements": {"PCR0": PIN}}]).encode()
     instance = {"Measurements": {f"PCR{index}": PIN for index in (4, 7, 12)}}
@@ -237,14 +278,21 @@ def check_document_text(data: bytes) -> bool:
     if not data:
         return False
     encoding, data = _ENCODINGS[data[0] % len(_ENCODINGS)], data[1:]
-    found = outcome(len(data), FormatError, decode, data, encoding)
+    field = "a.b" if encoding == "auto" and data[:1] == b"\0" else None
+    data = data.removeprefix(b"\0") if field else data
+    found = outcome(len(data), FormatError, decode, data, encoding, field)
     if refused(found):
         return False
-    if encoding == "raw":
-        assert found == data
+    document, steps = found
+    if encoding == "raw" or not steps:
+        assert document == data
     elif encoding != "auto":
-        written = found.hex().encode() if encoding == "hex" else base64.b64encode(found)
-        assert decode(written, encoding) == found
+        written = document.hex().encode() if encoding == "hex" else base64.b64encode(document)
+        assert decode(written, encoding).document == document
+    elif any("JSON member" in step or "list" in step for step in steps):
+        # Whatever names the document: without its name, it is this one or none.
+        again = outcome(len(data), FormatError, decode, data)
+        assert field or again == found
     return True
 
 
@@ -257,16 +305,54 @@ def document_texts() -> Iterator[bytes]:
         yield from (bytes([place]) + text for text in texts)
         yield bytes([place]) + base64.urlsafe_b64encode(document).rstrip(b"=")
         yield from (bytes([place]) + text for text in (b"a", b"AAAAA", b"{}", b""))
+    start = document[:6]
+    encoded = base64.b64encode(start).decode()
+    wrapped = [
+        gzip.compress(encoded.encode(), mtime=0),
+        gzip.compress(encoded.encode(), mtime=0) + b"x",
+        b"\x1f\x8bx",
+        b"\xef\xbb\xbf" + encoded.encode(),
+        encoded.encode("utf-16"),
+        b"\xfe\xff\0",
+        json.dumps(encoded).encode(),
+        b'"\xc3\xa9"',
+        json.dumps({"a": {"b": encoded}}).encode(),
+        json.dumps({"a": {"b": list(start)}, "c": [1, "x", [2]]}).encode(),
+        json.dumps({"a": {"b": {"type": "Buffer", "data": list(start)}}}).encode(),
+        json.dumps({"a": {"b": encoded}, "d": [encoded]}).encode(),
+        json.dumps({"a": {"b": 1}}).encode(),
+        json.dumps(list(start)).encode(),
+        b"[132, 256]",
+        b'{"a": 1} x',
+        b"{",
+        f"data:;base64,{encoded}".encode(),
+        b"data:,x",
+        b'00000000: 8444 a101 3822                           .D..8"\n',
+        b"00000000: 8444  .D\n00000003: a1  .\n",
+        b"00000000  84 44 a1",
+        b"PK\x03\x04",
+        b"abc",
+        b"\xff",
+        b"hE SB",
+        base64.b64encode(document).replace(b"+", b" "),
+        b"\xa1\x6bAttestation\xa1\x68document\x59" + len(start).to_bytes(2, "big") + start,
+        b"\xa1\x6bAttestation\xa1\x68document\x59\0\1",
+    ]
+    for text in wrapped:
+        yield from (b"\0" + text, b"\0\0" + text)
 
 
 def check_batch(data: bytes) -> bool:
     """One line of a batch file; the files that it may name are not there to be read."""
-    with mock.patch.object(batch, "read_document", return_value=b"content"):
-        found = outcome(len(data), (InputError, FormatError), batch._request, data, "auto", {})
+    with mock.patch.object(
+        batch, "read_named_document", return_value=(Source("", None), b"content")
+    ):
+        found = outcome(len(data), (InputError, FormatError), batch._request, data, None, None, {})
     if refused(found):
-        assert found.code in ("input.batch", "document.encoding")
+        assert found.code in ("input.batch", "document.encoding", "document.empty")
         return False
     entry = json.loads(data)
+    _, found = found
     for name in ("nonce", "user_data", "public_key"):
         if name in entry:
             assert getattr(found, name) == bytes.fromhex(entry[name])
@@ -376,20 +462,21 @@ TARGETS = {
         policies,
         (
             "policy_files:parse_policy,_decode,_only_json_value,_pcr_lines,_elements,_form_of_all,"
-            "_form_of,_only,_image_set,_enclave_policy",
+            "_form_of,_only,_image_set,_enclave_policy,_check_comment,_recognised,_unwrapped,"
+            "_index_set,_by_index,_statement_set",
         ),
         "text.dict",
     ),
     "policy_of_one": Target(
         check_policy_of_one,
         policies,
-        ("policy_files:_selected,_register_set",),
+        ("policy_files:_selected,_register_set,_toml_table,_tables,_release_set",),
         "text.dict",
     ),
     "nitrotpm_policy": Target(
         check_nitrotpm_policy,
         policies,
-        ("policy_files:parse_nitrotpm_policy,_instance_set",),
+        ("policy_files:parse_nitrotpm_policy,_instance_set,_reference",),
         "text.dict",
     ),
     "key_policy": Target(
@@ -399,7 +486,7 @@ TARGETS = {
         "text.dict",
     ),
     "document_text": Target(
-        check_document_text, document_texts, ("cli.source:decode",), "text.dict", 16384
+        check_document_text, document_texts, ("document_text",), "text.dict", 16384
     ),
     "batch": Target(
         check_batch, lines, ("cli.batch:_request,_value,_document",), "text.dict", 16384

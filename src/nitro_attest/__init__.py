@@ -15,6 +15,7 @@ from nitro_attest._internal.lazy import lazy_names
 
 if TYPE_CHECKING:
     from nitro_attest._internal.version import __version__ as __version__
+    from nitro_attest.document_text import decode_document as decode_document
     from nitro_attest.errors import AttestationWarning as AttestationWarning
     from nitro_attest.errors import ChainError as ChainError
     from nitro_attest.errors import EnclaveError as EnclaveError
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "_internal.version": ("__version__",),
+    "document_text": ("decode_document",),
     "errors": (
         "AttestationWarning",
         "ChainError",

@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import re
 import reprlib
-from collections.abc import Collection, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from nitro_attest._internal.checks import check_keys
+from nitro_attest._internal.files import unreadable
 from nitro_attest._internal.pcrs import IMAGE_PCRS
 from nitro_attest._internal.strict_json import line_of, read_json
 from nitro_attest.errors import AttestationWarning, InputError
@@ -28,6 +31,7 @@ from nitro_attest.verification.measurement_set import (
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
 __all__ = [
+    "FILE_FORMS",
     "MAX_POLICY_FILE_BYTES",
     "Form",
     "LoadedPolicy",
@@ -42,14 +46,38 @@ MAX_POLICY_FILE_BYTES: Final = 1 << 20
 """Maximum size of a policy file in bytes. The whole file is held in memory; no nitro-cli output
 comes close to this size, progress lines included."""
 
-Form = Literal["policy", "image", "enclave", "register", "flat", "lines", "document"]
-"""The recognised format of a policy source.
+Form = Literal[
+    "policy",
+    "image",
+    "enclave",
+    "register",
+    "flat",
+    "indices",
+    "statements",
+    "lines",
+    "toml",
+    "history",
+    "document",
+]
+"""The format of a policy source.
 
 ``policy``: our own JSON. ``image``: output of nitro-cli build-enclave, sign-eif or describe-eif.
 ``enclave``: output of describe-enclaves. ``register``: output of ``nitro-cli pcr --input``.
-``flat``: output of ``nitro-cli pcr --signing-certificate`` or eif_build. ``lines``: lines of PCRs.
-``document``: the PCRs of a verified document.
+``flat``: output of ``nitro-cli pcr --signing-certificate`` or eif_build. ``indices``: PCRs by
+decimal index, as in the JSON of this package. ``statements``: statements for a KMS key policy, or
+the Condition of one, as ``nitro-attest kms-policy make`` writes them. ``lines``: lines of PCRs.
+``toml``: a TOML table of PCRs. ``history``: a list of releases with keys of their own; never
+recognised, only read when named. ``document``: the PCRs of a verified document.
 """
+
+FILE_FORMS: Final = tuple(form for form in get_args(Form) if form != "document")
+"""The formats of policy files."""
+
+_RESULT_SCHEMA: Final = "nitro-attest/1"  # of what the command line prints with --json
+_RESULT_CONTENTS: Final = ("image", "pcrs", "value", "policy", "statements", "condition")
+_RESULT_KEYS: Final = ("schema", "source", "form", "unenforced", "warnings")
+_ALTERNATIVE: Final = frozenset({"image", "flat", "statements", "history"})
+"""The forms of which an array gives one measurement set per object (L-8)."""
 
 _IMAGE_KEYS: Final = frozenset(
     {
@@ -72,6 +100,7 @@ _EXAMPLE: Final = (
     'digits>"}}, or only lines such as PCR0=<96 hex digits>'
 )
 
+_INDENTED_START: Final = re.compile(r"[ \t\r\n]*(?=\{|\[\s*(?:[{\]]|\Z))")
 # Progress lines may begin with a bracket ("[+] Building"); only an array of objects is JSON here.
 _JSON_START: Final = re.compile(r"^(?:\{|\[\s*(?:[{\]]|\Z))", re.MULTILINE)
 _LINE: Final = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
@@ -92,8 +121,33 @@ _MAY_REQUIRE: Final = re.compile(
 """Finds lines around the JSON value that a reader may take for a part of the policy (L-2)."""
 
 _PCR_LINE: Final = re.compile(
-    r"\s*(?:(?P<key>PCR[0-9]+)\s*=\s*(?P<value>\S+)|(?P<first>\S+)\s+(?P<last>PCR[0-9]+))\s*",
-    re.IGNORECASE,
+    r"""
+    (?:PCR(?P<named>[0-9]+)\s*[=:] | (?P<bare>[0-9]+)\s*=) \s*(?P<value>\S+)
+    | (?P<first>\S+) \s+ PCR(?P<last>[0-9]+)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_COMMENT: Final = re.compile(r"(?:^|\s)#.*")
+_PIN_IN_COMMENT: Final = re.compile(r"pcr[\s_\-\"'\[(]*\d+\W*[=:]|[0-9a-f]{65}", re.IGNORECASE)
+_NO_TOML_LINE_END: Final = re.compile(r"[\x85\u2028\u2029]")  # the parser rejects the others
+_TOML: Final = re.compile(
+    r"""^[ \t]*(?:\[+[\w .\"'-]+\]+[ \t]*(?:\#.*)?$|PCR\d+[ \t]*=[ \t]*[\"'])""",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A table's header, or a PCR whose value is quoted: neither is part of a file of lines."""
+
+_INDEX: Final = re.compile(r"0|[1-9][0-9]?")
+_CONDITION_KEY: Final = re.compile(
+    r"kms:RecipientAttestation:(?:(?P<image>ImageSha384)|PCR(?P<index>0|[1-9][0-9]?))"
+)
+_STATEMENT_KEYS: Final = frozenset(
+    {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
+)
+_REQUIREMENT_KEYS: Final = frozenset(
+    {
+        *("schema", "max_age_seconds", "allow_debug", "require_nonce"),
+        *("module_ids", "instance_ids", "regions", "caveats"),
+    }
 )
 
 
@@ -124,6 +178,7 @@ def load_policy(
     *,
     enclave_name: str | None = None,
     pcr_index: int | None = None,
+    policy_form: Form | None = None,
 ) -> LoadedPolicy:
     """Loads a policy file of at most MAX_POLICY_FILE_BYTES.
 
@@ -133,9 +188,10 @@ def load_policy(
             output (L-2). None: the output describes one enclave.
         pcr_index: Index, 0 to 31, of the PCR in ``nitro-cli pcr --input`` output (L-6). None: the
             file names its PCRs.
+        policy_form: As for ``parse_policy``.
 
     Returns:
-        The policy and the recognised format.
+        The policy and its format.
 
     Raises:
         InputError: ``input.file``: the file cannot be read. ``policyfile.*``: as for
@@ -151,7 +207,9 @@ def load_policy(
         >>> [warning.code for warning in loaded.warnings]
         []
     """
-    return parse_policy(_read(path), enclave_name=enclave_name, pcr_index=pcr_index)
+    return parse_policy(
+        _read(path), enclave_name=enclave_name, pcr_index=pcr_index, policy_form=policy_form
+    )
 
 
 def parse_policy(
@@ -159,6 +217,7 @@ def parse_policy(
     *,
     enclave_name: str | None = None,
     pcr_index: int | None = None,
+    policy_form: Form | None = None,
 ) -> LoadedPolicy:
     """Parses the content of a policy file.
 
@@ -168,9 +227,12 @@ def parse_policy(
             output (L-2). None: the output describes one enclave.
         pcr_index: Index, 0 to 31, of the PCR in ``nitro-cli pcr --input`` output (L-6). None: the
             content names its PCRs.
+        policy_form: The only format to accept. None: any that is recognised. With ``history``, keys
+            beside the PCRs of a release are ignored, and with ``toml`` those beside the one table
+            of PCRs (L-1).
 
     Returns:
-        The policy and the recognised format.
+        The policy and its format.
 
     Raises:
         InputError: The message names the line or the key. ``policyfile.format``: not a recognised
@@ -180,7 +242,7 @@ def parse_policy(
             nothing is required (L-7). ``policyfile.hex``: not a SHA-384 value (M-9).
             ``policyfile.pcr_index``: an index outside 0 to 31, or L-6. ``policyfile.zero_pin``:
             zeros for PCR0, PCR1 or PCR2 (M-3). ``input.expected``: the content is neither text
-            nor bytes.
+            nor bytes, or ``policy_form`` is none of the formats of a file.
 
     Example:
         >>> from nitro_attest.policy_files import parse_policy
@@ -191,13 +253,7 @@ def parse_policy(
         True
     """
     text = _decode(content)
-    value = _only_json_value(text)
-    form: Form = "lines"
-    if value is None:
-        elements = [_pcr_lines(text)]
-    else:
-        elements = _elements(value)
-        form = _form_of_all(elements)
+    form, elements = _recognised(text, _checked_form(policy_form))
     if enclave_name is not None and form != "enclave":
         raise InputError(
             "policyfile.format",
@@ -213,9 +269,9 @@ def parse_policy(
         return LoadedPolicy(_enclave_policy(_selected(elements, enclave_name)), form)
     if form == "register":
         return LoadedPolicy(Policy([_register_set(_only(elements), pcr_index)]), form)
-    if form == "image":
-        return LoadedPolicy(Policy([_image_set(item, _IMAGE_KEYS) for item in elements]), form)
-    return LoadedPolicy(Policy([_enclave_set(item) for item in elements]), form)
+    if form not in _ALTERNATIVE:
+        _only(elements)
+    return LoadedPolicy(Policy([_SET_OF[form](item) for item in elements]), form)
 
 
 def load_nitrotpm_policy(path: str | os.PathLike[str]) -> NitroTpmPolicy:
@@ -238,9 +294,10 @@ def parse_nitrotpm_policy(content: str | bytes) -> NitroTpmPolicy:
     """Parses expected PCRs of an EC2 instance.
 
     Accepted are the output of ``nitro-tpm-pcr-compute`` (T-6), an array of several outputs, which
-    are alternatives (L-8), and lines such as ``PCR4=<96 hex digits>``. An output without PCR7 or
-    PCR12 gives the warning ``policy.unpinned``. Files recognisable as enclave policies are
-    rejected: the PCRs of an enclave have other meanings (T-2).
+    are alternatives (L-8), the output of ``nitro-attest pcr uki`` with or without ``--json``, and
+    lines such as ``PCR4=<96 hex digits>``. A reference file without PCR7 or PCR12 gives the warning
+    ``policy.unpinned``. Files recognisable as enclave policies are rejected: the PCRs of an enclave
+    have other meanings (T-2).
 
     Args:
         content: The text, or its UTF-8 encoding, of at most MAX_POLICY_FILE_BYTES.
@@ -254,9 +311,11 @@ def parse_nitrotpm_policy(content: str | bytes) -> NitroTpmPolicy:
             is neither text nor bytes.
     """
     text = _decode(content)
-    value = _only_json_value(text)
+    value = _unwrapped(_only_json_value(text))
     if value is None:
         return NitroTpmPolicy([NitroTpmMeasurementSet.from_named(_pcr_lines(text))])
+    if isinstance(value, dict) and _form_of(value) == "indices":
+        return NitroTpmPolicy([_reference(NitroTpmMeasurementSet(_by_index(value)))])
     return NitroTpmPolicy(
         [_instance_set(element) for element in _elements(value)], from_reference=True
     )
@@ -299,9 +358,8 @@ def _read(path: str | os.PathLike[str]) -> bytes:
     try:
         with Path(path).open("rb") as file:
             return file.read(MAX_POLICY_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError("input.file", f"cannot read {os.fspath(path)!r}: {reason}") from error
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
 
 
 def _decode(content: str | bytes) -> str:
@@ -334,11 +392,13 @@ def _right_call(content: object) -> str:
 
 
 def _only_json_value(text: str) -> Any:
-    """Returns the one JSON value that starts a line (L-2), or None if no line starts one."""
-    match = _JSON_START.search(text)
-    if match is None:
+    """Returns the one JSON value that starts a line or the text (L-2), or None if none does."""
+    if match := _INDENTED_START.match(text):
+        start = match.end()
+    elif match := _JSON_START.search(text):
+        start = match.start()
+    else:
         return None
-    start = match.start()
     value, end = read_json(text, start)
     for line in chain(_LINE.finditer(text, 0, start), _LINE.finditer(text, end)):
         beside = line.start() == end and line[0].strip()
@@ -352,21 +412,146 @@ def _only_json_value(text: str) -> Any:
 
 
 def _pcr_lines(text: str) -> dict[str, str]:
-    """Parses lines of ``PCR0=<hex>`` or ``<hex> PCR0``; any other line is an error."""
+    """Parses lines such as ``PCR0=<hex>`` and comments; any other line is an error (L-2)."""
     values: dict[str, str] = {}
     for line in _LINE.finditer(text):
-        if not line[0].strip():
+        _check_comment(text, line)
+        content = _COMMENT.sub("", line[0]).strip()
+        if not content:
             continue
-        match = _PCR_LINE.fullmatch(line[0])
+        match = _PCR_LINE.fullmatch(content)
         if match is None:
             number = line_of(text, line.start())
             raise InputError("policyfile.format", f"line {number}: unrecognised; {_EXAMPLE}")
-        key = (match["key"] or match["last"]).upper()
+        key = f"PCR{match['named'] or match['bare'] or match['last']}"
         if key in values:
             number = line_of(text, line.start())
             raise InputError("policyfile.duplicate", f"line {number}: duplicate {key}; keep one")
         values[key] = match["value"] or match["first"]
     return values
+
+
+def _check_comment(text: str, line: re.Match[str]) -> None:
+    """Rejects a comment with an expected PCR: its author may have meant to require it (L-2)."""
+    comment = _COMMENT.search(line[0])
+    if comment and _PIN_IN_COMMENT.search(comment[0]):
+        raise InputError(
+            "policyfile.format",
+            f"line {line_of(text, line.start())}: the comment would be ignored, but may be a "
+            "requirement; delete it",
+        )
+
+
+def _checked_form(policy_form: Form | None) -> Form | None:
+    if policy_form is not None and policy_form not in FILE_FORMS:
+        raise InputError(
+            "input.expected",
+            f"policy_form: expected one of {', '.join(FILE_FORMS)}, found {policy_form!r:.100}",
+        )
+    return policy_form
+
+
+def _recognised(text: str, wanted: Form | None) -> tuple[Form, list[dict[str, Any]]]:
+    """Returns the format of a text, and its objects."""
+    form: Form
+    value = _unwrapped(_only_json_value(text))
+    if value is not None:
+        elements = _elements(value)
+        form = "history" if wanted == "history" else _form_of_all(elements)
+    elif _TOML.search(text):
+        form, elements = "toml", [_toml_table(text, alone=wanted is None)]
+    else:
+        form, elements = "lines", [_pcr_lines(text)]
+    if wanted not in (None, form):
+        raise InputError(
+            "policyfile.format", f"expected a file of the form {wanted}, found the form {form}"
+        )
+    return form, elements
+
+
+def _unwrapped(value: Any) -> Any:
+    """Returns what a result of the command line contains; any other value as it is."""
+    if not isinstance(value, dict) or value.get("schema") != _RESULT_SCHEMA:
+        return value
+    if "attestation" in value or "unverified" in value:
+        raise InputError(
+            "policyfile.format",
+            "expected measurements, found the result for a document, which has PCRs that differ on "
+            "every parent; keep those of its pcrs that you require, such as PCR0, PCR1 and PCR2",
+        )
+    contents = [name for name in value if name in _RESULT_CONTENTS]
+    check_keys(value, {*_RESULT_CONTENTS, *_RESULT_KEYS}, "the result")
+    if len(contents) != 1:
+        raise InputError(
+            "policyfile.format",
+            f"expected one result with measurements, found {' and '.join(contents) or 'none'}",
+        )
+    content = value[contents[0]]
+    if contents == ["value"]:
+        return {"PCR": content}
+    if contents == ["image"]:
+        content = content.get("pcrs") if isinstance(content, dict) else None
+    if not isinstance(content, (dict, list)):
+        raise InputError("policyfile.format", f"the result has no measurements in {contents[0]}")
+    return content
+
+
+def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
+    """Returns the one table of PCRs in a TOML file.
+
+    Args:
+        text: The file.
+        alone: Reject everything outside the table (L-1).
+    """
+    if sys.version_info < (3, 11):
+        raise InputError(
+            "policyfile.format",
+            "reading TOML needs Python 3.11 or later; use lines such as PCR0=<96 hex digits>",
+        )
+    import tomllib
+
+    for line in _LINE.finditer(text):
+        _check_comment(text, line)
+    if end := _NO_TOML_LINE_END.search(text):
+        raise InputError(
+            "policyfile.format",
+            f"line {line_of(text, end.start())}: found the line separator U+{ord(end[0]):04X}, "
+            "which does not end a line of TOML",
+        )
+    try:
+        root = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError("policyfile.format", f"not TOML: {error}") from None
+    tables = [table for table in _tables(root) if any(_names_pcr(key) for key in table)]
+    if len(tables) != 1:
+        raise InputError(
+            "policyfile.format",
+            f"expected one table with PCRs in the TOML file, found {len(tables)}",
+        )
+    [table] = tables
+    if alone and table is not root and list(root.values()) != [table]:
+        raise InputError(
+            "policyfile.unknown_key",
+            "expected nothing but one table of PCRs in the TOML file, found other keys; to ignore "
+            "them, name the form toml with policy_form=",
+        )
+    return table
+
+
+def _tables(value: Any) -> Iterator[dict[str, Any]]:
+    """Yields every table of a TOML file; its nesting was limited by the parser."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            yield item
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
+
+
+def _names_pcr(key: str) -> bool:
+    return "pcr" in key.casefold()
 
 
 def _elements(value: Any) -> list[dict[str, Any]]:
@@ -398,6 +583,10 @@ def _form_of(element: Mapping[str, Any]) -> Form:
         return "image"
     if [key.casefold() for key in element] == ["pcr"]:
         return "register"
+    if "Effect" in element or "StringEqualsIgnoreCase" in element:
+        return "statements"
+    if element and all(map(_INDEX.fullmatch, element)):
+        return "indices"
     return "flat"
 
 
@@ -428,6 +617,67 @@ def _enclave_set(values: Mapping[str, Any]) -> MeasurementSet:
     return found
 
 
+def _index_set(values: Mapping[str, Any]) -> MeasurementSet:
+    found = MeasurementSet(_by_index(values))
+    check_enclave_pcrs(found)
+    return found
+
+
+def _by_index(values: Mapping[str, Any]) -> dict[int, Any]:
+    return {int(index): value for index, value in values.items()}
+
+
+def _statement_set(element: Mapping[str, Any]) -> MeasurementSet:
+    """Makes the set of a statement of ``nitro-attest kms-policy make``, or of its Condition."""
+    condition: Any = element
+    if "Effect" in element:
+        check_keys(element, _STATEMENT_KEYS, "the statement")
+        condition = element.get("Condition") if element["Effect"] == "Allow" else {}
+    values = condition.get("StringEqualsIgnoreCase") if isinstance(condition, dict) else None
+    if not isinstance(values, dict) or len(condition) != 1:
+        raise InputError(
+            "policyfile.format",
+            "expected statements as kms-policy make writes them: Allow, with a Condition of "
+            "StringEqualsIgnoreCase alone",
+        )
+    pcrs: dict[int, Any] = {}
+    for key, value in values.items():
+        match = _CONDITION_KEY.fullmatch(key)
+        if match is None:
+            raise InputError(
+                "policyfile.unknown_key",
+                f"the Condition has the unknown key {reprlib.repr(key)}; expected "
+                "kms:RecipientAttestation: with ImageSha384 or the PCR of an enclave",
+            )
+        index = 0 if match["image"] else int(match["index"])
+        if index in pcrs:
+            raise InputError("policyfile.duplicate", f"the Condition has PCR{index} twice")
+        pcrs[index] = value
+    return MeasurementSet(pcrs)
+
+
+def _release_set(element: Mapping[str, Any]) -> MeasurementSet:
+    """Makes the set of one release in a history, whose other keys are ignored."""
+    named = {
+        key: value
+        for key, value in element.items()
+        if _names_pcr(key) or key.casefold() == "hashalgorithm"
+    }
+    if found := [key for key in element if key.casefold() in _REQUIREMENT_KEYS]:
+        raise InputError(
+            "policyfile.unknown_key",
+            f"a release has the key {found[0]!r} of a policy, which would be ignored; delete it",
+        )
+    inner = element.get("Measurements")
+    if inner is None:
+        return _enclave_set(named)
+    if named:
+        raise InputError(
+            "policyfile.format", "a release has PCRs in Measurements and beside it; keep one"
+        )
+    return _enclave_set(inner)
+
+
 def _instance_set(element: Mapping[str, Any]) -> NitroTpmMeasurementSet:
     measurements = element.get("Measurements")
     found = (
@@ -435,6 +685,10 @@ def _instance_set(element: Mapping[str, Any]) -> NitroTpmMeasurementSet:
         if element.keys() == {"Measurements"} and isinstance(measurements, dict)
         else None
     )
+    return _reference(found)
+
+
+def _reference(found: NitroTpmMeasurementSet | None) -> NitroTpmMeasurementSet:
     if found is None or found.pcrs.keys() not in _REFERENCES:
         raise InputError(
             "policyfile.format",
@@ -479,3 +733,15 @@ def _enclave_policy(enclave: Mapping[str, Any]) -> Policy:
     if str(enclave.get("Flags")).casefold().startswith("debug"):
         caveats.append("policy.debug_flag")
     return Policy([_image_set(enclave, _ENCLAVE_KEYS)], caveats=caveats)
+
+
+_SET_OF: Final[dict[Form, Callable[[Mapping[str, Any]], MeasurementSet]]] = {
+    "image": partial(_image_set, known=_IMAGE_KEYS),
+    "flat": _enclave_set,
+    "indices": _index_set,
+    "statements": _statement_set,
+    "lines": _enclave_set,
+    "toml": _enclave_set,
+    "history": _release_set,
+}
+"""The forms whose objects are measurement sets, and the function that makes one."""

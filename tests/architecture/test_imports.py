@@ -19,9 +19,9 @@ MODULES = {
 ROOT_PEM = SOURCE / "verification/aws_roots/aws.pem"
 
 LAYERS = (
-    *("errors", "limits", "_internal", "verification", "policy_files", "freshness", "keys"),
-    *("measurements", "provenance", "transport", "kms", "enclave", "channel", "testing"),
-    *("cli", "__main__"),
+    *("errors", "limits", "_internal", "verification", "policy_files", "document_text"),
+    *("freshness", "keys", "measurements", "provenance", "transport", "kms", "enclave"),
+    *("channel", "testing", "cli", "__main__"),
 )
 """A layer imports itself and the layers before it, and nothing after it."""
 

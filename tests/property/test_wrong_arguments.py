@@ -29,6 +29,7 @@ from support.statements import KEY, compact, pem_of, signed, statement
 MODULES = (
     "nitro_attest",
     "nitro_attest.provenance",
+    "nitro_attest.document_text",
     "nitro_attest.enclave.client",
     *(f"nitro_attest.freshness.{name}" for name in ("challenge", "stores")),
     *(f"nitro_attest.keys.{name}" for name in ("public_key", "seal")),
@@ -149,6 +150,10 @@ def calls(tmp_path_factory):
         "parse_unverified": (
             api.parse_unverified,
             {"document": document, "limits": api.Limits()},
+        ),
+        "decode_document": (
+            api.decode_document,
+            {"text": f'{{"a": "{document.hex()}"}}', "json_field": "a"},
         ),
         "AnyEnclave": (api.AnyEnclave, {"allow_debug": False, "max_age": None, "explicit": True}),
         "AnyInstance": (api.AnyInstance, {"max_age": None, "explicit": True}),

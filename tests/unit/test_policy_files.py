@@ -1,6 +1,7 @@
 """Policy files, which are parsed as strictly as documents (L-1 to L-8)."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,15 @@ import pytest
 from nitro_attest import InputError, Policy, parse_unverified, verify
 from nitro_attest._internal.pcrs import EMPTY_RAMDISKS
 from nitro_attest._internal.strict_json import MAX_DEPTH
+from nitro_attest.kms.statements import statements
 from nitro_attest.policy_files import (
     MAX_POLICY_FILE_BYTES,
     load_policy,
+    parse_nitrotpm_policy,
     parse_policy,
     policy_of_document,
 )
+from support.errors import code_of, code_or_none
 
 FILES = Path(__file__).resolve().parents[2] / "fixtures/vectors/policy"
 OURS = json.loads((FILES / "policy.json").read_text())
@@ -235,7 +239,9 @@ def test_l2_every_line_of_pcrs_is_read_whatever_ends_it(end):
     both = [{0: SIGNER, 1: SIGNER}]
     assert pins(parse_policy(f"PCR0={HEX}{end}{HEX} PCR1{end}")) == both
     assert pins(parse_policy(f"{end}PCR0 = {HEX}{end}{end}PCR1={HEX}")) == both
-    assert rejection(f"PCR0={HEX}{end}PCR1: {HEX}").code == "policyfile.format"
+    assert pins(parse_policy(f"PCR0={HEX}{end}pcr1: {HEX}")) == both
+    assert pins(parse_policy(f"0 = {HEX}{end}# both{end}1={HEX} # the kernel")) == both
+    assert rejection(f"PCR0={HEX}{end}1: {HEX}").code == "policyfile.format"
     assert rejection(f"PCR0={HEX}{end}# PCR1={HEX}").code == "policyfile.format"
     assert rejection(f"PCR0={HEX}{end}PCR0={HEX}").code == "policyfile.duplicate"
     assert rejection(f"PCR0={end}{HEX}").code == "policyfile.format"
@@ -258,7 +264,7 @@ def test_l2_long_lines_around_the_value_take_little_time():
     "content",
     [
         "hello",
-        " " + json.dumps(ONE),
+        "x\n " + json.dumps(ONE),
         "x" + json.dumps(ONE),
         json.dumps(ONE)[:-1],
         "{",
@@ -269,7 +275,7 @@ def test_l2_long_lines_around_the_value_take_little_time():
         '[{"PCR0": 1}, 2]',
         "null",
         f"{HEX}",
-        f"PCR0:{HEX}",
+        f"0:{HEX}",
         f"PCR0={HEX} {HEX}",
         b"\xff\xfe{\x00}\x00",
         b"{\xff}",
@@ -530,3 +536,264 @@ def test_the_error_for_parsed_measurements_names_the_right_call():
     with pytest.raises(InputError, match=r"policy=") as caught:
         parse_policy(ONE)
     assert caught.value.code == "input.expected"
+
+
+# The files that people have
+
+
+RELEASES = [
+    {**ONE, "PCR1": HEX, "timestamp": 1743710235, "signature": "YWJj", "commit": None},
+    {"HashAlgorithm": "Sha384", "pcr0": HEX[::-1], "version": "1.4", "ok": True},
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "expected"),
+    [
+        (" \n\t" + json.dumps(ONE), "flat", [{0: SIGNER}]),
+        ("  [\n" + json.dumps(ONE) + "]", "flat", [{0: SIGNER}]),
+        (json.dumps({"0": HEX, "16": HEX}), "indices", [{0: SIGNER, 16: SIGNER}]),
+        (f"# release 1.4.2\nPCR0: {HEX}\n", "lines", [{0: SIGNER}]),
+        (f"0={HEX}\n\npcr8 = 0x{HEX.upper()} # signer", "lines", [{0: SIGNER, 8: SIGNER}]),
+        (f"# PCR0 and PCR1 of app.eif\n{HEX} PCR0", "lines", [{0: SIGNER}]),
+    ],
+)
+def test_forms_that_people_write_are_read(content, form, expected):
+    loaded = parse_policy(content)
+    assert (loaded.form, pins(loaded)) == (form, expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (f"PCR0={HEX}\n# PCR1={HEX}", "policyfile.format"),
+        (f"PCR0={HEX}\n# pcr1: to be done", "policyfile.format"),
+        (f"PCR0={HEX} # was {HEX}", "policyfile.format"),
+        (f"PCR0={HEX}#", "policyfile.hex"),
+        (f"PCR0={HEX}\n// release", "policyfile.format"),
+        (f"PCR0={HEX}\n0={HEX}", "policyfile.duplicate"),
+        (f"00={HEX}", "policyfile.unknown_key"),
+        (f"PCR00: {HEX}", "policyfile.unknown_key"),
+        (f"32={HEX}", "policyfile.pcr_index"),
+        (f"1: {HEX}", "policyfile.format"),
+        ("# only a comment", "policyfile.empty"),
+        (json.dumps({"0": HEX, "PCR1": HEX}), "policyfile.unknown_key"),
+        (json.dumps({"00": HEX}), "policyfile.unknown_key"),
+        (json.dumps({"\u0660": HEX}), "policyfile.unknown_key"),
+        (json.dumps({"32": HEX}), "policyfile.pcr_index"),
+        (json.dumps({"0": 5}), "policyfile.hex"),
+        (json.dumps({"0": "0" * 96}), "policyfile.zero_pin"),
+        (json.dumps({"4": HEX, "7": HEX}), "policyfile.format"),
+        (json.dumps([{"0": HEX}, {"0": HEX}]), "policyfile.format"),
+        (json.dumps({"Measurements": {"0": HEX}}), "policyfile.unknown_key"),
+    ],
+)
+def test_what_comes_close_to_such_a_form_is_rejected(content, code):
+    assert rejection(content).code == code
+
+
+def result(**members):
+    return json.dumps({"schema": "nitro-attest/1", "source": "-", **members})
+
+
+STATEMENT = statements({0: HEX, 1: HEX}, principals=["arn:aws:iam::111122223333:role/enclaves"])[0]
+CONDITION = STATEMENT["Condition"]
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "expected", "options"),
+    [
+        (result(image={"pcrs": {"0": HEX}, "size": 7}), "indices", [{0: SIGNER}], {}),
+        (result(pcrs={"3": HEX}), "indices", [{3: SIGNER}], {}),
+        (result(value=HEX), "register", [{16: SIGNER}], {"pcr_index": 16}),
+        (result(form="lines", policy=OURS, warnings=[]), "policy", [NEW, OLD], {}),
+        (json.dumps([STATEMENT]), "statements", [{0: SIGNER, 1: SIGNER}], {}),
+        (json.dumps([STATEMENT, STATEMENT]), "statements", [{0: SIGNER, 1: SIGNER}] * 2, {}),
+        (json.dumps(CONDITION), "statements", [{0: SIGNER, 1: SIGNER}], {}),
+        (
+            result(statements=[STATEMENT], unenforced=[], warnings=[]),
+            "statements",
+            [{0: SIGNER, 1: SIGNER}],
+            {},
+        ),
+        (result(condition=CONDITION), "statements", [{0: SIGNER, 1: SIGNER}], {}),
+    ],
+)
+def test_the_output_of_this_tool_is_read(content, form, expected, options):
+    loaded = parse_policy(content, **options)
+    assert (loaded.form, pins(loaded)) == (form, expected)
+
+
+def changed(**members):
+    return json.dumps([STATEMENT | members])
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (result(attestation={"document": {"pcrs": {"0": HEX}}}), "policyfile.format"),
+        (result(unverified={"pcrs": {"0": HEX}}), "policyfile.format"),
+        (result(error={"code": "eif.magic"}), "policyfile.unknown_key"),
+        (result(), "policyfile.format"),
+        (result(pcrs={"0": HEX}, value=HEX), "policyfile.format"),
+        (result(pcrs={"0": HEX}, PCR1=HEX), "policyfile.unknown_key"),
+        (result(pcrs=None), "policyfile.format"),
+        (result(pcrs={}), "policyfile.empty"),
+        (result(image=[]), "policyfile.format"),
+        (result(image={}), "policyfile.format"),
+        (result(image={"pcrs": HEX}), "policyfile.format"),
+        (result(value=HEX), "policyfile.pcr_index"),
+        (result(pcrs={"0": HEX}) + "\n" + result(pcrs={"3": HEX}), "policyfile.format"),
+        (f"[{result(pcrs={'0': HEX})}]", "policyfile.format"),
+        (changed(Effect="Deny"), "policyfile.format"),
+        (changed(NotAction="kms:*"), "policyfile.unknown_key"),
+        (changed(Condition=None), "policyfile.format"),
+        (changed(Condition=CONDITION | {"Bool": {"a": "b"}}), "policyfile.format"),
+        (changed(Condition={"StringLike": {}}), "policyfile.format"),
+        (changed(Condition={"StringEqualsIgnoreCase": {}}), "policyfile.empty"),
+        (
+            changed(Condition={"StringEqualsIgnoreCase": {"aws:PrincipalArn": "x"}}),
+            "policyfile.unknown_key",
+        ),
+        (
+            changed(
+                Condition={"StringEqualsIgnoreCase": {"kms:RecipientAttestation:NitroTPMPCR4": HEX}}
+            ),
+            "policyfile.unknown_key",
+        ),
+        (
+            changed(
+                Condition={
+                    "StringEqualsIgnoreCase": {
+                        "kms:RecipientAttestation:ImageSha384": HEX,
+                        "kms:RecipientAttestation:PCR0": HEX,
+                    }
+                }
+            ),
+            "policyfile.duplicate",
+        ),
+        (
+            changed(
+                Condition={"StringEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": [HEX, HEX]}}
+            ),
+            "policyfile.hex",
+        ),
+    ],
+)
+def test_other_output_and_statements_that_require_something_else_are_rejected(content, code):
+    assert rejection(content).code == code
+
+
+TOML = f"""# release 1.4.2
+[attestation]
+HashAlgorithm = "Sha384"
+PCR0 = "{HEX}"  # the image
+pcr8 = '{HEX}'
+"""
+needs_toml = pytest.mark.skipif(sys.version_info < (3, 11), reason="no TOML parser before 3.11")
+
+
+@needs_toml
+def test_l1_a_toml_table_of_pcrs_is_read():
+    loaded = parse_policy(TOML)
+    assert (loaded.form, pins(loaded)) == ("toml", [{0: SIGNER, 8: SIGNER}])
+    assert pins(parse_policy(TOML.replace("[attestation]\n", ""))) == [{0: SIGNER, 8: SIGNER}]
+    whole = f'name = "app"\n{TOML}\n[egress]\nports = [443]\n'
+    assert rejection(whole).code == "policyfile.unknown_key"
+    assert "name the form toml with policy_form=" in rejection(whole).message
+    assert pins(parse_policy(whole, policy_form="toml")) == [{0: SIGNER, 8: SIGNER}]
+
+
+@needs_toml
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (TOML + 'base_url = "x"\n', "policyfile.unknown_key"),
+        (TOML + 'PCR0 = "x"\n', "policyfile.format"),
+        (TOML + f'pcr0 = "{HEX}"\n', "policyfile.duplicate"),
+        (TOML + f'[[old]]\nPCR0 = "{HEX}"\n', "policyfile.format"),
+        (TOML + "PCR1 = 5\n", "policyfile.hex"),
+        (TOML + f'# PCR1 = "{HEX}"\n', "policyfile.format"),
+        (TOML + f'# old\u2028PCR1 = "{HEX}"\n', "policyfile.format"),
+        (TOML + f'# old\rPCR1 = "{HEX}"\n', "policyfile.format"),
+        ("[attestation]\n", "policyfile.format"),
+        ("[attestation]\nx = " + "[" * 9999, "policyfile.format"),
+        ("[attestation]\nx = " + "9" * 9999, "policyfile.format"),
+        (f'PCR0 = "{HEX}"\nPCR1={HEX}\n', "policyfile.format"),
+    ],
+)
+def test_l1_other_toml_is_rejected_under_the_named_form_too(content, code):
+    assert rejection(content).code == code
+    assert rejection(content, policy_form="toml").code == code
+
+
+def test_without_a_toml_parser_the_error_says_what_to_use(monkeypatch):
+    monkeypatch.setattr("sys.version_info", (3, 10))
+    error = rejection(TOML)
+    assert (error.code, "Python 3.11" in error.message) == ("policyfile.format", True)
+
+
+def test_l1_a_history_is_read_only_if_it_is_named():
+    content = json.dumps(RELEASES)
+    assert rejection(content).code == "policyfile.unknown_key"
+    loaded = parse_policy(content, policy_form="history")
+    assert (loaded.form, pins(loaded)) == (
+        "history",
+        [{0: SIGNER, 1: SIGNER}, {0: bytes.fromhex(HEX[::-1])}],
+    )
+    nested = json.dumps({"Measurements": ONE, "tag": "v1"})
+    assert pins(parse_policy(nested, policy_form="history")) == [{0: SIGNER}]
+
+
+@pytest.mark.parametrize(
+    ("release", "code"),
+    [
+        ({"timestamp": 1}, "policyfile.empty"),
+        ({**ONE, "PCR01": HEX}, "policyfile.unknown_key"),
+        ({**ONE, "pcrs": {"PCR1": HEX}}, "policyfile.unknown_key"),
+        ({**ONE, "HashAlgorithm": "SHA512"}, "policyfile.hash_algorithm"),
+        ({**ONE, "Max_Age_Seconds": 5}, "policyfile.unknown_key"),
+        ({**ONE, "schema": "x"}, "policyfile.unknown_key"),
+        ({**ONE, "Measurements": ONE}, "policyfile.format"),
+        ({"PCR0": "0" * 96}, "policyfile.zero_pin"),
+        ({"PCR4": HEX, "PCR7": HEX, "at": 1}, "policyfile.format"),
+    ],
+)
+def test_l1_no_key_of_a_release_that_may_be_a_requirement_is_ignored(release, code):
+    assert rejection([ONE, release], policy_form="history").code == code
+
+
+@pytest.mark.parametrize("name", ["policy.json", "build-enclave.txt", "assigned.txt"])
+def test_a_named_form_is_the_only_one_that_is_read(name):
+    form = load_policy(FILES / name).form
+    assert load_policy(FILES / name, policy_form=form).form == form
+    with pytest.raises(
+        InputError, match=f"expected a file of the form enclave, found the form {form}"
+    ):
+        load_policy(FILES / name, policy_form="enclave")
+
+
+@pytest.mark.parametrize("form", ["document", "json", "", 5, ["flat"]])
+def test_a_form_that_is_not_one_of_a_file_is_rejected(form):
+    assert rejection(ONE, policy_form=form).code == "input.expected"
+
+
+def test_t6_the_json_of_a_kernel_image_is_for_instances_only():
+    content = result(pcrs={"4": HEX, "7": HEX, "12": HEX})
+    assert dict(parse_nitrotpm_policy(content).measurements[0].pcrs) == {
+        4: SIGNER,
+        7: SIGNER,
+        12: SIGNER,
+    }
+    assert rejection(content).code == "policyfile.format"
+    for other in ({"0": HEX}, {"4": HEX}, {"3": HEX, "4": HEX}):
+        assert code_of(parse_nitrotpm_policy, result(pcrs=other)) == "policyfile.format"
+    for other in (result(statements=[STATEMENT]), result(image={"pcrs": {"0": HEX}})):
+        assert code_of(parse_nitrotpm_policy, other) == "policyfile.format"
+
+
+def test_l2_long_comments_and_tables_take_little_time():
+    for part in ("# pcr1 ", "#" * 9 + " ", " #", "[a.", "\n", "PCR1=\t", "pcr1" + "-" * 9):
+        content = f"PCR0={HEX}\n" + part * (200_000 // len(part))
+        expected = (None, "policyfile.format", "policyfile.unknown_key")
+        assert code_or_none(parse_policy, content) in expected

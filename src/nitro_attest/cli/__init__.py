@@ -16,7 +16,7 @@ _VERBS: Final = {
     "fetch": "Challenge an enclave and verify its document.",
     "eif": "Measure an enclave image file.",
     "pcr": "Compute the expected value of a PCR.",
-    "policy": "State the measurements of an image, to be signed.",
+    "policy": "Write, check and show policy files; state measurements to be signed.",
     "crl": "Prepare the revocation lists for --crl.",
     "kms-policy": "Write and lint KMS key policies.",
     "demo": "Make a folder of fake documents to try the other verbs on.",

@@ -17,7 +17,8 @@ from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.strict_json import read_json
 from nitro_attest.cli.options import duration, hex_bytes
 from nitro_attest.cli.progress import Progress
-from nitro_attest.cli.source import Encoding, decode, open_input, read_document
+from nitro_attest.cli.source import Encoding, open_input, read_named_document
+from nitro_attest.document_text import decode
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.verification.batch import Item, Outcome
 from nitro_attest.verification.requirements import Request
@@ -51,17 +52,23 @@ _LONGEST_LINE: Final = 1 << 17
 
 
 def from_files(
-    names: Iterable[str], encoding: Encoding, expected: Mapping[str, Any]
+    names: Iterable[str],
+    encoding: Encoding | None,
+    json_field: str | None,
+    expected: Mapping[str, Any],
 ) -> Iterator[Job]:
     """Yields one job per file; a file that cannot be read or decoded is a job that fails."""
     for name in names:
         try:
-            yield Job(name, Request(read_document(name, encoding), **expected))
+            source, document = read_named_document(name, encoding, json_field)
+            yield Job(source, Request(document, **expected))
         except NitroAttestError as error:
             yield Job(name, error)
 
 
-def from_batch(name: str, encoding: Encoding, expected: Mapping[str, Any]) -> Iterator[Job]:
+def from_batch(
+    name: str, encoding: Encoding | None, json_field: str | None, expected: Mapping[str, Any]
+) -> Iterator[Job]:
     """Yields one job per line of a batch file; a malformed line is a job that fails.
 
     Empty lines are skipped, but counted.
@@ -69,6 +76,7 @@ def from_batch(name: str, encoding: Encoding, expected: Mapping[str, Any]) -> It
     Args:
         name: The file, or ``-`` for stdin.
         encoding: The form of the files that lines name.
+        json_field: The member of the files that lines name.
         expected: Values that options require of every document; a line must not repeat one.
 
     Raises:
@@ -78,6 +86,7 @@ def from_batch(name: str, encoding: Encoding, expected: Mapping[str, Any]) -> It
     with open_input(name) as file:
         for number in count(1):
             entry: dict[str, Any] = {}
+            read_as: str | None = None
             item: Item
             try:
                 line = _line(file)
@@ -88,11 +97,11 @@ def from_batch(name: str, encoding: Encoding, expected: Mapping[str, Any]) -> It
                 if not (text := line.strip(b" \t\r\n")):
                     continue
                 entry = _entry(text)
-                item = _request(entry, encoding, expected)
+                read_as, item = _request(entry, encoding, json_field, expected)
             except NitroAttestError as error:
                 item = error
             found = True
-            yield Job(f"{name}:{number}", item, entry.get("id"))
+            yield Job(Source(f"{name}:{number}", read_as), item, entry.get("id"))
     if not found:
         raise InputError("input.batch", f"{name!r} has no lines; expected one per document")
 
@@ -182,8 +191,13 @@ def _entry(line: bytes) -> dict[str, Any]:
     return entry
 
 
-def _request(entry: Mapping[str, Any], encoding: Encoding, expected: Mapping[str, Any]) -> Request:
-    """Makes the request of a line.
+def _request(
+    entry: Mapping[str, Any],
+    encoding: Encoding | None,
+    json_field: str | None,
+    expected: Mapping[str, Any],
+) -> tuple[str | None, Request]:
+    """Makes the request of a line, and returns the form of its document too.
 
     Raises:
         InputError: ``input.batch``: a value is malformed, or is missing. ``input.file``: the line
@@ -195,7 +209,8 @@ def _request(entry: Mapping[str, Any], encoding: Encoding, expected: Mapping[str
         raise InputError("input.batch", f"{twice[0]} is given both by the line and by an option")
     if "document" not in entry:
         raise InputError("input.batch", f"the object has no document; expected {_DOCUMENT}")
-    return Request(_document(entry["document"], encoding), **expected, **values)
+    read_as, document = _document(entry["document"], encoding, json_field)
+    return read_as, Request(document, **expected, **values)
 
 
 def _value(name: str, text: object) -> Any:
@@ -209,11 +224,15 @@ def _value(name: str, text: object) -> Any:
         raise InputError("input.batch", f"{name}: {error.message}") from error
 
 
-def _document(value: object, encoding: Encoding) -> bytes:
+def _document(
+    value: object, encoding: Encoding | None, json_field: str | None
+) -> tuple[str | None, bytes]:
     """Decodes a document from text, or reads it from the file that the line names."""
     match value:
         case str() if value.isascii():
-            return decode(value.encode("ascii"), "auto")
+            decoded = decode(value.encode("ascii"))
+            return decoded.read_as, decoded.document
         case {"file": str(name), **others} if not others and name != "-":
-            return read_document(name, encoding)
+            source, document = read_named_document(name, encoding, json_field)
+            return source.read_as, document
     raise InputError("input.batch", f"document: expected {_DOCUMENT}")

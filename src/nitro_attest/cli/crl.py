@@ -5,7 +5,13 @@ from __future__ import annotations
 import click
 from cryptography import x509
 
-from nitro_attest.cli.options import EXISTING_FILE, VerbGroup, format_option, json_option
+from nitro_attest.cli.options import (
+    EXISTING_FILE,
+    VerbGroup,
+    format_option,
+    json_field_option,
+    json_option,
+)
 from nitro_attest.cli.output import emit, escape, reject, to_json
 from nitro_attest.cli.render import list_lines
 from nitro_attest.cli.source import Encoding, read_document, read_file
@@ -22,9 +28,10 @@ def command() -> None:
 
 
 @command.command("needed")
-@click.argument("documents", metavar="DOC...", nargs=-1, required=True)
+@click.argument("documents", type=EXISTING_FILE, metavar="DOC...", nargs=-1, required=True)
 @format_option
-def needed(documents: tuple[str, ...], encoding: Encoding | None) -> int:
+@json_field_option
+def needed(documents: tuple[str, ...], encoding: Encoding | None, json_field: str | None) -> int:
     """Print the addresses of the lists that documents name, one per line.
 
     The documents are not verified, so that any address may be among them: fetch only from hosts
@@ -33,7 +40,7 @@ def needed(documents: tuple[str, ...], encoding: Encoding | None) -> int:
     addresses: dict[str, None] = {}
     for source in documents:
         try:
-            parsed = parse_unverified(read_document(source, encoding or "auto"))
+            parsed = parse_unverified(read_document(source, encoding, json_field))
             for der in (*parsed.cabundle, parsed.certificate):
                 _, extensions, *_ = load_certificate(der, "a certificate")
                 for extension in extensions:

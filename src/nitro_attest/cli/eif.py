@@ -10,7 +10,7 @@ import click
 
 from nitro_attest._internal.wording import plural
 from nitro_attest.cli.image import max_size_option, measure_image
-from nitro_attest.cli.options import Verb, json_option
+from nitro_attest.cli.options import EXISTING_FILE, Verb, json_option
 from nitro_attest.cli.output import emit, reject, row, shown_name, to_json
 from nitro_attest.errors import NitroAttestError
 from nitro_attest.measurements.eif.image import EnclaveImage
@@ -20,7 +20,7 @@ _SHOWN_METADATA: Final = 200
 
 
 @click.command("eif", cls=Verb)
-@click.argument("image_file", metavar="FILE")
+@click.argument("image_file", type=EXISTING_FILE, metavar="FILE")
 @click.option(
     "--ignore-crc", is_flag=True, help="Measure a file with a wrong CRC-32, with a warning."
 )

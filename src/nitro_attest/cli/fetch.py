@@ -94,7 +94,7 @@ def command(
     enclave_name: str | None,
     endpoint: str | None,
     port: int | None,
-    root: str | None,
+    root: tuple[str, ...],
     partition: str | None,
     crls: tuple[str, ...],
     crl_max_age: timedelta | None,

@@ -11,10 +11,18 @@ import click
 
 from nitro_attest._internal.wording import plural
 from nitro_attest.cli.exit_codes import EXIT_KEY_POLICY
-from nitro_attest.cli.options import VerbGroup, at_option, json_option, text
+from nitro_attest.cli.options import (
+    EXISTING_FILE,
+    VerbGroup,
+    at_option,
+    format_option,
+    json_field_option,
+    json_option,
+    text,
+)
 from nitro_attest.cli.output import emit, escape, reject, shown_name, to_json, warn
 from nitro_attest.cli.requirements import RequirementOptions, requirement_options
-from nitro_attest.cli.source import read_document, read_file
+from nitro_attest.cli.source import Encoding, read_document, read_file
 from nitro_attest.cli.trust import root_options, trusted_roots
 from nitro_attest.errors import AttestationWarning, InputError, NitroAttestError
 from nitro_attest.kms.findings import Finding
@@ -41,8 +49,13 @@ def command() -> None:
 @command.command("make", short_help="Write statements for a key policy.")
 @requirement_options
 @click.option(
-    "--document", type=text, metavar="DOC", help="Take the expected PCRs from this document."
+    "--document",
+    type=EXISTING_FILE,
+    metavar="DOC",
+    help="Take the expected PCRs from this document.",
 )
+@format_option
+@json_field_option
 @root_options
 @at_option("--document")
 @click.option(
@@ -64,7 +77,9 @@ def command() -> None:
 @json_option("Print one JSON object, with the warnings.")
 def _make(
     document: str | None,
-    root: str | None,
+    encoding: Encoding | None,
+    json_field: str | None,
+    root: tuple[str, ...],
     partition: str | None,
     at: datetime | Literal["now", "document"],
     principals: tuple[str, ...],
@@ -84,8 +99,10 @@ def _make(
         )
     requirements = RequirementOptions(**options)
     if document is None:
-        if root or partition or at != "now":
-            raise click.UsageError("--root, --partition and --at require --document")
+        if root or partition or at != "now" or encoding or json_field:
+            raise click.UsageError(
+                "--root, --partition, --at, --format and --json-field require --document"
+            )
         policy = requirements.policy()
     elif requirements.given or requirements.kind != "enclave":
         raise click.UsageError(
@@ -94,7 +111,7 @@ def _make(
     else:
         verifier = Verifier(trusted_roots(root, partition), policy=ANY_ENCLAVE)
         try:
-            verified = verifier.verify(read_document(document, "auto"), at=at)
+            verified = verifier.verify(read_document(document, encoding, json_field), at=at)
         except NitroAttestError as error:
             return reject(document, error, as_json=False)
         policy = policy_of_document(verified.document).policy
@@ -155,7 +172,7 @@ def _findings_on(value: Any) -> list[AttestationWarning]:
 
 
 @command.command("lint", short_help="List the weaknesses of a key policy.")
-@click.argument("key_policy", metavar="FILE")
+@click.argument("key_policy", type=EXISTING_FILE, metavar="FILE")
 @json_option()
 def _lint(key_policy: str, as_json: bool) -> int:
     """Find statements of the key policy in FILE that allow plaintext without attestation.

@@ -16,19 +16,46 @@ import click
 
 Decorator = Callable[[Any], Any]
 
-EXISTING_FILE: Final = click.Path(exists=True, dir_okay=False)
+
+class _InputFile(click.Path):
+    """A file that the verb reads; ``-`` is standard input.
+
+    The reader of the file reports one that cannot be read, so that every verb and option has the
+    same error for it, ``input.file``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(readable=False, allow_dash=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Converts the name of a file; called by click."""
+        if not value:
+            self.fail("the value is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+EXISTING_FILE: Final = _InputFile()
 
 _WHOLE: Final = 1000
 """Characters: more than any first sentence has."""
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_MOMENT: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,6}))?)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})?"
+)
+"""RFC 3339, with at most 6 digits of a second. datetime.fromisoformat() reads more forms, and not
+the same ones in every release of Python."""
+_EXPECTED_MOMENT: Final = "expected now, document or a time such as 2026-01-31T12:00:00Z"
+
 _WORDS: Final[dict[str, Literal["now", "document"]]] = {"now": "now", "document": "document"}
 
 
 class Verb(click.Command):
-    """A command that rejects an option with one value if it is given twice.
+    """A command that rejects an option with one value, and standard input, if given twice.
 
-    The last one would count otherwise, and the reader of the command line may see the first.
+    The last value would count otherwise, and the reader of the command line may see the first. The
+    second reader of standard input would find it empty.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -39,7 +66,11 @@ class Verb(click.Command):
         for option, times in Counter(given).items():
             if times > 1 and isinstance(option, click.Option) and not _repeatable(option):
                 raise click.UsageError(f"{option.opts[-1]} is given more than once", ctx)
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        files = [p.name for p in self.params if p.name and isinstance(p.type, _InputFile)]
+        if sum(_dashes(ctx.params.get(name)) for name in files) > 1:
+            raise click.UsageError("- (standard input) is given more than once", ctx)
+        return rest
 
 
 class VerbGroup(click.Group):
@@ -56,6 +87,10 @@ class VerbGroup(click.Group):
                     for name, command in sorted(self.commands.items())
                 ]
             )
+
+
+def _dashes(value: object) -> int:
+    return value.count("-") if isinstance(value, tuple) else int(value == "-")
 
 
 def _repeatable(option: click.Option) -> bool:
@@ -89,9 +124,9 @@ def hex_bytes(value: str) -> bytes:
 def pcr_pin(value: str) -> tuple[int, str]:
     """Converts ``0=<96 hex digits>`` to a PCR index and its digits, which the policy checks.
 
-    ``PCR0=`` is accepted too, since ``nitro-attest pcr`` prints it.
+    ``PCR0=`` in any case is accepted too: ``nitro-attest pcr`` prints it, and files have it.
     """
-    match = re.fullmatch(r"(?:PCR)?(0|[1-9][0-9]?)=(.+)", value)
+    match = re.fullmatch(r"(?:PCR)?(0|[1-9][0-9]?)=(.+)", value, re.IGNORECASE)
     if not match:
         raise click.BadParameter(f"expected N=<96 hex digits>, found {value!r}")
     return int(match[1]), match[2]
@@ -115,17 +150,20 @@ def moment(value: str) -> datetime | Literal["now", "document"]:
     """Converts ``now``, ``document``, or a time with its zone such as ``2026-01-31T12:00:00Z``."""
     if value in _WORDS:
         return _WORDS[value]
+    match = _MOMENT.fullmatch(value)
+    if match is None:
+        raise click.BadParameter(f"{_EXPECTED_MOMENT}, found {value!r}")
+    date, time, fraction, zone = match.groups()
+    if missing := " and ".join(
+        name for name, part in (("time of day", time), ("zone", zone)) if part is None
+    ):
+        raise click.BadParameter(f"{_EXPECTED_MOMENT}, found {value!r} without a {missing}")
+    digits = (fraction or "").ljust(6, "0")
+    offset = "+00:00" if zone in "zZ" else zone
     try:
-        parsed = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", value))
-    except ValueError:
-        raise click.BadParameter(
-            f"expected now, document or a time such as 2026-01-31T12:00:00Z, found {value!r}"
-        ) from None
-    if parsed.utcoffset() is None:
-        raise click.BadParameter(
-            f"expected a time with its zone, such as 2026-01-31T12:00:00Z, found {value!r}"
-        )
-    return parsed
+        return datetime.fromisoformat(f"{date}T{time}.{digits}{offset}")
+    except ValueError as error:
+        raise click.BadParameter(f"{_EXPECTED_MOMENT}, found {value!r}: {error}") from None
 
 
 def with_options(options: Sequence[Decorator], command: Any) -> Any:
@@ -155,7 +193,13 @@ format_option: Final = click.option(
     "--format",
     "encoding",
     type=click.Choice(["raw", "hex", "base64"]),
-    help="Form of DOC [recognised].",
+    help="Form of the document [recognised].",
+)
+json_field_option: Final = click.option(
+    "--json-field",
+    type=text,
+    metavar="NAME",
+    help="Member of a JSON object that is the document [the only one].",
 )
 consistency_option: Final = click.option(
     "--consistency",

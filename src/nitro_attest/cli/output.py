@@ -25,7 +25,10 @@ from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyErro
 SCHEMA: Final = "nitro-attest/1"
 
 _HINTS: Final[dict[str, tuple[str | None, str]]] = {
-    "document.encoding": ("--format", "set the form with --format raw, hex or base64"),
+    "document.encoding": (
+        "--format",
+        "set the form with --format raw, hex or base64, or the member of JSON with --json-field",
+    ),
     "cert.expired": (
         "--at",
         "to verify an archived document as of its own timestamp, use --at document",
@@ -162,8 +165,28 @@ def _wrapped(head: str, text: str, *, to_stderr: bool = False) -> str:
     )
 
 
+class Source(str):
+    """The name of a document, which JSON shows with the form that it was read in.
+
+    Args:
+        name: The file, or the line of a batch.
+        read_as: The form in words; None for raw bytes, hex and base64.
+    """
+
+    read_as: str | None
+
+    def __new__(cls, name: str, read_as: str | None) -> Source:
+        """Makes the name."""
+        source = super().__new__(cls, name)
+        source.read_as = read_as
+        return source
+
+
 def to_json(**members: Any) -> str:
     """A result as one line of JSON, with its schema."""
+    source = members.get("source")
+    if isinstance(source, Source) and source.read_as is not None:
+        members["read_as"] = source.read_as
     return json.dumps({"schema": SCHEMA} | members)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import click
 
 from nitro_attest._internal.pcrs import ZERO_PCR
-from nitro_attest.cli.image import max_size_option
+from nitro_attest.cli.image import image_source, max_size_option
 from nitro_attest.cli.options import EXISTING_FILE, VerbGroup, hex_bytes, json_option
 from nitro_attest.cli.output import emit, reject, to_json
 from nitro_attest.cli.source import read_file
@@ -50,13 +50,19 @@ def _instance(instance_id: str, as_json: bool) -> int:
 
 
 @command.command("certificate", short_help="PCR8, from the image signing certificate.")
-@click.argument("certificate_file", metavar="FILE")
+@click.argument("certificate_file", type=EXISTING_FILE, metavar="FILE")
 @json_option()
 def _certificate(certificate_file: str, as_json: bool) -> int:
     """PCR8 of enclaves whose image was signed with the certificate in FILE (PEM or DER)."""
-    return _report(
-        8, certificate_file, lambda: pcr8_from_certificate(read_file(certificate_file)), as_json
-    )
+    return _report(8, certificate_file, lambda: _certificate_pcr(certificate_file), as_json)
+
+
+def _certificate_pcr(name: str) -> bytes:
+    data = read_file(name)
+    value = pcr8_from_certificate(data)
+    if (blocks := data.count(b"-----BEGIN CERTIFICATE-----")) > 1:
+        emit([f"note: PCR8 measures only the first of {blocks} certificates"], to_stderr=True)
+    return value
 
 
 @command.command("extend", short_help="PCR16 to PCR31, from the extended data.")
@@ -74,7 +80,7 @@ def _extend(data: tuple[bytes, ...], start: bytes | None, as_json: bool) -> int:
 
 
 @command.command("uki", short_help="PCR4, PCR7 and PCR12 of an EC2 instance.")
-@click.argument("image_file", metavar="IMAGE")
+@click.argument("image_file", type=EXISTING_FILE, metavar="IMAGE")
 @click.option(
     "--systemd-stub-version",
     type=click.IntRange(1),
@@ -108,12 +114,13 @@ def _uki(
     try:
         values = {name: read_file(file) for name, file in given.items()}
         variables = SecureBootVariables(**{"kek": b"", **values}) if values else None
-        found = uki_measurements(
-            image_file,
-            secure_boot=variables,
-            systemd_stub_version=systemd_stub_version,
-            max_size=max_size,
-        )
+        with image_source(image_file, max_size) as image:
+            found = uki_measurements(
+                image,
+                secure_boot=variables,
+                systemd_stub_version=systemd_stub_version,
+                max_size=max_size,
+            )
     except NitroAttestError as error:
         return reject(image_file, error, as_json)
     _print(image_file, found.measurements(), as_json)

@@ -16,12 +16,39 @@ from nitro_attest.cli.image import measure_image
 from nitro_attest.cli.options import EXISTING_FILE, pcr_pin, text, with_options
 from nitro_attest.cli.output import warn
 from nitro_attest.cli.provenance import ProvenanceOptions, provenance_options
+from nitro_attest.cli.source import read_start
 from nitro_attest.errors import InputError
 from nitro_attest.limits import MAX_PCRS
-from nitro_attest.policy_files import load_nitrotpm_policy, load_policy
+from nitro_attest.policy_files import (
+    FILE_FORMS,
+    MAX_POLICY_FILE_BYTES,
+    Form,
+    LoadedPolicy,
+    parse_nitrotpm_policy,
+    parse_policy,
+)
 from nitro_attest.provenance import Provenance
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
+_FORM_OPTIONS: Final = (
+    click.option(
+        "--pcr-index",
+        type=click.IntRange(0, MAX_PCRS - 1),
+        metavar="N",
+        help="Index of the PCR in nitro-cli pcr --input output.",
+    ),
+    click.option(
+        "--policy-form",
+        type=click.Choice(FILE_FORMS),
+        help="The only form of policy file to accept; history and toml ignore other keys.",
+    ),
+)
+_NAME_OPTION: Final = click.option(
+    "--enclave-name",
+    type=text,
+    metavar="NAME",
+    help="The enclave to use from describe-enclaves output.",
+)
 _ENCLAVE_OPTIONS: Final = (
     click.option(
         "--pcr",
@@ -38,12 +65,7 @@ _ENCLAVE_OPTIONS: Final = (
         help="File with expected PCRs: a policy, or the output of nitro-cli or "
         "nitro-tpm-pcr-compute.",
     ),
-    click.option(
-        "--pcr-index",
-        type=click.IntRange(0, MAX_PCRS - 1),
-        metavar="N",
-        help="With --policy: index of the PCR in nitro-cli pcr --input output.",
-    ),
+    *_FORM_OPTIONS,
     click.option(
         "--eif",
         "image_file",
@@ -64,18 +86,42 @@ _OPTIONS: Final = (
         help="Kind of document: of an enclave, or of an EC2 instance with NitroTPM [enclave].",
     ),
     *_ENCLAVE_OPTIONS,
-    click.option(
-        "--enclave-name",
-        type=text,
-        metavar="NAME",
-        help="With --policy: the enclave to use from describe-enclaves output.",
-    ),
+    _NAME_OPTION,
 )
 
 
 def enclave_requirement_options(command: Any) -> Any:
     """Adds requirements for enclaves; the values are keyword arguments of RequirementOptions."""
     return with_options(_ENCLAVE_OPTIONS, command)
+
+
+def enclave_file_options(command: Any) -> Any:
+    """Adds requirements for enclaves, with ``--enclave-name`` for a policy file."""
+    return with_options((*_ENCLAVE_OPTIONS, _NAME_OPTION), command)
+
+
+def selection_options(command: Any) -> Any:
+    """Adds the options that say how to read a policy file; ``loaded_policy`` takes their values."""
+    return with_options((*_FORM_OPTIONS, _NAME_OPTION), command)
+
+
+def loaded_policy(
+    name: str,
+    enclave_name: str | None,
+    pcr_index: int | None,
+    policy_form: Form | None,
+) -> LoadedPolicy:
+    """Reads a policy file for enclaves, or stdin for ``-``.
+
+    Raises:
+        InputError: ``input.file`` or ``policyfile.*``.
+    """
+    return parse_policy(
+        read_start(name, MAX_POLICY_FILE_BYTES),
+        enclave_name=enclave_name,
+        pcr_index=pcr_index,
+        policy_form=policy_form,
+    )
 
 
 def requirement_options(command: Any) -> Any:
@@ -92,6 +138,7 @@ class RequirementOptions(ProvenanceOptions):
     pcr_index: int | None
     image_file: str | None
     require_unsigned: bool
+    policy_form: Form | None = None
     kind: Literal["enclave", "nitrotpm"] = "enclave"
     enclave_name: str | None = None
 
@@ -139,14 +186,14 @@ class RequirementOptions(ProvenanceOptions):
     def _enclave_policy(self, allow_debug: bool, provenance: Provenance | None) -> Policy | None:
         policy = None if provenance is None else provenance.policy()
         if self.policy_file is not None:
-            loaded = load_policy(
-                self.policy_file, enclave_name=self.enclave_name, pcr_index=self.pcr_index
+            loaded = loaded_policy(
+                self.policy_file, self.enclave_name, self.pcr_index, self.policy_form
             )
             policy = loaded.policy
             if loaded.form == "policy":  # no other form has a key for debug mode
                 allow_debug = allow_debug and policy.allow_debug
-        elif self.enclave_name is not None or self.pcr_index is not None:
-            raise click.UsageError("--enclave-name and --pcr-index require --policy")
+        elif (self.enclave_name, self.pcr_index, self.policy_form) != (None, None, None):
+            raise click.UsageError("--enclave-name, --pcr-index and --policy-form require --policy")
         for pins in self._pins():
             policy = Policy([pins]) if policy is None else policy.with_pins(pins)
         if policy is None:
@@ -157,15 +204,17 @@ class RequirementOptions(ProvenanceOptions):
 
     def _instance_policy(self) -> NitroTpmPolicy | None:
         enclave_only = (
-            *(self.image_file, self.enclave_name, self.pcr_index),
+            *(self.image_file, self.enclave_name, self.pcr_index, self.policy_form),
             *(getattr(self, each.name) for each in fields(ProvenanceOptions)),
         )
         if self.require_unsigned or any(value is not None for value in enclave_only):
             raise click.UsageError(
-                "--eif, --enclave-name, --pcr-index, --provenance and --require-unsigned cannot be "
-                "used with --kind nitrotpm"
+                "--eif, --enclave-name, --pcr-index, --policy-form, --provenance and "
+                "--require-unsigned cannot be used with --kind nitrotpm"
             )
-        policy = None if self.policy_file is None else load_nitrotpm_policy(self.policy_file)
+        policy = None
+        if self.policy_file is not None:
+            policy = parse_nitrotpm_policy(read_start(self.policy_file, MAX_POLICY_FILE_BYTES))
         for pins in self._pins():
             policy = NitroTpmPolicy([pins]) if policy is None else policy.with_pins(pins)
         return policy

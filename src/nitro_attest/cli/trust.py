@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 import click
@@ -14,7 +16,12 @@ from nitro_attest.verification.revocation import RevocationLists
 from nitro_attest.verification.roots import PINNED, TrustedRoots
 
 _OPTIONS: Final = (
-    click.option("--root", type=EXISTING_FILE, help="PEM file of the root to trust instead."),
+    click.option(
+        "--root",
+        type=EXISTING_FILE,
+        multiple=True,
+        help="PEM file of the root to trust instead; repeat for more.",
+    ),
     click.option(
         "--partition", type=click.Choice(list(PINNED)), help="AWS partition to trust [aws]."
     ),
@@ -26,11 +33,13 @@ def root_options(command: Any) -> Any:
     return with_options(_OPTIONS, command)
 
 
+_STDIN: Final = "/dev/stdin"  # RevocationLists takes names, of folders too
+
 _LIST_OPTIONS: Final = (
     click.option(
         "--crl",
         "crls",
-        type=click.Path(exists=True),
+        type=EXISTING_FILE,
         multiple=True,
         help="Revocation list, or a folder of lists; repeat for more. Without it, revocation is "
         "not checked.",
@@ -52,30 +61,37 @@ def revocation_lists(
     """The revocation lists; None without ``--crl``.
 
     Raises:
-        InputError: ``input.crl``.
+        InputError: ``input.crl`` or ``input.file``.
         ChainError: ``crl.malformed`` or ``crl.scope``.
         click.UsageError: ``--crl-max-age`` without ``--crl``.
     """
     if crls:
-        return RevocationLists.from_files(*crls, max_age=crl_max_age)
+        names = [_STDIN if name == "-" else name for name in crls]
+        return RevocationLists.from_files(*names, max_age=crl_max_age)
     if crl_max_age is not None:
         raise click.UsageError("--crl-max-age requires --crl")
     return None
 
 
-def trusted_roots(root: str | None, partition: str | None) -> TrustedRoots:
-    """The one trusted root.
+def trusted_roots(root: tuple[str, ...], partition: str | None) -> TrustedRoots:
+    """The trusted roots: those of all files, or that of the partition.
 
     Raises:
         InputError: ``input.root`` or ``input.file``.
         click.UsageError: Both options are given.
     """
     if root and partition:
-        raise click.UsageError("--root cannot be combined with --partition")
+        raise click.UsageError(
+            "--root cannot be combined with --partition; to trust several roots, repeat --root"
+        )
     if root:
-        pem = read_file(root)
-        try:
-            return TrustedRoots.from_pem(pem)
-        except InputError as error:
-            raise InputError(error.code, f"{root}: {error.message}") from error
+        return reduce(or_, map(_root_in, root))
     return TrustedRoots.from_partition(partition or "aws")
+
+
+def _root_in(name: str) -> TrustedRoots:
+    pem = read_file(name)
+    try:
+        return TrustedRoots.from_pem(pem)
+    except InputError as error:
+        raise InputError(error.code, f"{name}: {error.message}") from error

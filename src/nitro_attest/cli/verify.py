@@ -19,12 +19,14 @@ from nitro_attest.cli.expected import (
     warning_options,
 )
 from nitro_attest.cli.options import (
+    EXISTING_FILE,
     Verb,
     allow_debug_option,
     any_enclave_option,
     at_option,
     consistency_option,
     format_option,
+    json_field_option,
 )
 from nitro_attest.cli.output import Kind, emit, reject, styled
 from nitro_attest.cli.render import report
@@ -39,11 +41,11 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 
 
 @click.command("verify", cls=Verb)
-@click.argument("documents", metavar="DOC...", nargs=-1)
+@click.argument("documents", type=EXISTING_FILE, metavar="DOC...", nargs=-1)
 @click.option(
     "--batch",
     "batch_file",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    type=EXISTING_FILE,
     help="File with one JSON object per line: document, nonce, ...",
 )
 @root_options
@@ -57,6 +59,7 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 @consistency_option
 @warning_options
 @format_option
+@json_field_option
 @click.option(
     "--accelerator",
     type=click.Choice(["libcrypto_mb", "aws-lc"]),
@@ -66,7 +69,7 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 def command(
     documents: tuple[str, ...],
     batch_file: str | None,
-    root: str | None,
+    root: tuple[str, ...],
     partition: str | None,
     crls: tuple[str, ...],
     crl_max_age: timedelta | None,
@@ -82,6 +85,7 @@ def command(
     fail_on_warning: bool,
     accepted: tuple[str, ...],
     encoding: Encoding | None,
+    json_field: str | None,
     accelerator: str | None,
     quiet: bool,
     short: bool,
@@ -90,10 +94,10 @@ def command(
 ) -> int:
     """Verify attestation documents.
 
-    DOC is a file, or - for standard input: raw bytes, hex or base64. Several documents, and the
-    lines of a --batch file, are verified in parallel; results come in the order of the input. The
-    exit code is 0 only if every document was verified, else that of the first rejected one: 2 usage
-    error, 3 format, 4 chain, 5 signature, 6 policy.
+    DOC is a file, or - for standard input: raw bytes, base64, hex, JSON and more. Several
+    documents, and the lines of a --batch file, are verified in parallel; results come in the order
+    of the input. The exit code is 0 only if every document was verified, else that of the first
+    rejected one: 2 usage error, 3 format, 4 chain, 5 signature, 6 policy.
     """
     if bool(documents) == bool(batch_file):
         raise click.UsageError("expected either one or more DOC or a --batch file")
@@ -119,10 +123,10 @@ def command(
     verify: Callable[..., Generator[Outcome[Any], None, None]] = verifier.verify_many
     if batch_file:
         total = line_count(batch_file)
-        jobs = from_batch(batch_file, encoding or "auto", options)
+        jobs = from_batch(batch_file, encoding, json_field, options)
     else:
         total = len(documents)
-        jobs = from_files(documents, encoding or "auto", options)
+        jobs = from_files(documents, encoding, json_field, options)
     verify = partial(verify, workers=1 if total == 1 else None, at=at, max_age=max_age)
     exit_code = 0
     results: Counter[str] = Counter()

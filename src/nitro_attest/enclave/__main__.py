@@ -233,7 +233,7 @@ def _hex(text: str) -> bytes:
 
 def _file(name: str) -> bytes:
     try:
-        value = Path(name).read_bytes()
+        value = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise argparse.ArgumentTypeError(f"cannot read the file: {error}") from None
     return _not_empty(value)

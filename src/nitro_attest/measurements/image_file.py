@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from nitro_attest._internal.files import unreadable
 from nitro_attest._internal.wording import plural
 from nitro_attest.errors import ImageError, InputError
 from nitro_attest.limits import DEFAULT_IMAGE_BYTES
@@ -79,7 +80,7 @@ class ImageFile:
         Raises:
             ImageError: ``eif.truncated`` or ``pe.truncated``: the file became shorter while it was
                 read.
-            InputError: ``input.expected``: reading failed.
+            InputError: ``input.file``: reading failed.
         """
         filled = 0
         try:
@@ -94,7 +95,7 @@ class ImageFile:
                     )
                 filled += count
         except OSError as error:
-            raise InputError("input.expected", f"the image cannot be read: {error}") from error
+            raise InputError("input.file", f"cannot read the image: {error.strerror}") from error
 
 
 @contextmanager
@@ -113,17 +114,20 @@ def opened(
 
     Raises:
         ImageError: As for ``ImageFile``.
-        InputError: ``input.expected``: the file cannot be opened, is not seekable, or is not a
-            regular file; or as for ``ImageFile``. A pipe or a device could block forever.
+        InputError: ``input.file``: the path cannot be opened or is not a regular file, because a
+            pipe or a device could block forever. ``input.expected``: the source is neither a path
+            nor a binary file; or as for ``ImageFile``.
     """
     if isinstance(source, (str, os.PathLike)):
         try:
             path = Path(source)
             if not stat.S_ISREG(path.stat().st_mode):
-                raise InputError("input.expected", f"expected a regular file, found {path}")
+                raise InputError(
+                    "input.file", f"expected a regular file, found {str(path)!r}; save it to a file"
+                )
             file = path.open("rb", buffering=0)
         except (OSError, ValueError) as error:
-            raise InputError("input.expected", f"the image cannot be opened: {error}") from error
+            raise unreadable(source, error) from error
         with file:
             yield ImageFile(file, family, max_size)
     elif isinstance(source, BinaryFile):

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from nitro_attest._internal.pcrs import ZERO_PCR
+from nitro_attest._internal.wording import plural
 from nitro_attest.errors import InputError
 from nitro_attest.limits import PCR_BYTES
 
@@ -198,7 +199,8 @@ def pcr8_from_certificate(pem_or_der: bytes) -> bytes:
     except Exception as error:  # ValueError or InvalidVersion
         raise InputError(
             "input.expected",
-            f"expected an X.509 certificate in PEM or DER: {error}",
+            f"expected an X.509 certificate in PEM or DER, found {plural(len(der), 'byte')} that "
+            f"begin with {der[:8].hex() or 'nothing'}",
         ) from error
     return image_measurement(hashlib.sha384(der).digest())
 

@@ -247,7 +247,7 @@ def _view_of(document: bytes | bytearray | memoryview) -> memoryview:
     if isinstance(document, str):
         raise FormatError(
             "document.encoding",
-            "expected bytes, found text; decode it from base64 or hex first",
+            "expected bytes, found text; decode it with decode_document() first",
         )
     try:
         return memoryview(document)

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from nitro_attest._internal.files import unreadable
 from nitro_attest._internal.times import check_max_age, from_milliseconds, to_milliseconds
 from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import AttestationWarning, ChainError, InputError
@@ -152,8 +153,8 @@ class RevocationLists:
             The set.
 
         Raises:
-            InputError: As for the class, with the name of the file; also ``input.crl`` for a file
-                that cannot be read.
+            InputError: As for the class, with the name of the file; ``input.file``: a file cannot
+                be read; ``input.crl``: a folder is empty, or an argument is no path.
             ChainError: As for the class, with the name of the file.
         """
         return cls(*map(_read_file, _files(paths)), max_age=max_age, numbers=numbers)
@@ -348,8 +349,10 @@ def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
         try:
             path = Path(name)
             files = sorted(path.iterdir()) if path.is_dir() else [path]
-        except (OSError, TypeError, ValueError) as error:
-            raise _unreadable(name, error) from error
+        except TypeError:
+            raise InputError("input.crl", f"expected a path, found {name!r:.100}") from None
+        except (OSError, ValueError) as error:
+            raise unreadable(name, error) from error
         if not files:
             raise InputError(
                 "input.crl", f"the folder {str(name)!r} is empty: expected lists in it"
@@ -362,12 +365,8 @@ def _read_file(path: Path) -> RevocationList:
         with path.open("rb") as file:
             data = file.read(MAX_CRL_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     try:
         return RevocationList.from_bytes(data)
     except (InputError, ChainError) as error:
         raise type(error)(error.code, f"{str(path)!r}: {error.message}") from error
-
-
-def _unreadable(path: object, error: Exception) -> InputError:
-    return InputError("input.crl", f"cannot read {str(path)!r}: {error}")

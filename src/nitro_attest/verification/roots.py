@@ -275,7 +275,9 @@ def _root_from_pem(pem: bytes) -> Root:
     try:
         certificates = quietly(x509.load_pem_x509_certificates, pem)
     except Exception as error:
-        raise InputError("input.root", f"the trusted root cannot be read: {error}") from error
+        raise InputError(
+            "input.root", "trusted root: the content of the PEM block is not a certificate"
+        ) from error
     if len(certificates) != 1:
         raise InputError(
             "input.root",

@@ -279,7 +279,7 @@ def test_no_progress_where_the_results_are_shown_or_there_is_no_terminal(options
 def test_lines_are_read_on_demand(tmp_path):
     path = tmp_path / "batch.jsonl"
     path.write_bytes(b"{}\n" * 5)
-    jobs = batch.from_batch(str(path), "auto", {})
+    jobs = batch.from_batch(str(path), None, None, {})
     job = next(jobs)
     assert job.name == f"{path}:1"
     assert isinstance(job.item, InputError)

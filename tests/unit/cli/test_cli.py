@@ -309,9 +309,11 @@ def test_a_hint_names_only_options_of_the_verb(tool, tmp_path):
     document = tmp_path / "doc"
     document.write_bytes(b"hello, world!")
     assert "hint: set the form with --format" in tool("verify", document)[2]
-    code, _, err = tool("kms-policy", "make", "--document", document, "--condition-only")
-    assert code == 3
-    assert first(err).startswith("REJECTED document.encoding")
+    archived = [DEBUG, "--at", "document"]
+    assert "use --allow-debug" in tool("verify", *archived)[2]
+    code, _, err = tool("kms-policy", "make", "--condition-only", "--document", *archived)
+    assert code == 6
+    assert first(err).startswith("REJECTED policy.debug")
     assert "hint: " not in err
 
 

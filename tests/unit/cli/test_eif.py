@@ -39,6 +39,11 @@ def test_the_worked_images_have_the_published_measurements(tool, vector):
     image = json.loads(tool("eif", path, "--json")[1])["image"]
     assert image["pcrs"] == vector["pcrs"]
     assert image["crc32_stored"] == vector["crc32"]
+    data = path.read_bytes()
+    for section, expected in zip(image["sections"], vector["sections"], strict=True):
+        start = section["data_offset"]
+        assert data[start : start + section["size"]].hex() == expected["data"]
+        assert f"at offset {start}\n" in out
     assert [section["size"] for section in image["sections"]] == [
         len(section["data"]) // 2 for section in vector["sections"]
     ]

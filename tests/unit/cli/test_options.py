@@ -1,18 +1,22 @@
-"""Options that all verbs treat alike."""
+"""Options that all verbs treat alike, and the types of their values."""
 
 import re
+from datetime import datetime, timezone
 
+import click
 import pytest
 
+from nitro_attest.cli.options import moment, pcr_pin
+
 TWICE = [
-    ("verify", "--root", "verify DOC --root {file} --root {file}"),
+    ("verify", "--partition", "verify DOC --partition aws --partition aws"),
     ("verify", "--policy", "verify DOC --policy {file} --policy {file}"),
     ("verify", "--at", "verify DOC --at now --at document"),
     ("verify", "--nonce", "verify DOC --nonce=00 --nonce 01"),
     ("inspect", "--format", "inspect DOC --format raw --format hex"),
     ("fetch", "--cid", "fetch --any-enclave --cid 16 --cid 17"),
     ("eif", "--max-size", "eif {file} --max-size 1MiB --max-size 2MiB"),
-    ("kms-policy make", "--root", "kms-policy make --root {file} --root {file}"),
+    ("kms-policy make", "--document", "kms-policy make --document {file} --document {file}"),
     ("enclave serve", "--port", "enclave serve --port 1 --port 2"),
     ("enclave forward", "--to", "enclave forward --listen :1 --to vsock:16:1 --to vsock:17:1"),
 ]
@@ -43,3 +47,70 @@ def test_the_help_of_a_group_shows_every_line_whole(tool, group):
     assert code == 0
     assert len(sentences) > 1
     assert all(line.endswith(".") and not line.endswith("...") for line in sentences)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2025-09-16T12:00:00Z",
+        "2025-09-16t12:00:00z",
+        "2025-09-16 14:00:00+02:00",
+        "2025-09-16T12:00:00.000000Z",
+        "2025-09-16T12:00:00.0-00:00",
+    ],
+)
+def test_a_time_of_rfc_3339_is_read_alike_by_every_python(text):
+    assert moment(text) == datetime(2025, 9, 16, 12, tzinfo=timezone.utc)
+    assert moment(text.replace("00:00", "00:01", 1)) != moment(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("2025-09-16Z", "without a time of day"),
+        ("2025-09-16", "without a time of day and zone"),
+        ("2025-09-16T12:00:00", "without a zone"),
+        ("2025-09-31T12:00:00Z", "day is out of range"),
+        ("2025-09-16T24:00:00Z", "hour must be"),
+        ("2025-09-16T12:00Z", "found '2025-09-16T12:00Z'"),
+        ("20250916T120000Z", "found '20250916T120000Z'"),
+        ("2025-W38-2T12:00:00Z", "found '2025-W38-2T12:00:00Z'"),
+        ("2025-09-16T12:00:00.1234567Z", "found "),
+        ("2025-09-16T12:00:00+0200", "found "),
+        ("\u0662025-09-16T12:00:00Z", "found "),
+        ("yesterday", "found 'yesterday'"),
+    ],
+)
+def test_any_other_time_is_rejected_with_what_is_missing(text, reason):
+    with pytest.raises(click.BadParameter, match="such as 2026-01-31T12:00:00Z") as caught:
+        moment(text)
+    assert reason in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["0", "PCR0", "pcr0", "Pcr0"])
+def test_a_pin_names_its_pcr_in_any_case(name):
+    assert pcr_pin(f"{name}=ab") == (0, "ab")
+
+
+@pytest.mark.parametrize("text", ["PCR=ab", "00=ab", "PCR 0=ab", "0:ab", "0=", "=ab"])
+def test_any_other_pin_is_rejected(text):
+    with pytest.raises(click.BadParameter):
+        pcr_pin(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "verify - -",
+        "verify - --policy -",
+        "verify DOC --root - --root -",
+        "verify DOC --eif - --public-key -",
+        "verify --batch - --crl -",
+        "kms-policy make --condition-only --document - --root -",
+        "pcr uki - --pk - --db DB",
+    ],
+)
+def test_standard_input_cannot_be_read_twice(tool, line):
+    code, out, err = tool(*line.split())
+    assert (code, out) == (2, "")
+    assert "- (standard input) is given more than once" in err

@@ -133,3 +133,20 @@ def test_a_file_that_is_no_kernel_image_exits_8(tool):
     code, out, err = tool("pcr", "uki", FIXTURES / "vectors/eif/synthetic.eif")
     assert (code, out) == (8, "")
     assert err.startswith("REJECTED pe.")
+
+
+def test_a_file_that_is_no_certificate_is_described_without_the_words_of_a_parser(tool):
+    code, out, err = tool("pcr", "certificate", UKI)
+    assert (code, out) == (2, "")
+    assert f"found {UKI.stat().st_size} bytes that begin with {UKI.read_bytes()[:8].hex()}" in err
+    assert "ParseError" not in err
+
+
+def test_of_several_certificates_the_first_is_measured_with_a_note(tool, tmp_path, fake):
+    one, two = tmp_path / "one.pem", tmp_path / "two.pem"
+    one.write_bytes(fake.root_pem)
+    two.write_bytes(fake.root_pem + (ROOT / CERTIFICATE["certificate"]).read_bytes())
+    code, out, err = tool("pcr", "certificate", one)
+    assert (code, err) == (0, "")
+    note = "note: PCR8 measures only the first of 2 certificates\n"
+    assert tool("pcr", "certificate", two) == (0, out, note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,16 @@ def test_request_writes_the_document(tmp_path: Path, capfdbinary: pytest.Capture
     assert capfdbinary.readouterr().out == document
     assert main(["request", *fields, "--format", "hex", "--output", str(output)]) == 0
     assert bytes.fromhex(output.read_text()) == document
+
+
+@pytest.mark.usefixtures("_fake_nsm")
+@pytest.mark.parametrize(("key", "code"), [(b"key", 0), (b"", 2)])
+def test_the_public_key_may_come_from_stdin(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture, key: bytes, code: int
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(key)))
+    assert main(["request", "--public-key", "-"]) == code
+    assert (b"('public_key', b'key')" in capfdbinary.readouterr().out) == (code == 0)
 
 
 @pytest.mark.usefixtures("_fake_nsm")

@@ -722,7 +722,8 @@ def test_result_is_json_ready() -> None:
     assert again == result
     assert list(result["pcrs"]) == ["0", "1", "2", "8"]
     assert result["validity_checked_at"] == "2026-06-01T00:00:00+00:00"
-    assert result["sections"][0] == {"kind": "kernel", "offset": 548, "size": 6, "flags": 0}
+    kernel = {"kind": "kernel", "offset": 548, "data_offset": 560, "size": 6, "flags": 0}
+    assert result["sections"][0] == kernel
     assert measured(assemble(PLAIN)).to_dict()["signature"] is None
 
 
@@ -770,7 +771,7 @@ def test_paths_that_cannot_be_read_are_input_errors(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.eif", tmp_path, pipe, "/dev/zero", "nul\0byte"):
         with pytest.raises(InputError) as error:
             measure(path)
-        assert error.value.code == "input.expected"
+        assert error.value.code == "input.file"
 
 
 def test_a_source_other_than_a_seekable_binary_file_is_an_input_error(tmp_path: Path) -> None:

@@ -321,9 +321,10 @@ def test_r1_at_most_64_lists_are_taken(fake, when):
 
 def test_r1_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "bad.crl").write_bytes(b"no list")
-    for paths in ([tmp_path / "absent.crl"], [tmp_path / "bad.crl"], [tmp_path], ["\0"], [None]):
-        error = rejection(RevocationLists.from_files, *paths)
-        assert error.code == "input.crl"
+    for path in (tmp_path / "absent.crl", "\0"):
+        assert rejection(RevocationLists.from_files, path).code == "input.file"
+    for path in (tmp_path / "bad.crl", tmp_path, None):
+        assert rejection(RevocationLists.from_files, path).code == "input.crl"
     (tmp_path / "empty").mkdir()
     error = rejection(RevocationLists.from_files, tmp_path / "empty")
     assert (error.code, "is empty" in error.message) == ("input.crl", True)

@@ -104,7 +104,13 @@ class EnclaveImage:
             "default_cpus": self.default_cpus,
             "size": self.size,
             "sections": [
-                {"kind": s.kind.name.lower(), "offset": s.offset, "size": s.size, "flags": s.flags}
+                {
+                    "kind": s.kind.name.lower(),
+                    "offset": s.offset,
+                    "data_offset": s.data_offset,
+                    "size": s.size,
+                    "flags": s.flags,
+                }
                 for s in self.sections
             ],
             "crc32_stored": f"{self.crc32_stored:08x}",
@@ -150,8 +156,8 @@ def measure(
             ``eif.truncated`` and ``eif.trailing``: F-2. ``eif.table``: F-3. ``eif.section_type``:
             F-4. ``eif.crc``: F-5. ``eif.signature_size``: F-6. ``eif.too_large``: F-7.
             ``eif.signature_pcr0``: S-1. ``eif.signature``: S-2, S-5.
-        InputError: ``input.expected``: the file cannot be opened or read, or is not seekable, or
-            ``max_size`` is not a positive integer. ``input.time``: ``at`` has no time zone.
+        InputError: ``input.file``: the file cannot be read. ``input.expected``: it is not seekable,
+            or ``max_size`` is not a positive integer. ``input.time``: ``at`` has no time zone.
 
     Example:
         >>> from pathlib import Path

@@ -101,9 +101,9 @@ def uki_measurements(
             name that matters. ``pe.not_uki``: no kernel. ``pe.stub_version``: the version is
             unknown or below 252. ``pe.unsigned``: Secure Boot would not start the image.
             ``pe.too_large``: the file exceeds ``max_size``.
-        InputError: ``input.expected``: the file cannot be opened or read, or is not seekable; the
-            given version is not a number from 252, or contradicts the image; ``secure_boot`` is
-            neither SecureBootVariables nor None; ``max_size`` is not a positive integer.
+        InputError: ``input.file``: the file cannot be read. ``input.expected``: it is not seekable;
+            the given version is not a number from 252, or contradicts the image; ``secure_boot``
+            is neither SecureBootVariables nor None; ``max_size`` is not a positive integer.
     """
     if systemd_stub_version is not None and (
         type(systemd_stub_version) is not int or systemd_stub_version < _FIRST_STUB_VERSION
