@@ -16,6 +16,7 @@ import click
 from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.strict_json import read_json
 from nitro_attest.cli.options import duration, hex_bytes
+from nitro_attest.cli.output import Source
 from nitro_attest.cli.progress import Progress
 from nitro_attest.cli.source import Encoding, open_input, read_named_document
 from nitro_attest.document_text import decode
