@@ -221,7 +221,7 @@ def spans(document: bytes, limits: Limits = DEFAULT_LIMITS) -> list[Span]:
     envelope, _, numbers = _read(document, limits)
     base = envelope[2]
     pcrs = "pcrs" if numbers[-1] == _ENCLAVE else "nitrotpm_pcrs"
-    pcr_numbers = [n for at in numbers[_FIRST_PCR:_FIRST_CERTIFICATE] for n in (at, PCR_BYTES)]
+    pcr_numbers = [n for at in numbers[_FIRST_PCR:] for n in (at, PCR_BYTES)]
     found = [
         *_spans_in(0, [(name, None) for name in _PARTS], envelope),
         *_spans_in(base, [(name, None) for name in _STRINGS], numbers[1:]),

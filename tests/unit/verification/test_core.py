@@ -305,7 +305,11 @@ def test_p18_registers_cannot_be_changed():
 @pytest.mark.parametrize("kind", ["pcrs", "nitrotpm_pcrs"])
 def test_a_span_is_where_the_content_of_its_field_is(fake, when, kind, tag):
     document = tag + fake.document(
-        at=when, kind="enclave" if kind == "pcrs" else "nitrotpm", nonce=b"n", user_data=b""
+        at=when,
+        kind="enclave" if kind == "pcrs" else "nitrotpm",
+        nonce=b"n",
+        user_data=b"",
+        public_key=b"k",
     )
     parts, found = core.parse(document), core.spans(document)
     content = {(each.field, each.number): document[each.start : each.end] for each in found}
@@ -320,6 +324,7 @@ def test_a_span_is_where_the_content_of_its_field_is(fake, when, kind, tag):
         ("digest", None): b"SHA384",
         ("nonce", None): b"n",
         ("user_data", None): b"",
+        ("public_key", None): b"k",
     }
     assert content == expected
     assert len(found) == len(expected)
