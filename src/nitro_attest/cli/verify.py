@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import click
 
@@ -22,6 +22,7 @@ from nitro_attest.cli.options import (
     format_option,
     hex_bytes,
     json_option,
+    with_options,
 )
 from nitro_attest.cli.output import reject, warn
 from nitro_attest.cli.render import Result, report
@@ -31,7 +32,27 @@ from nitro_attest.cli.trust import list_options, revocation_lists, root_options,
 from nitro_attest.errors import PolicyError
 from nitro_attest.verification.batch import Outcome
 from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
+from nitro_attest.verification.roots import TrustedRoots
 from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
+
+_EXPECTATION_OPTIONS: Final = (
+    any_enclave_option,
+    click.option("--any-instance", is_flag=True, help="The same for --kind nitrotpm."),
+    click.option("--nonce", type=hex_bytes, metavar="HEX", help="Expected nonce."),
+    click.option("--user-data", type=hex_bytes, metavar="HEX", help="Expected user_data."),
+    click.option("--public-key", type=EXISTING_FILE, help="File with the expected public_key."),
+    click.option(
+        "--max-age", type=duration, metavar="AGE", help="Maximum age of the document, such as 10m."
+    ),
+    at_option("DOC"),
+    allow_debug_option,
+    consistency_option,
+)
+
+
+def expectation_options(command: Any) -> Any:
+    """Adds the expectations that are not measurements, and the verification time."""
+    return with_options(_EXPECTATION_OPTIONS, command)
 
 
 @click.command("verify", cls=Verb)
@@ -45,17 +66,7 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 @root_options
 @list_options
 @requirement_options
-@any_enclave_option
-@click.option("--any-instance", is_flag=True, help="The same for --kind nitrotpm.")
-@click.option("--nonce", type=hex_bytes, metavar="HEX", help="Expected nonce.")
-@click.option("--user-data", type=hex_bytes, metavar="HEX", help="Expected user_data.")
-@click.option("--public-key", type=EXISTING_FILE, help="File with the expected public_key.")
-@click.option(
-    "--max-age", type=duration, metavar="AGE", help="Maximum age of the document, such as 10m."
-)
-@at_option("DOC")
-@allow_debug_option
-@consistency_option
+@expectation_options
 @click.option("--fail-on-warning", is_flag=True, help="Exit with 6 if a result has warnings.")
 @format_option
 @click.option(
@@ -95,26 +106,15 @@ def command(
     """
     if bool(documents) == bool(batch_file):
         raise click.UsageError("expected either one or more DOC or a --batch file")
-    if max_age is not None and at == "document":
-        raise click.UsageError("--max-age cannot be combined with --at document")
-    values = {
-        "nonce": nonce,
-        "user_data": user_data,
-        "public_key": read_file(public_key) if public_key else None,
-    }
-    options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
-    policy = _policy(RequirementOptions(**requirements), any_enclave, any_instance, allow_debug)
+    options = expectations(nonce, user_data, public_key, max_age, at)
+    policy = policy_of(RequirementOptions(**requirements), any_enclave, any_instance, allow_debug)
     roots = trusted_roots(root, partition)
     settings: dict[str, Any] = {
         "consistency": consistency,
         "accelerator": accelerator,
         "revocation": revocation_lists(crls, crl_max_age),
     }
-    verifier = (
-        NitroTpmVerifier(roots, policy=policy, **settings)
-        if isinstance(policy, (NitroTpmPolicy, AnyInstance))
-        else Verifier(roots, policy=policy, **settings)
-    )
+    verifier = verifier_of(policy, roots, **settings)
     verify: Callable[..., Generator[Outcome[Any], None, None]] = verifier.verify_many
     if batch_file:
         total = line_count(batch_file)
@@ -144,7 +144,39 @@ def _report(
     return EXIT_REQUIREMENT if fail_on_warning and attestation.warnings else 0
 
 
-def _policy(
+def expectations(
+    nonce: bytes | None,
+    user_data: bytes | None,
+    public_key: str | None,
+    max_age: timedelta | None,
+    at: datetime | Literal["now", "document"],
+) -> dict[str, Any]:
+    """The expected values that are given, by name.
+
+    Raises:
+        InputError: ``input.file``: the file with the public key cannot be read.
+        click.UsageError: ``--max-age`` is combined with ``--at document``.
+    """
+    if max_age is not None and at == "document":
+        raise click.UsageError("--max-age cannot be combined with --at document")
+    values = {
+        "nonce": nonce,
+        "user_data": user_data,
+        "public_key": read_file(public_key) if public_key else None,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def verifier_of(
+    policy: Policy | NitroTpmPolicy | AnyEnclave | AnyInstance, roots: TrustedRoots, **settings: Any
+) -> Verifier | NitroTpmVerifier:
+    """The verifier for the kind of documents that the policy is for."""
+    if isinstance(policy, (NitroTpmPolicy, AnyInstance)):
+        return NitroTpmVerifier(roots, policy=policy, **settings)
+    return Verifier(roots, policy=policy, **settings)
+
+
+def policy_of(
     requirements: RequirementOptions, any_enclave: bool, any_instance: bool, allow_debug: bool
 ) -> Policy | NitroTpmPolicy | AnyEnclave | AnyInstance:
     """The policy that the options make; without required measurements, any enclave or instance.
