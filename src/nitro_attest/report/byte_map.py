@@ -18,7 +18,7 @@ _FIELD_RULES: Final = {
     "start": ("tag 18, if any, and the array of 4 items", "C-4, C-5"),
     "protected": ("protected header: {alg: ES384}", "C-6, C-7"),
     "unprotected": ("unprotected header: the empty map", "C-8"),
-    "payload": ("payload: the signed map of all fields", "C-9, P-1"),
+    "payload": ("heads of the payload, the signed map of all fields", "C-9, P-1"),
     "module_id": ("name of the attester, in visible ASCII", "P-12"),
     "digest": ("the text SHA384", "P-13"),
     "timestamp": ("milliseconds since 1970", "P-14"),

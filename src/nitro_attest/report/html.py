@@ -80,14 +80,14 @@ def _header(facts: Facts) -> Markup:
             element("p", result.reason),
             element("p", "Document: ", element("code", facts.source)),
             element("p", f"Verification time: {time}"),
-            None if made is None else element("p", f"{_claimed(facts)}made: {utc(made)}"),
+            None if made is None else element("p", f"{_claimed(facts)}: {utc(made)}"),
             class_="verdict",
         ),
     )
 
 
 def _claimed(facts: Facts) -> str:
-    return "Document " if facts.authentic else "Document, as it says itself (unverified), "
+    return f"Time of the document{'' if facts.authentic else ' (unverified)'}"
 
 
 def _watermark(facts: Facts) -> Markup | None:
@@ -186,7 +186,9 @@ def _checks_section(facts: Facts) -> Markup:
 
 
 def _rules(rules: str) -> Child:
-    return element("span", rules, class_="value") if rules else None
+    """Writes ids of rules, none of them broken at its hyphen."""
+    first, *others = (element("span", each, class_="rule") for each in rules.split(", "))
+    return [first, *(part for each in others for part in (Markup(", "), each))] if rules else None
 
 
 def _status(check: Check) -> Markup:
@@ -380,7 +382,8 @@ def _regions_table(document: bytes, parts: Sequence[Region]) -> Markup:
 
 
 def _range(part: Region) -> str:
-    return f"{part.start} to {part.end - 1}"
+    last = part.end - 1
+    return f"{part.start} to {last}" if last > part.start else f"{last}"
 
 
 def _beginning(content: bytes) -> Child:

@@ -36,12 +36,12 @@ caption { text-align: left; padding: .25rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 th { font-weight: 600; overflow-wrap: normal; }
-code, .hex, .value { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .85em; }
+code, .hex { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .85em; }
 code { overflow-wrap: anywhere; }
 .passed { color: var(--good); }
 .failed { color: var(--bad); font-weight: 700; }
 .warning { color: var(--warn); font-weight: 600; }
-.status { white-space: nowrap; }
+.status, .rule { white-space: nowrap; }
 svg { display: block; width: 100%; min-width: 40rem; max-width: 64rem; height: auto; }
 svg text { fill: var(--ink); font-size: 12px; paint-order: stroke; stroke: var(--paper);
   stroke-width: 3px; }

@@ -101,7 +101,7 @@ def test_a_rejected_document_shows_it_in_title_heading_sections_and_print(report
 def test_content_that_was_only_parsed_is_marked_as_unverified(reports, name):
     html = reports[name].to_html()
     assert html.count("UNVERIFIED: the signature was not verified") == 4
-    assert "as it says itself (unverified)" in html
+    assert "Time of the document (unverified): " in html
 
 
 def test_content_of_an_authentic_but_rejected_document_is_marked_as_rejected(reports):
