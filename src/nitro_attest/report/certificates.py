@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -15,6 +15,10 @@ from nitro_attest.errors import ChainError
 from nitro_attest.report.facts import Facts
 from nitro_attest.report.wording import duration
 from nitro_attest.verification.certificate import load_certificate
+
+_PROPERTIES: Final = attrgetter(
+    *("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc")
+)
 
 
 class CertificateRow(NamedTuple):
@@ -91,15 +95,16 @@ def _read(role: str, der: bytes) -> CertificateRow | Unreadable:
 
 def _row(role: str, certificate: x509.Certificate) -> CertificateRow:
     try:
-        names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        subject, issuer, serial, not_before, not_after = quietly(_PROPERTIES, certificate)
+        names = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         return CertificateRow(
             role,
-            str(names[0].value) if names else certificate.subject.rfc4514_string(),
-            quietly(attrgetter("issuer"), certificate).rfc4514_string(),
-            f"{certificate.serial_number:x}",
+            str(names[0].value) if names else subject.rfc4514_string(),
+            issuer.rfc4514_string(),
+            f"{serial:x}",
             certificate.fingerprint(SHA256()).hex(),
-            certificate.not_valid_before_utc,
-            certificate.not_valid_after_utc,
+            not_before,
+            not_after,
         )
     except Exception as error:  # of many types on hostile input, as in load_certificate
         raise ChainError("cert.malformed", f"{role} cannot be read: {error}") from error

@@ -90,6 +90,7 @@ _KNOWN: Final = _AGREEMENT | _DEBUG | _MEASUREMENTS | _PLACE | _FRESHNESS
 
 _EARLIER: Final = "an earlier check failed"
 _ARCHIVED: Final = "archive mode: verified as of the document's own timestamp"
+_NO_CONTENT: Final = "the document is not recorded"
 _NO_LISTS: Final = "no revocation lists were given"
 
 
@@ -97,7 +98,7 @@ def verdict(facts: Facts) -> Verdict:
     """Returns the verdict of a verification."""
     if facts.error is not None:
         messages = [each.message for each in _failures(facts)] or [facts.error.message]
-        return Verdict("REJECTED", _one_of(messages), facts.error.code)
+        return Verdict("REJECTED", _summary(messages), facts.error.code)
     measured = _measured(facts)
     if facts.archived:
         return Verdict(
@@ -119,7 +120,9 @@ def _measured(facts: Facts) -> str:
         indices = ", ".join(f"PCR{index}" for index in matched.pcrs)
         name = f"measurement set {matched.name}: " if matched.name is not None else ""
         return f"the measurements match ({name}{indices})"
-    return f"the policy {type(facts.policy).__name__}, which is not part of nitro-attest, accepted"
+    return (
+        f"accepted by the policy {type(facts.policy).__name__}, which is not part of nitro-attest"
+    )
 
 
 def checks(facts: Facts) -> list[Check]:
@@ -206,8 +209,11 @@ def _agreement(facts: Facts) -> Check:
     if blocked := _blocked(facts, name, _AGREEMENT, rules):
         return blocked
     status = _with_warnings(facts, _AGREEMENT)
-    detail = _warning_messages(facts, _AGREEMENT) if status == "warning" else shown
-    return Check(name, status, detail, rules)
+    if status == "warning":
+        return Check(name, status, _warning_messages(facts, _AGREEMENT), rules)
+    if facts.attestation is None:
+        shown = "no failure; the warnings of a rejected document are not recorded"
+    return Check(name, status, shown, rules)
 
 
 def _debug(facts: Facts) -> Check:
@@ -216,6 +222,8 @@ def _debug(facts: Facts) -> Check:
         return Check(name, "not checked", "an EC2 instance has no debug mode", rules)
     if blocked := _blocked(facts, name, _DEBUG, rules):
         return blocked
+    if facts.content is None:
+        return Check(name, "not recorded", _NO_CONTENT, rules)
     status = _with_warnings(facts, _DEBUG)
     if status == "warning":
         return Check(name, status, _warning_messages(facts, _DEBUG), rules)
@@ -236,8 +244,13 @@ def _measurements(facts: Facts) -> Check:
         status = _with_warnings(facts, {"policy.weak", "policy.unpinned"})
         detail = _measured(facts) if facts.attestation else "one measurement set matches"
         return Check(name, status, detail, rules)
-    detail = "the policy is not recorded" if facts.policy is None else _measured(facts)
-    return Check(name, "not recorded", detail, rules)
+    return Check(name, "not recorded", _policy_not_known(facts), rules)
+
+
+def _policy_not_known(facts: Facts) -> str:
+    if facts.policy is None:
+        return "the policy is not recorded"
+    return f"left to the policy {type(facts.policy).__name__}, which is not part of nitro-attest"
 
 
 def _place(facts: Facts) -> Check:
@@ -249,7 +262,9 @@ def _place(facts: Facts) -> Check:
         for attribute in ("module_ids", "instance_ids", "regions")
         if (values := getattr(facts.policy, attribute, None))
     ]
-    if allowed and isinstance(facts.policy, (Policy, NitroTpmPolicy)):
+    if not isinstance(facts.policy, (Policy, NitroTpmPolicy, AnyEnclave, AnyInstance)):
+        return Check(name, "not recorded", _policy_not_known(facts), rules)
+    if allowed:
         return Check(name, "passed", "; ".join(allowed), rules)
     return Check(name, "not checked", "the policy allows any", rules)
 
@@ -273,6 +288,8 @@ def _freshness(facts: Facts) -> Check:
     ages = [facts.request.max_age, getattr(facts.policy, "max_age", None)]
     if limits := [age for age in ages if age is not None]:
         required.append(f"the document is at most {min(limits)} old")
+    if not required and facts.policy is None:
+        return Check(name, "not recorded", _policy_not_known(facts), rules)
     if not required:
         return Check(name, "not checked", "neither a nonce nor a maximum age was required", rules)
     return Check(name, _with_warnings(facts, {"freshness.short_nonce"}), "; ".join(required), rules)
@@ -302,10 +319,10 @@ def _failures(facts: Facts) -> tuple[PolicyFailure, ...]:
 
 
 def _messages(facts: Facts, codes: Collection[str]) -> str:
-    return _one_of([each.message for each in _failures(facts) if each.code in codes])
+    return _summary([each.message for each in _failures(facts) if each.code in codes])
 
 
-def _one_of(messages: Sequence[str]) -> str:
+def _summary(messages: Sequence[str]) -> str:
     """Returns the only message; of several, which the report lists, the number."""
     if len(messages) > 1:
         return f"{len(messages)} requirements are not met; they are listed below"

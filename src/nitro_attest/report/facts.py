@@ -123,9 +123,9 @@ def read(
 ) -> Facts:
     """Reads the facts of one verification; arguments and errors are those of ``Report.of``."""
     _check_arguments(request, revocation, verified_at, source)
+    document = None if request is None else _bytes_of(request)
+    parsed = _parsed(document)
     if isinstance(result, NitroAttestError):
-        document = None if request is None else _bytes_of(request)
-        parsed = _parsed(document)
         return Facts(
             source,
             None,
@@ -142,8 +142,6 @@ def read(
             "input.expected",
             f"result: expected an attestation or a NitroAttestError, found {type(result).__name__}",
         )
-    document = None if request is None else _bytes_of(request)
-    parsed = _parsed(document)
     if document is not None:
         _check_same(result, parsed)
     return Facts(

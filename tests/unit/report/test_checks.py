@@ -194,7 +194,17 @@ def test_without_the_request_the_expectations_are_not_recorded(fake, when, made,
     assert statuses(Report.of(unbound))["Freshness"] == "not checked"
     error = PolicyError([PolicyFailure("policy.module_id", "another")])
     found = statuses(Report.of(error))
-    assert found["Freshness"] == found["Measurements"] == "not recorded"
+    unknown = {"Freshness", "Measurements", "Debug mode", "user_data", "public_key"}
+    assert {found[name] for name in unknown} == {"not recorded"}
+    assert found["Names and region"] == "failed"
+
+
+def test_without_the_policy_its_requirements_are_not_recorded(made, when):
+    error = PolicyError([PolicyFailure("policy.user_data", "another")])
+    found = statuses(Report.of(error, Request(made, user_data=b"other", at=when)))
+    unknown = {"Freshness", "Measurements", "Names and region"}
+    assert {found[name] for name in unknown} == {"not recorded"}
+    assert found["user_data"] == "failed"
 
 
 @dataclass(frozen=True)
@@ -212,8 +222,9 @@ class Own:
 
 def test_a_policy_of_a_user_is_named_and_its_failures_are_shown(report_of, made):
     accepted = report_of(made, Own())
-    assert accepted.verdict.startswith("AUTHENTIC, CUSTOM POLICY: the policy Own")
+    assert accepted.verdict.startswith("AUTHENTIC, CUSTOM POLICY: accepted by the policy Own,")
     assert statuses(accepted)["Measurements"] == "not recorded"
+    assert statuses(accepted)["Names and region"] == "not recorded"
     rejected = report_of(made, Own((PolicyFailure("own.rule", "not on a Sunday"),)))
     assert statuses(rejected)["Custom policy"] == "failed"
     assert rejected.verdict == "REJECTED own.rule: not on a Sunday"
