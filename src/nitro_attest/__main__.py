@@ -29,11 +29,16 @@ def run(arguments: Sequence[str]) -> int:
     import click  # not at the top, so that main() can report that it is missing
 
     from nitro_attest.cli import cli
+    from nitro_attest.cli.completion import completions
     from nitro_attest.cli.exit_codes import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE
     from nitro_attest.cli.output import report_error
     from nitro_attest.errors import NitroAttestError
 
     try:
+        if not arguments and (answer := completions(cli)) is not None:
+            click.echo(answer)
+            sys.stdout.flush()
+            return 0
         # Not cli.main(), which turns a failure of stdout into exit code 1.
         with cli.make_context("nitro-attest", list(arguments)) as context:
             code = int(cli.invoke(context) or 0)

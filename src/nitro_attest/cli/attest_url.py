@@ -7,10 +7,11 @@ from typing import Final
 
 import click
 
-from nitro_attest.channel.bindings import Binding, Evervault, Nitriding, TlsKey
+from nitro_attest.channel.bindings import Binding, Bound, Evervault, Nitriding, Peer, TlsKey
 from nitro_attest.channel.exchange import Attested, ChannelVerifier
 from nitro_attest.channel.sockets import open_tls
 from nitro_attest.transport.connection import TcpEndpoint, connect
+from nitro_attest.verification.attestation import Attestation
 
 BINDINGS: Final[dict[str, Binding]] = {
     "tls-key": TlsKey(),
@@ -26,6 +27,39 @@ _MAX_PORT: Final = 65535
 _URL: Final = re.compile(
     r"https://(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_][A-Za-z0-9._-]{0,252}))(?::([0-9]{1,5}))?/?"
 )
+
+
+class Recorder:
+    """A binding that also keeps the document, for the case that its verification fails.
+
+    Args:
+        binding: The binding that decides.
+
+    Attributes:
+        received: The document; empty until one is received.
+    """
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+        self.received = b""
+
+    @property
+    def nonce_bytes(self) -> int:
+        """As that of the binding."""
+        return self._binding.nonce_bytes
+
+    def target(self, nonce: bytes) -> str:
+        """Calls the binding."""
+        return self._binding.target(nonce)
+
+    def document(self, body: bytes) -> bytes:
+        """Calls the binding, and keeps the document."""
+        self.received = self._binding.document(body)
+        return self.received
+
+    def check(self, attestation: Attestation, peer: Peer) -> Bound:
+        """Calls the binding."""
+        return self._binding.check(attestation, peer)
 
 
 def parse_url(url: str) -> TcpEndpoint:

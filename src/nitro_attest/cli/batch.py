@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import reprlib
 import sys
+from codecs import BOM_UTF8
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import click
 
 from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.strict_json import read_json
 from nitro_attest.cli.options import duration, hex_bytes
+from nitro_attest.cli.progress import Progress
 from nitro_attest.cli.source import Encoding, decode, open_input, read_document
 from nitro_attest.errors import InputError, NitroAttestError
-from nitro_attest.verification.batch import Item, Outcome, Request
+from nitro_attest.verification.batch import Item, Outcome
+from nitro_attest.verification.requirements import Request
 
-Job = tuple[str, Item]
-"""The name of a document, and the request to verify it or the error that prevents one."""
+
+class Job(NamedTuple):
+    """One document of a call.
+
+    Attributes:
+        name: Its name in results.
+        item: The request to verify it, or the error that prevents one.
+        id: The id that its line has; None if it has none.
+    """
+
+    name: str
+    item: Item
+    id: str | int | None = None
+
 
 _VALUES: Final[dict[str, Callable[[str], Any]]] = {
     "nonce": hex_bytes,
@@ -29,6 +43,8 @@ _VALUES: Final[dict[str, Callable[[str], Any]]] = {
     "public_key": hex_bytes,
     "max_age": duration,
 }
+
+_DOCUMENT: Final = 'hex, base64 or {"file": PATH}'
 
 _LONGEST_LINE: Final = 1 << 17
 """Bytes. A document of 16384 bytes and three values of 4096 bytes take 57 KB in hex."""
@@ -40,13 +56,15 @@ def from_files(
     """Yields one job per file; a file that cannot be read or decoded is a job that fails."""
     for name in names:
         try:
-            yield name, Request(read_document(name, encoding), **expected)
+            yield Job(name, Request(read_document(name, encoding), **expected))
         except NitroAttestError as error:
-            yield name, error
+            yield Job(name, error)
 
 
 def from_batch(name: str, encoding: Encoding, expected: Mapping[str, Any]) -> Iterator[Job]:
     """Yields one job per line of a batch file; a malformed line is a job that fails.
+
+    Empty lines are skipped, but counted.
 
     Args:
         name: The file, or ``-`` for stdin.
@@ -56,16 +74,26 @@ def from_batch(name: str, encoding: Encoding, expected: Mapping[str, Any]) -> It
     Raises:
         InputError: ``input.file``: the file cannot be read. ``input.batch``: it has no lines.
     """
+    found = False
     with open_input(name) as file:
         for number in count(1):
+            entry: dict[str, Any] = {}
+            item: Item
             try:
                 line = _line(file)
                 if not line:
                     break
-                yield f"{name}:{number}", _request(line, encoding, expected)
+                if number == 1:
+                    line = line.removeprefix(BOM_UTF8)
+                if not (text := line.strip(b" \t\r\n")):
+                    continue
+                entry = _entry(text)
+                item = _request(entry, encoding, expected)
             except NitroAttestError as error:
-                yield f"{name}:{number}", error
-    if number == 1:
+                item = error
+            found = True
+            yield Job(f"{name}:{number}", item, entry.get("id"))
+    if not found:
         raise InputError("input.batch", f"{name!r} has no lines; expected one per document")
 
 
@@ -73,35 +101,39 @@ def outcomes(
     verify: Callable[[Iterable[Item]], Generator[Outcome[Any], None, None]],
     jobs: Iterable[Job],
     total: int | None,
-) -> Iterator[tuple[str, Outcome[Any]]]:
-    """Verifies jobs and yields their names and outcomes, in order.
-
-    Several documents are followed by a summary on stderr.
+) -> Iterator[tuple[Job, Outcome[Any]]]:
+    """Verifies jobs and yields them and their outcomes, in order.
 
     Args:
         verify: A bound ``verify_many`` of a verifier.
         jobs: The jobs; a bounded number is read ahead.
-        total: Number of jobs, for a progress bar; None shows no bar.
+        total: Number of jobs, to show progress; None if it is not known.
     """
-    names: deque[str] = deque()
+    ahead: deque[Job] = deque()
 
     def items() -> Iterator[Item]:
-        for name, item in jobs:
-            names.append(name)
-            yield item
+        for job in jobs:
+            ahead.append(job)
+            yield job.item
 
-    results: Counter[str] = Counter()
-    with _bar(total) as bar:
-        for outcome in verify(items()):
-            yield names.popleft(), outcome
-            results[outcome.error.code if outcome.error else "verified"] += 1
-            if bar:
-                bar.update(1)
-    if total != 1:
-        verified = results.pop("verified", 0)
-        rejected = "".join(f", {number} {code}" for code, number in results.most_common())
-        done = verified + sum(results.values())
-        click.echo(f"{verified} of {done} verified{rejected}", err=True)
+    with Progress("verifying") as progress:
+        for done, outcome in enumerate(verify(items())):
+            if total != 1 and not sys.stdout.isatty():  # there, results show the progress
+                progress.show(done, total)
+            yield ahead.popleft(), outcome
+
+
+def summary(results: Counter[str]) -> str:
+    """The line that follows several documents: how many were verified, and the other results.
+
+    Args:
+        results: How many documents had each result: ``verified``, or why not.
+    """
+    verified = results["verified"]
+    others = "".join(
+        f", {number} {result}" for result, number in results.most_common() if result != "verified"
+    )
+    return f"{verified} of {results.total()} verified{others}"
 
 
 def line_count(name: str) -> int | None:
@@ -110,13 +142,6 @@ def line_count(name: str) -> int | None:
         return None
     with open_input(name) as file:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_LONGEST_LINE), b""))
-
-
-def _bar(total: int | None) -> AbstractContextManager[Any]:
-    """A progress bar on stderr, if that is a terminal and stdout, with the results, is not."""
-    if total is None or sys.stdout.isatty() or not sys.stderr.isatty():
-        return nullcontext()
-    return click.progressbar(length=total, label="verifying", file=sys.stderr)
 
 
 def _line(file: BinaryIO) -> bytes:
@@ -135,29 +160,47 @@ def _line(file: BinaryIO) -> bytes:
     return line
 
 
-def _request(line: bytes, encoding: Encoding, expected: Mapping[str, Any]) -> Request:
-    """Parses a line of a batch file.
+def _entry(line: bytes) -> dict[str, Any]:
+    """Parses a line of a batch file: an object with known keys and, if any, an id.
 
     Raises:
-        InputError: ``input.batch``: a malformed line. ``input.file``: it names an unreadable file.
-        FormatError: ``document.too_large`` or ``document.encoding``.
+        InputError: ``input.batch``.
     """
     try:
-        entry, end = read_json(text := line.decode("utf-8").strip(" \t\r\n"))
+        entry, end = read_json(text := line.decode("utf-8"))
         if not isinstance(entry, dict) or end != len(text):
             raise InputError("input.batch", "expected one JSON object per line")
-        check_keys(entry, {"document", *_VALUES}, "the object")
-        values = {name: _value(name, text) for name, text in entry.items() if name != "document"}
+        check_keys(entry, {"document", "id", *_VALUES}, "the object")
     except UnicodeDecodeError as error:
         raise InputError("input.batch", "the line is not UTF-8") from error
     except InputError as error:
-        raise InputError("input.batch", error.message) from error
+        # The source has the number of the line in the file.
+        raise InputError("input.batch", error.message.removeprefix("line 1, ")) from error
+    if type(entry.get("id")) not in (str, int, type(None)):
+        found = reprlib.repr(entry["id"])
+        raise InputError("input.batch", f"expected text or an integer as id, found {found}")
+    return entry
+
+
+def _request(entry: Mapping[str, Any], encoding: Encoding, expected: Mapping[str, Any]) -> Request:
+    """Makes the request of a line.
+
+    Raises:
+        InputError: ``input.batch``: a value is malformed, or is missing. ``input.file``: the line
+            names an unreadable file.
+        FormatError: ``document.too_large`` or ``document.encoding``.
+    """
+    values = {name: _value(name, entry[name]) for name in _VALUES if name in entry}
     if twice := sorted(values.keys() & expected.keys()):
         raise InputError("input.batch", f"{twice[0]} is given both by the line and by an option")
-    return Request(_document(entry.get("document"), encoding), **expected, **values)
+    if "document" not in entry:
+        raise InputError("input.batch", f"the object has no document; expected {_DOCUMENT}")
+    return Request(_document(entry["document"], encoding), **expected, **values)
 
 
 def _value(name: str, text: object) -> Any:
+    if text is None:  # as in Python, never "unchecked": a missing value must not loosen anything
+        raise InputError("input.batch", f"{name} is null; to require none, leave the key out")
     if not isinstance(text, str):
         raise InputError("input.batch", f"expected text as {name}, found {reprlib.repr(text)}")
     try:
@@ -173,4 +216,4 @@ def _document(value: object, encoding: Encoding) -> bytes:
             return decode(value.encode("ascii"), "auto")
         case {"file": str(name), **others} if not others and name != "-":
             return read_document(name, encoding)
-    raise InputError("input.batch", 'expected hex, base64 or {"file": PATH} as document')
+    raise InputError("input.batch", f"document: expected {_DOCUMENT}")

@@ -11,7 +11,7 @@ import click
 from nitro_attest._internal.wording import plural
 from nitro_attest.cli.image import max_size_option, measure_image
 from nitro_attest.cli.options import Verb, json_option
-from nitro_attest.cli.output import emit, reject, row, to_json
+from nitro_attest.cli.output import emit, reject, row, shown_name, to_json
 from nitro_attest.errors import NitroAttestError
 from nitro_attest.measurements.eif.image import EnclaveImage
 
@@ -45,7 +45,7 @@ def command(image_file: str, ignore_crc: bool, max_size: int, as_json: bool) -> 
 
 def _lines(source: str, image: EnclaveImage) -> Iterator[str]:
     yield "MEASURED: an enclave that runs this image attests to these PCRs"
-    yield row("image", source)
+    yield row("image", source, shown_name)
     yield row(
         "format", f"version {image.version}, {image.architecture}, {plural(image.size, 'byte')}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,21 @@ import click
 
 from nitro_attest.channel.bindings import Bound
 from nitro_attest.channel.exchange import ChannelVerifier
-from nitro_attest.cli.attest_url import BINDINGS, DEFAULT_BINDING, attest_url, parse_url
+from nitro_attest.cli.attest_url import (
+    BINDINGS,
+    DEFAULT_BINDING,
+    Recorder,
+    attest_url,
+    parse_url,
+)
+from nitro_attest.cli.completion import complete_file
+from nitro_attest.cli.display import Display, display_options
+from nitro_attest.cli.expected import (
+    WarningOptions,
+    expected_options,
+    expected_values,
+    warning_options,
+)
 from nitro_attest.cli.nitro_cli import find_cid
 from nitro_attest.cli.options import (
     Verb,
@@ -18,16 +33,17 @@ from nitro_attest.cli.options import (
     any_enclave_option,
     consistency_option,
     duration,
-    hex_bytes,
-    json_option,
+    new_file,
     text,
 )
-from nitro_attest.cli.output import reject
+from nitro_attest.cli.output import emit, reject, report_error, shown_name
+from nitro_attest.cli.progress import waiting
 from nitro_attest.cli.render import report
 from nitro_attest.cli.requirements import RequirementOptions, enclave_requirement_options
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
 from nitro_attest.enclave.client import fetch
 from nitro_attest.errors import InputError, NitroAttestError
+from nitro_attest.provenance import Provenance
 from nitro_attest.transport.connection import DEFAULT_PORT
 from nitro_attest.verification.policy import AnyEnclave, EnclavePolicy, as_enclave_policy
 from nitro_attest.verification.verifier import Verifier
@@ -52,18 +68,25 @@ from nitro_attest.verification.verifier import Verifier
 @any_enclave_option
 @allow_debug_option
 @consistency_option
-@click.option("--nonce", type=hex_bytes, metavar="HEX", help="The challenge [32 random bytes].")
-@click.option(
-    "--max-age", type=duration, metavar="AGE", help="Maximum age of the document, such as 10m."
-)
+@expected_options("The challenge [32 random bytes].")
+@warning_options
 @click.option("--timeout", type=duration, default="15s", help="Limit for one attempt [15s].")
 @click.option("--wait", type=duration, help="Time to keep trying while an enclave boots.")
 @click.option(
     "--save",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to save the document to, if verified.",
+    type=new_file,
+    metavar="FILE",
+    shell_complete=complete_file,
+    help="File to save the document to, if accepted.",
 )
-@json_option()
+@click.option(
+    "--save-rejected",
+    type=new_file,
+    metavar="FILE",
+    shell_complete=complete_file,
+    help="File to save the document to, if not accepted.",
+)
+@display_options("Print one JSON object.")
 def command(
     url: str | None,
     binding: str | None,
@@ -79,10 +102,17 @@ def command(
     allow_debug: bool,
     consistency: Literal["refuse", "warn"] | None,
     nonce: bytes | None,
+    user_data: bytes | None,
+    public_key: str | None,
     max_age: timedelta | None,
+    fail_on_warning: bool,
+    accepted: tuple[str, ...],
     timeout: timedelta,
     wait: timedelta | None,
     save: Path | None,
+    save_rejected: Path | None,
+    quiet: bool,
+    short: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -93,10 +123,16 @@ def command(
     public_key for the rest of the session. The exit codes are those of verify, and 7 if no document
     came.
     """
-    policy = _policy(any_enclave, allow_debug, RequirementOptions(**options))
+    display = Display(quiet, short, as_json)
+    warnings = WarningOptions(fail_on_warning, accepted)
+    if save and save_rejected and save.resolve() == save_rejected.resolve():
+        raise click.UsageError("--save and --save-rejected are the same file")
+    policy, provenance = _policy(any_enclave, allow_debug, RequirementOptions(**options))
     roots = trusted_roots(root, partition)
     revocation = revocation_lists(crls, crl_max_age)
-    bound: Bound | None = None
+    expected = expected_values(user_data=user_data, public_key=public_key)
+    verifier = Verifier(roots, policy=policy, consistency=consistency, revocation=revocation)
+    recorder = Recorder(BINDINGS[binding or DEFAULT_BINDING])
     if url is None:
         source = _endpoint(cid, enclave_name, endpoint, port)
         if binding is not None:
@@ -106,55 +142,64 @@ def command(
         _check_alone(cid=cid, enclave_name=enclave_name, endpoint=endpoint, port=port)
         _check_alone(nonce=nonce, wait=wait)
         parse_url(url)
-        if max_age is None and not BINDINGS[binding or DEFAULT_BINDING].nonce_bytes:
+        if max_age is None and not recorder.nonce_bytes:
             raise click.UsageError(
                 f"--binding {binding} needs --max-age: its server takes no nonce"
             )
+    bound: Bound | None = None
     try:
         if url is None:
-            fetched = fetch(
-                source,
-                nonce,
-                timeout=timeout.total_seconds(),
-                wait=wait.total_seconds() if wait else 0.0,
-            )
-            document = fetched.document
-            verifier = Verifier(
-                roots, policy=policy, consistency=consistency, revocation=revocation
-            )
-            attestation = verifier.verify(document, nonce=fetched.nonce, max_age=max_age)
+            seconds = wait.total_seconds() if wait else 0.0
+            with waiting("waiting for the enclave", seconds):
+                fetched = fetch(source, nonce, timeout=timeout.total_seconds(), wait=seconds)
+            recorder.received = fetched.document
+            expected["nonce"] = fetched.nonce
         else:
             channel = ChannelVerifier(
                 policy=policy,
                 roots=roots,
-                binding=BINDINGS[binding or DEFAULT_BINDING],
+                binding=recorder,
                 timeout=timeout.total_seconds(),
                 max_age=max_age,
                 consistency=consistency,
                 revocation=revocation,
             )
             attested = attest_url(url, channel)
-            attestation, bound, document = attested.attestation, attested.bound, attested.document
+            bound = attested.bound
+            if recorder.nonce_bytes:
+                expected["nonce"] = attested.attestation.nonce
+        # For a URL a second time: the channel takes no expected user_data and public_key.
+        attestation = verifier.verify(recorder.received, max_age=max_age, **expected)
     except NitroAttestError as error:
-        return reject(source, error, as_json, verified=False)
-    report(source, attestation, as_json, bound)
-    if save is not None:
-        _save(save, document)
-    return 0
+        _keep_rejected(save_rejected, recorder.received)
+        return reject(source, error, as_json, quiet=quiet, verified=False)
+    # The verdict comes when the document is on the disk, and is the last line.
+    failed_on = warnings.failures(attestation)
+    if failed_on:
+        _keep_rejected(save_rejected, recorder.received)
+    elif save is not None:
+        _save(save, recorder.received)
+    return report(
+        source, attestation, display, bound=bound, provenance=provenance, failed_on=failed_on
+    )
 
 
 def _policy(
     any_enclave: bool, allow_debug: bool, requirements: RequirementOptions
-) -> EnclavePolicy:
+) -> tuple[EnclavePolicy, Provenance | None]:
     if any_enclave and requirements.given:
-        raise click.UsageError("--any-enclave cannot be combined with --pcr, --policy or --eif")
+        raise click.UsageError(
+            "--any-enclave cannot be combined with --pcr, --policy, --eif or --provenance"
+        )
     if any_enclave:
-        return AnyEnclave(allow_debug)
+        return AnyEnclave(allow_debug), None
     if not requirements.given:
         raise click.UsageError(
-            "no measurements are required; use --policy, --pcr or --eif, or --any-enclave"
+            "no measurements are required; use --policy, --pcr, --eif, --provenance or "
+            "--any-enclave"
         )
-    return as_enclave_policy(requirements.policy(allow_debug=allow_debug))
+    policy, provenance = requirements.load(allow_debug=allow_debug)
+    return as_enclave_policy(policy), provenance
 
 
 def _check_alone(**given: object) -> None:
@@ -163,9 +208,29 @@ def _check_alone(**given: object) -> None:
             raise click.UsageError(f"--{name.replace('_', '-')} cannot be combined with a URL")
 
 
-def _save(path: Path, document: bytes) -> None:
+def _keep_rejected(path: Path | None, document: bytes) -> None:
+    """Saves a document that is not accepted, if one was received.
+
+    A file that cannot be written is reported, but the exit code will be that of the rejection.
+    """
+    if path is None or not document:
+        return
     try:
-        path.write_bytes(document)
+        _save(path, document)
+    except InputError as error:
+        report_error(error)
+    else:
+        emit([f"not accepted, saved to {shown_name(str(path))}"], to_stderr=True)
+
+
+def _save(path: Path, document: bytes) -> None:
+    """Writes a document, and waits until it is on the disk."""
+    try:
+        with path.open("wb") as file:
+            file.write(document)
+            file.flush()
+            if path.is_file():  # a pipe or a device cannot wait
+                os.fsync(file.fileno())
     except OSError as error:
         raise InputError("input.file", f"cannot write {str(path)!r}: {error.strerror}") from error
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
-from contextlib import ExitStack
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import Final
 
 import click
 
+from nitro_attest.cli.progress import Progress
 from nitro_attest.limits import DEFAULT_IMAGE_BYTES
 from nitro_attest.measurements.eif.image import EnclaveImage, measure
 
@@ -51,24 +50,16 @@ def measure_image(
     Raises:
         ImageError, InputError: As ``nitro_attest.measurements.measure``.
     """
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    bar: Any = None  # click's progress bar has no public type
-    with ExitStack() as stack:
+    with Progress("measuring") as bar:
 
         def progress(done: int, size: int) -> None:
-            nonlocal bar
-            if size < _SLOW_BYTES:
-                return
-            if bar is None:
-                bar = stack.enter_context(
-                    click.progressbar(length=size, label="measuring", file=sys.stderr)
-                )
-            bar.update(done - bar.pos)
+            if size >= _SLOW_BYTES:
+                bar.show(done, size)
 
         return measure(
             path,
             ignore_crc=ignore_crc,
             at=datetime.now(timezone.utc),
             max_size=max_size,
-            progress=progress if is_terminal else None,
+            progress=progress,
         )

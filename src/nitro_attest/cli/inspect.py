@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from nitro_attest.cli.options import Verb, format_option, json_option
-from nitro_attest.cli.output import emit, reject, to_json
-from nitro_attest.cli.render import unverified_lines
+from nitro_attest.cli.output import emit, emit_result, reject, styled, to_json
+from nitro_attest.cli.render import UNVERIFIED, unverified_lines
 from nitro_attest.cli.source import Encoding, read_document
+from nitro_attest.cli.terminal import color_option
 from nitro_attest.errors import NitroAttestError
 from nitro_attest.verification.document import parse_unverified
 
@@ -16,6 +17,7 @@ from nitro_attest.verification.document import parse_unverified
 @click.argument("document", metavar="DOC")
 @format_option
 @json_option()
+@color_option
 def command(document: str, encoding: Encoding | None, as_json: bool) -> int:
     """Show the content of a document without verifying it.
 
@@ -28,5 +30,6 @@ def command(document: str, encoding: Encoding | None, as_json: bool) -> int:
     if as_json:
         emit([to_json(source=document, verified=False, unverified=parsed.to_dict())])
     else:
-        emit(unverified_lines(document, parsed))
+        verdict = styled(UNVERIFIED, "limited")
+        emit_result(verdict, unverified_lines(document, parsed), verdict)
     return 0

@@ -12,7 +12,7 @@ import click
 from nitro_attest._internal.wording import plural
 from nitro_attest.cli.exit_codes import EXIT_KEY_POLICY
 from nitro_attest.cli.options import VerbGroup, at_option, json_option, text
-from nitro_attest.cli.output import emit, escape, reject, to_json, warn
+from nitro_attest.cli.output import emit, escape, reject, shown_name, to_json, warn
 from nitro_attest.cli.requirements import RequirementOptions, requirement_options
 from nitro_attest.cli.source import read_document, read_file
 from nitro_attest.cli.trust import root_options, trusted_roots
@@ -177,7 +177,7 @@ def _lint(key_policy: str, as_json: bool) -> int:
 def _finding_lines(source: str, findings: Sequence[Finding]) -> Iterator[str]:
     errors = sum(finding.severity == "error" for finding in findings)
     counts = f"{plural(errors, 'error')}, {plural(len(findings) - errors, 'warning')}"
-    yield f"{'FAILED' if errors else 'PASSED'} ({counts}): {escape(source)}"
+    yield f"{'FAILED' if errors else 'PASSED'} ({counts}): {shown_name(source)}"
     for finding in findings:
         yield f"  {finding.severity} {finding.code} at {escape(finding.where) or 'the top level'}"
         yield f"    {finding.message}"

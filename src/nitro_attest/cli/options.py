@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import click
@@ -16,6 +17,9 @@ import click
 Decorator = Callable[[Any], Any]
 
 EXISTING_FILE: Final = click.Path(exists=True, dir_okay=False)
+
+_WHOLE: Final = 1000
+"""Characters: more than any first sentence has."""
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _WORDS: Final[dict[str, Literal["now", "document"]]] = {"now": "now", "document": "document"}
@@ -29,6 +33,8 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parses the arguments; called by click."""
+        if ctx.resilient_parsing:  # an unfinished line, to be completed
+            return super().parse_args(ctx, args)
         _, _, given = self.make_parser(ctx).parse_args(list(args))
         for option, times in Counter(given).items():
             if times > 1 and isinstance(option, click.Option) and not _repeatable(option):
@@ -37,9 +43,19 @@ class Verb(click.Command):
 
 
 class VerbGroup(click.Group):
-    """A verb with verbs of its own."""
+    """A verb with verbs of its own, whose --help shows the whole first sentence of each."""
 
     command_class = Verb
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the verbs; called by click, which cuts a sentence that needs a second line."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, command.get_short_help_str(_WHOLE))
+                    for name, command in sorted(self.commands.items())
+                ]
+            )
 
 
 def _repeatable(option: click.Option) -> bool:
@@ -51,6 +67,16 @@ def text(value: str) -> str:
     if not value:
         raise click.BadParameter("the value is empty")
     return value
+
+
+def new_file(value: str) -> Path:
+    """Converts the name of a file to write, which is found before anything is done for it."""
+    path = Path(text(value))
+    if path.is_dir():
+        raise click.BadParameter(f"{value!r} is a directory")
+    if not path.parent.is_dir():
+        raise click.BadParameter(f"the directory of {value!r} does not exist")
+    return path
 
 
 def hex_bytes(value: str) -> bytes:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 
 from nitro_attest._internal.wording import plural
 from nitro_attest.channel.bindings.base import Bound
-from nitro_attest.cli.output import emit, escape, row, to_json
+from nitro_attest.cli.display import Display
+from nitro_attest.cli.exit_codes import EXIT_REQUIREMENT
+from nitro_attest.cli.output import (
+    Kind,
+    emit,
+    emit_result,
+    row,
+    shown_name,
+    styled,
+    to_json,
+    utc,
+)
+from nitro_attest.cli.provenance import provenance_lines
 from nitro_attest.errors import ChainError
+from nitro_attest.provenance import Provenance
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
 from nitro_attest.verification.certificate import load_certificate
 from nitro_attest.verification.crl import RevocationList
@@ -21,57 +34,157 @@ from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
 Result = Attestation | NitroTpmAttestation
 
+UNVERIFIED: Final = (
+    "UNVERIFIED: the content of the document as received; its signature was not checked"
+)
+
 _SHOWN_BYTES: Final = 64
 """Bytes shown of a value; ``--json`` shows all of them."""
 
+_TIME_SOURCES: Final = {
+    "now": "now",
+    "given": "given by --at",
+    "document": "the document's own timestamp",
+}
 
-def report(source: str, attestation: Result, as_json: bool, bound: Bound | None = None) -> None:
-    """Prints a verified result, and the key of the connection that its document names."""
-    if not as_json:
-        emit(attestation_lines(source, attestation, bound))
-        return
-    values = {"source": source, "verified": True, "attestation": attestation.to_dict()}
+_ACCEPT_HINT: Final = "to accept a document with this warning, use --accept-warning CODE"
+
+
+def report(
+    source: str,
+    attestation: Result,
+    display: Display,
+    *,
+    bound: Bound | None = None,
+    provenance: Provenance | None = None,
+    failed_on: tuple[str, ...] = (),
+    **members: Any,
+) -> int:
+    """Prints a verified result.
+
+    Args:
+        source: The file or server.
+        attestation: The result.
+        display: How much of it is printed.
+        bound: The key of the connection that the document names.
+        provenance: The signed statement of the expected measurements.
+        failed_on: The codes of the warnings that make it fail; they are also printed on stderr.
+        members: Further members of the JSON object.
+
+    Returns:
+        The exit code.
+    """
+    verdict, kind = headline(attestation)
+    if failed_on:
+        verdict, kind = f"FAILED ON WARNING {', '.join(failed_on)}", "rejected"
+    of = f": {shown_name(source)}"
+    if attestation.time_source != "now":
+        of += f", as of {utc(attestation.verified_at)}"
+    if display.as_json:
+        extras = _members(bound, provenance, failed_on)
+        values = {"source": source, "verified": True, "attestation": attestation.to_dict()}
+        emit([to_json(**members, **values, **extras)])
+    elif not display.quiet:
+        lines = (
+            short_rows(source, attestation)
+            if display.short
+            else full_rows(source, attestation, bound, provenance)
+        )
+        if failed_on:  # stderr has the last line
+            emit([styled(verdict, kind), *lines, row("hint", _ACCEPT_HINT)])
+        else:
+            emit_result(styled(verdict, kind), lines, styled(f"{verdict}{of}", kind))
+    elif not failed_on:
+        emit([styled(f"{verdict}{of}", kind)])
+    if not failed_on:
+        return 0
+    emit([styled(f"{verdict}{of}", kind, to_stderr=True)], to_stderr=True)
+    return EXIT_REQUIREMENT
+
+
+def _members(
+    bound: Bound | None, provenance: Provenance | None, failed_on: tuple[str, ...]
+) -> dict[str, Any]:
+    """The members of the JSON object that only some results have."""
+    members: dict[str, Any] = {}
     if bound is not None:
-        values["bound"] = {"binding": bound.binding, "public_key": bound.public_key.hex()}
-    emit([to_json(**values)])
+        members["bound"] = {"binding": bound.binding, "public_key": bound.public_key.hex()}
+    if provenance is not None:
+        members["provenance"] = provenance.to_dict()
+    if failed_on:
+        members["failed_on"] = failed_on
+    return members
 
 
-def headline(attestation: Result) -> str:
-    """The first line: which of measurements and freshness the result proves."""
+def headline(attestation: Result) -> tuple[str, Kind]:
+    """The verdict: which of measurements and freshness the result proves."""
     if attestation.time_source == "document":
-        return "AUTHENTIC AT SIGNING TIME (archive mode; freshness not checked)"
+        return "AUTHENTIC AT SIGNING TIME (archive mode; freshness not checked)", "limited"
     if isinstance(attestation.policy, (Policy, NitroTpmPolicy)):
-        return f"VERIFIED (measurements match {_matched(attestation)})"
+        return f"VERIFIED (measurements match {_matched(attestation)})", "accepted"
     any_source = "ANY ENCLAVE" if isinstance(attestation, Attestation) else "ANY INSTANCE"
-    return f"AUTHENTIC, {any_source} (no measurements were required)"
+    return f"AUTHENTIC, {any_source} (no measurements were required)", "limited"
 
 
-def attestation_lines(
-    source: str, attestation: Result, bound: Bound | None = None
+def full_rows(
+    source: str, attestation: Result, bound: Bound | None, provenance: Provenance | None
 ) -> Iterator[str]:
-    """Lines for a verified document: origin, time, PCRs, certificates, and what is not checked."""
+    """Rows for a verified document: origin, time, PCRs, certificates, and what is not checked."""
     document = attestation.document
-    age = attestation.verified_at - attestation.timestamp
-    yield headline(attestation)
-    yield row("document", source)
+    yield row("document", source, shown_name)
     if isinstance(attestation, Attestation):
         yield row("enclave", document.module_id)
     yield row("instance", f"{attestation.instance_id} in {attestation.region or 'unknown region'}")
-    yield row("timestamp", f"{_time(attestation.timestamp)}{_age(attestation.time_source, age)}")
+    yield row("timestamp", utc(attestation.timestamp))
+    yield row("verified at", _verified_at(attestation))
+    yield row("age", _age(attestation))
     yield row("root", f"{attestation.root.name} (SHA-256 {attestation.root.sha256})")
     yield from _pcr_lines(_pcrs(attestation), _expected_indices(attestation))
     yield from _value_lines(document.public_key, document.user_data, document.nonce)
+    if provenance is not None:
+        yield from provenance_lines(provenance)
     if bound is not None:
         digest = sha256(bound.public_key).hexdigest()
         yield row("bound", f"to the TLS key (SHA-256 {digest}) by {bound.binding}")
     for certificate in reversed(attestation.chain):
         yield row("certificate", _certificate(certificate))
     for one in attestation.revocation_lists or ():
-        yield row("revocation", f"not revoked by {one}, issued {_time(one.this_update)}")
+        yield row("revocation", f"not revoked by {one}, issued {utc(one.this_update)}")
     yield row("id", attestation.attestation_id.hex())
     yield row("not checked", "; ".join(_unchecked(attestation, bound)))
+    yield from _warning_rows(attestation)
+
+
+def short_rows(source: str, attestation: Result) -> Iterator[str]:
+    """Rows for a verified document: origin, age, the measurement set that matched, warnings."""
+    yield row("document", source, shown_name)
+    if isinstance(attestation, Attestation):
+        yield row("enclave", attestation.module_id)
+    else:
+        yield row("instance", attestation.instance_id)
+    yield row("verified at", _verified_at(attestation))
+    yield row("age", _age(attestation))
+    indices = ", ".join(f"PCR{index}" for index in _expected_indices(attestation))
+    named = indices if attestation.matched is None else f"{attestation.matched} ({indices})"
+    yield row("matched", named or "no measurements were required", shown_name)
+    yield from _warning_rows(attestation)
+
+
+def _warning_rows(attestation: Result) -> Iterator[str]:
     for warning in attestation.warnings:
         yield row("warning", f"{warning.code}: {warning.message}")
+
+
+def _verified_at(attestation: Result) -> str:
+    return f"{utc(attestation.verified_at)}, {_TIME_SOURCES[attestation.time_source]}"
+
+
+def _age(attestation: Result) -> str:
+    if attestation.time_source == "document":
+        return "not checked (archive mode)"
+    age = attestation.verified_at - attestation.timestamp
+    text = str(abs(age)).removesuffix("000")  # times have milliseconds
+    return f"{text}, in the future" if age < timedelta(0) else text
 
 
 def list_lines(one: RevocationList) -> Iterator[str]:
@@ -79,18 +192,17 @@ def list_lines(one: RevocationList) -> Iterator[str]:
     yield "UNVERIFIED: the content of the list as received; its signature was not checked"
     yield row("issuer", one.issuer.rfc4514_string())
     yield row("number", str(one.number))
-    yield row("issued", _time(one.this_update))
-    yield row("next", "no time given" if one.next_update is None else _time(one.next_update))
+    yield row("issued", utc(one.this_update))
+    yield row("next", "no time given" if one.next_update is None else utc(one.next_update))
     yield row("revoked", plural(len(one.serials), "certificate"))
 
 
 def unverified_lines(source: str, document: UnverifiedDocument) -> Iterator[str]:
-    """Lines for the content of a document; the first one marks it as unverified."""
-    yield "UNVERIFIED: the content of the document as received; its signature was not checked"
-    yield row("document", source)
+    """Lines for the content of a document, below the verdict ``UNVERIFIED``."""
+    yield row("document", source, shown_name)
     yield row("kind", "enclave" if document.kind == "enclave" else "EC2 instance (NitroTPM)")
     yield row("module_id", document.module_id)
-    yield row("timestamp", _time(document.timestamp))
+    yield row("timestamp", utc(document.timestamp))
     yield from _pcr_lines(document.pcrs, ())
     yield from _value_lines(document.public_key, document.user_data, document.nonce)
     for der in (*document.cabundle, document.certificate):
@@ -99,16 +211,6 @@ def unverified_lines(source: str, document: UnverifiedDocument) -> Iterator[str]
             yield row("certificate", _certificate(certificate))
         except ChainError as error:
             yield row("certificate", f"malformed, {plural(len(der), 'byte')}: {error.message}")
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03} UTC"
-
-
-def _age(time_source: str, age: timedelta) -> str:
-    if time_source == "document":
-        return ""
-    return f", {abs(age)} {'after' if age < timedelta(0) else 'before'} the verification time"
 
 
 def _expected_indices(attestation: Result) -> tuple[int, ...]:
@@ -130,7 +232,7 @@ def _pcrs(attestation: Result) -> Mapping[int, bytes]:
 
 def _matched(attestation: Result) -> str:
     if attestation.matched is not None:
-        return escape(attestation.matched)
+        return shown_name(attestation.matched)
     return ", ".join(f"PCR{index}" for index in _expected_indices(attestation))
 
 

@@ -9,16 +9,24 @@ from typing import Any, Final, Literal
 
 import click
 
-from nitro_attest.cli.options import Verb, format_option
-from nitro_attest.cli.output import emit, reject, row
+from nitro_attest.cli.expected import expected_options, expected_values
+from nitro_attest.cli.options import (
+    Verb,
+    allow_debug_option,
+    any_enclave_option,
+    at_option,
+    consistency_option,
+    format_option,
+)
+from nitro_attest.cli.output import emit, reject, row, shown_name, styled
 from nitro_attest.cli.render import Result, headline
 from nitro_attest.cli.requirements import RequirementOptions, requirement_options
 from nitro_attest.cli.source import Encoding, read_document
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
-from nitro_attest.cli.verify import expectation_options, expectations, policy_of, verifier_of
+from nitro_attest.cli.verify import policy_of, verifier_of
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.report import Report
-from nitro_attest.verification.batch import Request
+from nitro_attest.verification.requirements import Request
 
 _FORMS: Final[dict[str, Callable[[Report], str]]] = {
     ".html": Report.to_html,
@@ -41,7 +49,12 @@ _FORMS: Final[dict[str, Callable[[Report], str]]] = {
 @root_options
 @list_options
 @requirement_options
-@expectation_options
+@any_enclave_option
+@click.option("--any-instance", is_flag=True, help="The same for --kind nitrotpm.")
+@expected_options("Expected nonce.")
+@at_option("DOC")
+@allow_debug_option
+@consistency_option
 @format_option
 def command(
     document: str,
@@ -70,8 +83,12 @@ def command(
     """
     if output.suffix not in _FORMS:
         raise click.UsageError(f"--output: expected FILE.html or FILE.md, found {output.name!r}")
-    options = expectations(nonce, user_data, public_key, max_age, at)
-    policy = policy_of(RequirementOptions(**requirements), any_enclave, any_instance, allow_debug)
+    if max_age is not None and at == "document":
+        raise click.UsageError("--max-age cannot be combined with --at document")
+    options = expected_values(nonce=nonce, user_data=user_data, public_key=public_key)
+    policy, _ = policy_of(
+        RequirementOptions(**requirements), any_enclave, any_instance, allow_debug
+    )
     lists = revocation_lists(crls, crl_max_age)
     verifier = verifier_of(
         policy, trusted_roots(root, partition), consistency=consistency, revocation=lists
@@ -93,5 +110,11 @@ def command(
     output.write_text(_FORMS[output.suffix](report), encoding="utf-8")
     if isinstance(result, NitroAttestError):
         return reject(document, result, as_json=False)
-    emit([headline(result), row("document", document), row("report", str(output))])
+    emit(
+        [
+            styled(*headline(result)),
+            row("document", document, shown_name),
+            row("report", str(output), shown_name),
+        ]
+    )
     return 0

@@ -2,57 +2,41 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import click
 
-from nitro_attest.cli.batch import from_batch, from_files, line_count, outcomes
-from nitro_attest.cli.exit_codes import EXIT_REQUIREMENT
+from nitro_attest.cli.batch import from_batch, from_files, line_count, outcomes, summary
+from nitro_attest.cli.display import Display, display_options
+from nitro_attest.cli.expected import (
+    WarningOptions,
+    expected_options,
+    expected_values,
+    warning_options,
+)
 from nitro_attest.cli.options import (
-    EXISTING_FILE,
     Verb,
     allow_debug_option,
     any_enclave_option,
     at_option,
     consistency_option,
-    duration,
     format_option,
-    hex_bytes,
-    json_option,
-    with_options,
 )
-from nitro_attest.cli.output import reject, warn
-from nitro_attest.cli.render import Result, report
+from nitro_attest.cli.output import Kind, emit, reject, styled
+from nitro_attest.cli.render import report
 from nitro_attest.cli.requirements import RequirementOptions, requirement_options
-from nitro_attest.cli.source import Encoding, read_file
+from nitro_attest.cli.source import Encoding
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
-from nitro_attest.errors import PolicyError
+from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyError
+from nitro_attest.provenance import Provenance
 from nitro_attest.verification.batch import Outcome
 from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
 from nitro_attest.verification.roots import TrustedRoots
 from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
-
-_EXPECTATION_OPTIONS: Final = (
-    any_enclave_option,
-    click.option("--any-instance", is_flag=True, help="The same for --kind nitrotpm."),
-    click.option("--nonce", type=hex_bytes, metavar="HEX", help="Expected nonce."),
-    click.option("--user-data", type=hex_bytes, metavar="HEX", help="Expected user_data."),
-    click.option("--public-key", type=EXISTING_FILE, help="File with the expected public_key."),
-    click.option(
-        "--max-age", type=duration, metavar="AGE", help="Maximum age of the document, such as 10m."
-    ),
-    at_option("DOC"),
-    allow_debug_option,
-    consistency_option,
-)
-
-
-def expectation_options(command: Any) -> Any:
-    """Adds the expectations that are not measurements, and the verification time."""
-    return with_options(_EXPECTATION_OPTIONS, command)
 
 
 @click.command("verify", cls=Verb)
@@ -66,15 +50,20 @@ def expectation_options(command: Any) -> Any:
 @root_options
 @list_options
 @requirement_options
-@expectation_options
-@click.option("--fail-on-warning", is_flag=True, help="Exit with 6 if a result has warnings.")
+@any_enclave_option
+@click.option("--any-instance", is_flag=True, help="The same for --kind nitrotpm.")
+@expected_options("Expected nonce.")
+@at_option("DOC")
+@allow_debug_option
+@consistency_option
+@warning_options
 @format_option
 @click.option(
     "--accelerator",
     type=click.Choice(["libcrypto_mb", "aws-lc"]),
     help="Installed library that checks the signatures of many documents faster.",
 )
-@json_option("Print one JSON object per document.")
+@display_options("Print one JSON object per document.")
 def command(
     documents: tuple[str, ...],
     batch_file: str | None,
@@ -92,8 +81,11 @@ def command(
     allow_debug: bool,
     consistency: Literal["refuse", "warn"] | None,
     fail_on_warning: bool,
+    accepted: tuple[str, ...],
     encoding: Encoding | None,
     accelerator: str | None,
+    quiet: bool,
+    short: bool,
     as_json: bool,
     **requirements: Any,
 ) -> int:
@@ -106,8 +98,14 @@ def command(
     """
     if bool(documents) == bool(batch_file):
         raise click.UsageError("expected either one or more DOC or a --batch file")
-    options = expectations(nonce, user_data, public_key, max_age, at)
-    policy = policy_of(RequirementOptions(**requirements), any_enclave, any_instance, allow_debug)
+    if max_age is not None and at == "document":
+        raise click.UsageError("--max-age cannot be combined with --at document")
+    display = Display(quiet, short, as_json)
+    warnings = WarningOptions(fail_on_warning, accepted)
+    options = expected_values(nonce=nonce, user_data=user_data, public_key=public_key)
+    policy, provenance = policy_of(
+        RequirementOptions(**requirements), any_enclave, any_instance, allow_debug
+    )
     roots = trusted_roots(root, partition)
     settings: dict[str, Any] = {
         "consistency": consistency,
@@ -124,47 +122,45 @@ def command(
         jobs = from_files(documents, encoding or "auto", options)
     verify = partial(verify, workers=1 if total == 1 else None, at=at, max_age=max_age)
     exit_code = 0
-    for name, outcome in outcomes(verify, jobs, total):
-        code = _report(name, outcome, policy, fail_on_warning, as_json)
+    results: Counter[str] = Counter()
+    for job, outcome in outcomes(verify, jobs, total):
+        members: dict[str, Any] = {} if job.id is None else {"id": job.id}
+        if outcome.error is not None:
+            code = reject(
+                job.name,
+                outcome.error,
+                as_json,
+                quiet=quiet,
+                at=at if isinstance(at, datetime) else None,
+                warnings=_weaknesses(policy, outcome.error),
+                verified=False,
+                **members,
+            )
+            results[outcome.error.code] += 1
+        else:
+            attestation = outcome.unwrap()
+            failed_on = warnings.failures(attestation)
+            code = report(
+                job.name,
+                attestation,
+                display,
+                provenance=provenance,
+                failed_on=failed_on,
+                **members,
+            )
+            results["failed on a warning" if failed_on else "verified"] += 1
         exit_code = exit_code or code
+    if total != 1:
+        kind: Kind = "accepted" if results["verified"] == results.total() else "rejected"
+        emit([styled(summary(results), kind, to_stderr=True)], to_stderr=True)
     return exit_code
 
 
-def _report(
-    name: str, outcome: Outcome[Result], policy: object, fail_on_warning: bool, as_json: bool
-) -> int:
-    """Prints the outcome for one document and returns its exit code."""
-    if outcome.error is not None:
-        code = reject(name, outcome.error, as_json, verified=False)
-        if isinstance(outcome.error, PolicyError) and isinstance(policy, (Policy, NitroTpmPolicy)):
-            warn(policy.weaknesses())
-        return code
-    attestation = outcome.unwrap()
-    report(name, attestation, as_json)
-    return EXIT_REQUIREMENT if fail_on_warning and attestation.warnings else 0
-
-
-def expectations(
-    nonce: bytes | None,
-    user_data: bytes | None,
-    public_key: str | None,
-    max_age: timedelta | None,
-    at: datetime | Literal["now", "document"],
-) -> dict[str, Any]:
-    """The expected values that are given, by name.
-
-    Raises:
-        InputError: ``input.file``: the file with the public key cannot be read.
-        click.UsageError: ``--max-age`` is combined with ``--at document``.
-    """
-    if max_age is not None and at == "document":
-        raise click.UsageError("--max-age cannot be combined with --at document")
-    values = {
-        "nonce": nonce,
-        "user_data": user_data,
-        "public_key": read_file(public_key) if public_key else None,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+def _weaknesses(policy: object, error: NitroAttestError) -> list[AttestationWarning]:
+    """The reasons why a policy that a document did not meet may be wrong itself."""
+    if isinstance(error, PolicyError) and isinstance(policy, (Policy, NitroTpmPolicy)):
+        return policy.weaknesses()
+    return []
 
 
 def verifier_of(
@@ -178,8 +174,10 @@ def verifier_of(
 
 def policy_of(
     requirements: RequirementOptions, any_enclave: bool, any_instance: bool, allow_debug: bool
-) -> Policy | NitroTpmPolicy | AnyEnclave | AnyInstance:
+) -> tuple[Policy | NitroTpmPolicy | AnyEnclave | AnyInstance, Provenance | None]:
     """The policy that the options make; without required measurements, any enclave or instance.
+
+    With it comes the statement of ``--provenance``.
 
     Raises:
         ImageError, InputError: A malformed image or policy file.
@@ -196,8 +194,10 @@ def policy_of(
         if any_instance:
             raise click.UsageError("--any-instance cannot be combined with --pcr or --policy")
         if any_enclave:
-            raise click.UsageError("--any-enclave cannot be combined with --pcr, --policy or --eif")
-        return requirements.policy(allow_debug=allow_debug)
+            raise click.UsageError(
+                "--any-enclave cannot be combined with --pcr, --policy, --eif or --provenance"
+            )
+        return requirements.load(allow_debug=allow_debug)
     if for_instances:
-        return AnyInstance(explicit=any_instance)
-    return AnyEnclave(allow_debug=allow_debug, explicit=any_enclave)
+        return AnyInstance(explicit=any_instance), None
+    return AnyEnclave(allow_debug=allow_debug, explicit=any_enclave), None

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from conftest import FIXTURES
 from nitro_attest.cli import image as image_module
+from nitro_attest.cli import progress
 from nitro_attest.testing.eif import build_eif, self_signed_certificate, with_crc
 
 IMAGES = FIXTURES / "vectors/eif"
@@ -181,9 +182,11 @@ def test_f7_a_big_image_shows_progress_only_on_a_terminal(monkeypatch, tool, wri
     assert tool("eif", path)[2] == ""
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr(progress, "_SECONDS", 0)
     assert tool("eif", path)[0] == 0
-    assert "measuring" in terminal.getvalue()
-    assert "100%" in terminal.getvalue()
+    assert "measuring [--------------------] 0 %" in terminal.getvalue()
+    assert "measuring [####################] 100 %" in terminal.getvalue()
+    assert terminal.getvalue().rpartition("%")[2].replace(" ", "") == "\r\r"  # it is erased
 
 
 def test_an_interrupt_ends_the_measurement_with_exit_code_130(monkeypatch, tool, written):

@@ -63,6 +63,124 @@ def test_fetch_verifies_and_saves(
     assert saved.stat().st_size > 1000
 
 
+def test_fetch_prints_no_verdict_before_the_document_is_saved(
+    served: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    assert run(["fetch", *served, "--any-enclave", "--save", "/dev/full"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "cannot write '/dev/full'" in captured.err
+
+
+def test_fetch_saves_a_rejected_document_where_it_is_asked_to(
+    served: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved, rejected = tmp_path / "document", tmp_path / "rejected"
+    files = ["--save", str(saved), "--save-rejected", str(rejected)]
+    assert run(["fetch", *served, *files, "--pcr", "0=" + "01" * 48]) == 6
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines()[0] == f"not accepted, saved to {rejected}"
+    assert captured.err.splitlines()[1].startswith("REJECTED policy.pcr_mismatch: ")
+    assert not saved.exists()
+    assert run(["inspect", str(rejected)]) == 0
+    assert run(["verify", str(rejected), *served[2:], "--pcr", f"0={PCR0.hex()}"]) == 0
+    rejected.unlink()
+    assert run(["fetch", *served, *files, "--any-enclave"]) == 0
+    assert saved.exists()
+    assert not rejected.exists()
+
+
+def test_fetch_saves_what_is_no_document_at_all(tmp_path: Path, fake: FakeNitro) -> None:
+    rejected = tmp_path / "rejected"
+    with serving(tmp_path, fake, lambda **_: b"no document") as options:
+        arguments = ["--any-enclave", "--save-rejected", str(rejected)]
+        assert run(["fetch", *options, *arguments]) == 3
+    assert rejected.read_bytes() == b"no document"
+
+
+def test_a_rejection_keeps_its_exit_code_if_the_document_cannot_be_saved(
+    served: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    arguments = ["--pcr", "0=" + "01" * 48, "--save-rejected", "/dev/full"]
+    assert run(["fetch", *served, *arguments]) == 6
+    assert "cannot write '/dev/full'" in capsys.readouterr().err
+
+
+def test_without_an_answer_nothing_is_saved(tmp_path: Path) -> None:
+    rejected = tmp_path / "rejected"
+    endpoint = f"unix:{tmp_path}/absent:1300"
+    arguments = ["--any-enclave", "--endpoint", endpoint, "--save-rejected", str(rejected)]
+    assert run(["fetch", *arguments]) == 7
+    assert not rejected.exists()
+
+
+@pytest.mark.parametrize("option", ["--save", "--save-rejected"])
+@pytest.mark.parametrize("name", ["", "{folder}", "{folder}/absent/file"])
+def test_a_file_that_cannot_be_made_is_found_before_the_challenge(
+    served: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, name: str
+) -> None:
+    path = name.format(folder=tmp_path)
+    assert run(["fetch", *served, "--any-enclave", option, path]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_accepted_and_rejected_documents_go_to_two_files(tmp_path: Path) -> None:
+    path = str(tmp_path / "file")
+    arguments = ["--any-enclave", "--cid", "16", "--save", path, "--save-rejected", path]
+    assert run(["fetch", *arguments]) == 2
+
+
+def test_a_document_with_an_unaccepted_warning_is_not_saved_as_accepted(
+    served: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved, rejected = tmp_path / "document", tmp_path / "rejected"
+    files = ["--save", str(saved), "--save-rejected", str(rejected)]
+    arguments = ["--pcr", f"0={PCR0.hex()}", "--fail-on-warning", *files]
+    assert run(["fetch", *served, *arguments]) == 6
+    captured = capsys.readouterr()
+    assert "FAILED ON WARNING root.custom" in captured.err
+    assert "VERIFIED" not in captured.out
+    assert not saved.exists()
+    assert rejected.exists()
+    accepted = ["--accept-warning", "root.custom", "--accept-warning", "policy.weak"]
+    assert run(["fetch", *served, *arguments, *accepted]) == 0
+    assert saved.exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "options", "code"),
+    [
+        ({"user_data": b"u", "public_key": b"p"}, ["--user-data", "75"], 0),
+        ({"user_data": b"u"}, ["--user-data", "76"], 6),
+        ({"user_data": None}, ["--user-data", "75"], 6),
+        ({"public_key": b"the key"}, ["--public-key", "{key}"], 0),
+        ({"public_key": b"another key"}, ["--public-key", "{key}"], 6),
+        ({}, ["--user-data", ""], 2),
+        ({}, ["--public-key", os.devnull], 2),
+    ],
+)
+def test_fetch_takes_the_expected_values_of_verify(
+    tmp_path: Path, fake: FakeNitro, wanted: dict[str, bytes], options: list[str], code: int
+) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(b"the key")
+    values = [option.format(key=key) for option in options]
+
+    def attester(nonce: bytes | None = None, **_: object) -> bytes:
+        return fake.document(nonce=nonce, **wanted)
+
+    with serving(tmp_path, fake, attester) as served:
+        rejected = tmp_path / "rejected"
+        arguments = ["--any-enclave", "--save-rejected", str(rejected), *values]
+        assert run(["fetch", *served, *arguments]) == code
+        assert rejected.exists() == (code == 6)  # a usage error is found before the challenge
+
+
 def test_fetch_rejects_a_different_image_and_saves_nothing(
     served: list[str], tmp_path: Path
 ) -> None:

@@ -59,6 +59,31 @@ def test_any_other_server_is_rejected(serve, root, tool, name, status):
     assert (exit_code, out) == (status, "")
 
 
+def test_expected_values_of_a_server_with_a_url(serve, root, tool, tmp_path):
+    key = tmp_path / "key"
+    with serve() as server:
+        key.write_bytes(server.key)
+        options = ["--root", root, "--pcr", PIN]
+        assert tool("fetch", server.url, *options, "--public-key", key)[0] == 0
+        key.write_bytes(b"another key")
+        for values in (["--public-key", key], ["--user-data", "cd"]):
+            rejected = tmp_path / "rejected"
+            arguments = [*options, *values, "--save-rejected", rejected]
+            code, out, err = tool("fetch", server.url, *arguments)
+            assert (code, out) == (6, "")
+            assert f"REJECTED policy.{values[0][2:].replace('-', '_')}" in err
+            assert rejected.stat().st_size > 1000
+            rejected.unlink()
+
+
+def test_the_document_of_a_relay_can_be_saved_for_diagnosis(serve, root, tool, tmp_path):
+    rejected = tmp_path / "rejected"
+    with serve(**MISBEHAVIOURS["relay"][1]) as server:
+        options = ["--root", root, "--pcr", PIN, "--save-rejected", rejected]
+        assert tool("fetch", server.url, *options)[0] == 6
+    assert tool("inspect", rejected)[0] == 0
+
+
 def test_no_server(root, tool):
     code, _, err = tool("fetch", "https://127.0.0.1:1", "--root", root, "--pcr", PIN)
     assert (code, "transport.refused" in err) == (7, True)

@@ -1,5 +1,7 @@
 """Options that all verbs treat alike."""
 
+import re
+
 import pytest
 
 TWICE = [
@@ -31,3 +33,13 @@ def test_an_option_that_repeats_may_be_given_twice(tool, tmp_path, fake, fake_do
     zero = "00" * 48
     pins = ["--pcr", f"5={zero}", "--pcr", f"6={zero}", "--json", "--json"]
     assert tool("verify", tmp_path / "doc", "--root", tmp_path / "root", *pins)[0] == 0
+
+
+@pytest.mark.parametrize("group", ["", "pcr", "crl", "kms-policy"])
+def test_the_help_of_a_group_shows_every_line_whole(tool, group):
+    code, out, _ = tool(*group.split(), "--help")
+    listed = out.partition("Commands:\n")[2]
+    sentences = re.sub(r"\n {6,}", " ", listed).splitlines()
+    assert code == 0
+    assert len(sentences) > 1
+    assert all(line.endswith(".") and not line.endswith("...") for line in sentences)
