@@ -21,7 +21,7 @@ ROOT_PEM = SOURCE / "verification/aws_roots/aws.pem"
 LAYERS = (
     *("errors", "limits", "_internal", "verification", "policy_files", "document_text"),
     *("freshness", "keys", "measurements", "provenance", "transport", "kms", "enclave"),
-    *("channel", "testing", "cli", "__main__"),
+    *("channel", "report", "testing", "cli", "__main__"),
 )
 """A layer imports itself and the layers before it, and nothing after it."""
 
@@ -35,7 +35,7 @@ STEPS = (
 DECIDES_WITH = {"errors", "limits", "_internal", "verification"}
 """All that ``verification/`` may import of this package."""
 
-CAPABILITIES = ("provenance", "kms", "enclave", "channel")
+CAPABILITIES = ("provenance", "kms", "enclave", "channel", "report")
 """Each can be deleted without changing ``verification/`` or another capability."""
 
 USES_CAPABILITIES = {

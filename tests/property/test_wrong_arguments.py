@@ -20,6 +20,7 @@ import nitro_attest as api
 from nitro_attest import ANY_ENCLAVE, ANY_INSTANCE, NitroAttestError, provenance
 from nitro_attest.enclave import client
 from nitro_attest.keys import public_key
+from nitro_attest.report import Report
 from nitro_attest.testing import FakeNitro
 from nitro_attest.verification.batch import Rejected, Verified
 from support.errors import code_of
@@ -31,6 +32,7 @@ MODULES = (
     "nitro_attest.provenance",
     "nitro_attest.document_text",
     "nitro_attest.enclave.client",
+    "nitro_attest.report",
     *(f"nitro_attest.freshness.{name}" for name in ("challenge", "stores")),
     *(f"nitro_attest.keys.{name}" for name in ("public_key", "seal")),
     *(
@@ -65,6 +67,8 @@ NOT_CALLED = {
     "AnyEnclave.evaluate": "accepts everything",
     "AnyInstance.evaluate": "accepts everything",
     "now_ms": "has no argument",
+    "Report": "only Report.of() makes one",
+    "load_ipython_extension": "takes a shell of IPython",
 }
 """Public names without an entry in ``calls``, and the reason."""
 
@@ -290,6 +294,21 @@ def calls(tmp_path_factory):
             lambda **named: asyncio.run(client.attest_async(**named)),
             {"endpoint": "unix:/none", "policy": ANY_ENCLAVE, "roots": pem, "nonce": None}
             | {"max_age": None, "consistency": None, "revocation": None, "timeout": 1.0},
+        ),
+        "Report.of": (
+            lambda **named: Report.of(**named).to_html() + Report.of(**named).to_markdown(),
+            {"result": attestation, "request": api.Request(**call), "source": "doc.bin"},
+        ),
+        "Report.of, an error": (
+            lambda **named: Report.of(**named).to_html() + Report.of(**named).to_markdown(),
+            {"result": api.FormatError("cose.tag", "x"), "request": api.Request(**call)}
+            | {"policy": policy, "revocation": None, "verified_at": NOW, "source": "doc.bin"},
+        ),
+        "Report.of, a wrong request": (
+            lambda **named: Report.of(
+                api.FormatError("cose.tag", "x"), api.Request(**named), policy=policy
+            ).to_html(),
+            dict(call),
         ),
         "Fetched": (client.Fetched, {"document": document, "nonce": bytes(32)}),
     }

@@ -28,7 +28,9 @@ from nitro_attest.policy_files import (
     parse_policy,
 )
 from nitro_attest.provenance import Provenance
-from nitro_attest.verification.policy import NitroTpmPolicy, Policy
+from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
+from nitro_attest.verification.roots import TrustedRoots
+from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 
 _FORM_OPTIONS: Final = (
     click.option(
@@ -232,3 +234,43 @@ class RequirementOptions(ProvenanceOptions):
             image = measure_image(self.image_file)
             warn(image.warnings)
             yield image.measurements()
+
+
+def policy_of(
+    requirements: RequirementOptions, any_enclave: bool, any_instance: bool, allow_debug: bool
+) -> tuple[Policy | NitroTpmPolicy | AnyEnclave | AnyInstance, Provenance | None]:
+    """The policy that the options make; without required measurements, any enclave or instance.
+
+    With it comes the statement of ``--provenance``.
+
+    Raises:
+        ImageError, InputError: A malformed image or policy file.
+        click.UsageError: Options cannot be combined.
+    """
+    for_instances = requirements.kind == "nitrotpm"
+    if (any_enclave or allow_debug) and for_instances:
+        raise click.UsageError(
+            "--any-enclave and --allow-debug cannot be used with --kind nitrotpm"
+        )
+    if any_instance and not for_instances:
+        raise click.UsageError("--any-instance requires --kind nitrotpm")
+    if requirements.given:
+        if any_instance:
+            raise click.UsageError("--any-instance cannot be combined with --pcr or --policy")
+        if any_enclave:
+            raise click.UsageError(
+                "--any-enclave cannot be combined with --pcr, --policy, --eif or --provenance"
+            )
+        return requirements.load(allow_debug=allow_debug)
+    if for_instances:
+        return AnyInstance(explicit=any_instance), None
+    return AnyEnclave(allow_debug=allow_debug, explicit=any_enclave), None
+
+
+def verifier_of(
+    policy: Policy | NitroTpmPolicy | AnyEnclave | AnyInstance, roots: TrustedRoots, **settings: Any
+) -> Verifier | NitroTpmVerifier:
+    """The verifier for the kind of documents that the policy is for."""
+    if isinstance(policy, (NitroTpmPolicy, AnyInstance)):
+        return NitroTpmVerifier(roots, policy=policy, **settings)
+    return Verifier(roots, policy=policy, **settings)

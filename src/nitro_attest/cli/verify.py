@@ -30,14 +30,17 @@ from nitro_attest.cli.options import (
 )
 from nitro_attest.cli.output import Kind, emit, reject, styled
 from nitro_attest.cli.render import report
-from nitro_attest.cli.requirements import RequirementOptions, requirement_options
+from nitro_attest.cli.requirements import (
+    RequirementOptions,
+    policy_of,
+    requirement_options,
+    verifier_of,
+)
 from nitro_attest.cli.source import Encoding
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
 from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyError
-from nitro_attest.provenance import Provenance
 from nitro_attest.verification.batch import Outcome
-from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
-from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
+from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
 
 @click.command("verify", cls=Verb)
@@ -106,7 +109,7 @@ def command(
     display = Display(quiet, short, as_json)
     warnings = WarningOptions(fail_on_warning, accepted)
     options = expected_values(nonce=nonce, user_data=user_data, public_key=public_key)
-    policy, provenance = _policy(
+    policy, provenance = policy_of(
         RequirementOptions(**requirements), any_enclave, any_instance, allow_debug
     )
     roots = trusted_roots(root, partition)
@@ -115,11 +118,7 @@ def command(
         "accelerator": accelerator,
         "revocation": revocation_lists(crls, crl_max_age),
     }
-    verifier = (
-        NitroTpmVerifier(roots, policy=policy, **settings)
-        if isinstance(policy, (NitroTpmPolicy, AnyInstance))
-        else Verifier(roots, policy=policy, **settings)
-    )
+    verifier = verifier_of(policy, roots, **settings)
     verify: Callable[..., Generator[Outcome[Any], None, None]] = verifier.verify_many
     if batch_file:
         total = line_count(batch_file)
@@ -133,29 +132,14 @@ def command(
     for job, outcome in outcomes(verify, jobs, total):
         members: dict[str, Any] = {} if job.id is None else {"id": job.id}
         if outcome.error is not None:
-            code = reject(
-                job.name,
-                outcome.error,
-                as_json,
-                quiet=quiet,
-                at=at if isinstance(at, datetime) else None,
-                warnings=_weaknesses(policy, outcome.error),
-                verified=False,
-                **members,
-            )
+            members |= {"warnings": _weaknesses(policy, outcome.error), "verified": False}
+            moment = at if isinstance(at, datetime) else None
+            code = reject(job.name, outcome.error, as_json, quiet=quiet, at=moment, **members)
             results[outcome.error.code] += 1
         else:
-            attestation = outcome.unwrap()
-            failed_on = warnings.failures(attestation)
-            code = report(
-                job.name,
-                attestation,
-                display,
-                provenance=provenance,
-                failed_on=failed_on,
-                **members,
-            )
-            results["failed on a warning" if failed_on else "verified"] += 1
+            members |= {"provenance": provenance, "failed_on": warnings.failures(outcome.unwrap())}
+            code = report(job.name, outcome.unwrap(), display, **members)
+            results["failed on a warning" if members["failed_on"] else "verified"] += 1
         exit_code = exit_code or code
     if total != 1:
         kind: Kind = "accepted" if results["verified"] == results.total() else "rejected"
@@ -168,34 +152,3 @@ def _weaknesses(policy: object, error: NitroAttestError) -> list[AttestationWarn
     if isinstance(error, PolicyError) and isinstance(policy, (Policy, NitroTpmPolicy)):
         return policy.weaknesses()
     return []
-
-
-def _policy(
-    requirements: RequirementOptions, any_enclave: bool, any_instance: bool, allow_debug: bool
-) -> tuple[Policy | NitroTpmPolicy | AnyEnclave | AnyInstance, Provenance | None]:
-    """The policy that the options make; without required measurements, any enclave or instance.
-
-    With it comes the statement of ``--provenance``.
-
-    Raises:
-        ImageError, InputError: A malformed image or policy file.
-        click.UsageError: Options cannot be combined.
-    """
-    for_instances = requirements.kind == "nitrotpm"
-    if (any_enclave or allow_debug) and for_instances:
-        raise click.UsageError(
-            "--any-enclave and --allow-debug cannot be used with --kind nitrotpm"
-        )
-    if any_instance and not for_instances:
-        raise click.UsageError("--any-instance requires --kind nitrotpm")
-    if requirements.given:
-        if any_instance:
-            raise click.UsageError("--any-instance cannot be combined with --pcr or --policy")
-        if any_enclave:
-            raise click.UsageError(
-                "--any-enclave cannot be combined with --pcr, --policy, --eif or --provenance"
-            )
-        return requirements.load(allow_debug=allow_debug)
-    if for_instances:
-        return AnyInstance(explicit=any_instance), None
-    return AnyEnclave(allow_debug=allow_debug, explicit=any_enclave), None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from nitro_attest._internal.values import rebuilt
@@ -128,6 +129,22 @@ class Content(NamedTuple):
     pcrs: Mapping[int, bytes]
 
 
+class Span(NamedTuple):
+    """The position of the content of one field in a document.
+
+    Attributes:
+        field: ``protected``, ``payload``, ``signature``, or the field's name in the payload.
+        number: The PCR, or the position in the cabundle; None for other fields.
+        start: Offset of the first byte.
+        end: Offset after the last byte.
+    """
+
+    field: str
+    number: int | None
+    start: int
+    end: int
+
+
 class Parts(NamedTuple):
     """An accepted document: its kind, the parts that the signature covers, and its content."""
 
@@ -145,6 +162,10 @@ _SIGN1: Final = struct.Struct("=32x6I")
 _PAYLOAD: Final = struct.Struct(f"=32xQ12I{MAX_PCRS * 'I4x'}18I")  # a PCR's length is known
 _FIRST_PCR: Final = 13
 _FIRST_CERTIFICATE: Final = _FIRST_PCR + MAX_PCRS
+
+# The fields of both structs in their order.
+_PARTS: Final = ("protected", "payload", "signature")
+_STRINGS: Final = ("module_id", "digest", "certificate", "public_key", "user_data", "nonce")
 
 _OK: Final = lib.NITRO_OK
 _ENCLAVE: Final = lib.NITRO_FIELD_PCRS
@@ -172,19 +193,8 @@ def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Parts:
     Raises:
         FormatError: The document does not have the accepted form; ``offset`` is where.
     """
-    envelope = ffi.new("nitro_sign1 *")
-    status = lib.nitro_sign1_parse(document, len(document), envelope)
-    if status != _OK:
-        raise _format_error(status, envelope, document, 0, limits)
-    protected, protected_size, base, size, signature, signature_size = _SIGN1.unpack(
-        ffi.buffer(envelope)
-    )
-    payload = document[base : base + size]
-    out = ffi.new("nitro_payload *")
-    status = lib.nitro_payload_parse(payload, size, _caps(limits), out)
-    if status != _OK:
-        raise _format_error(status, out, document, base, limits)
-    numbers = _PAYLOAD.unpack(ffi.buffer(out))
+    envelope, payload, numbers = _read(document, limits)
+    protected, protected_size, _, _, signature, signature_size = envelope
     return Parts(
         "enclave" if numbers[-1] == _ENCLAVE else "nitrotpm",
         document[protected : protected + protected_size],
@@ -192,6 +202,60 @@ def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Parts:
         document[signature : signature + signature_size],
         _content(payload, numbers),
     )
+
+
+def spans(document: bytes, limits: Limits = DEFAULT_LIMITS) -> list[Span]:
+    """Locates the content of each field that has some, by the rules of ``parse``.
+
+    Args:
+        document: The raw document.
+        limits: Caps on the optional fields.
+
+    Returns:
+        The spans by their first byte; that of the payload precedes those inside it. The timestamp,
+        whose value is part of a CBOR head, has none.
+
+    Raises:
+        FormatError: As for ``parse``.
+    """
+    envelope, _, numbers = _read(document, limits)
+    base = envelope[2]
+    pcrs = "pcrs" if numbers[-1] == _ENCLAVE else "nitrotpm_pcrs"
+    pcr_numbers = [n for at in numbers[_FIRST_PCR:] for n in (at, PCR_BYTES)]
+    found = [
+        *_spans_in(0, [(name, None) for name in _PARTS], envelope),
+        *_spans_in(base, [(name, None) for name in _STRINGS], numbers[1:]),
+        *_spans_in(base, [(pcrs, i) for i in range(MAX_PCRS)], pcr_numbers),
+        *_spans_in(
+            base, [("cabundle", i) for i in range(numbers[-2])], numbers[_FIRST_CERTIFICATE:]
+        ),
+    ]
+    return sorted(found, key=attrgetter("start"))
+
+
+def _spans_in(
+    base: int, fields: Iterable[tuple[str, int | None]], numbers: Sequence[int]
+) -> Iterator[Span]:
+    """Yields the spans of fields from their offsets and lengths; offset 0 means absent."""
+    for (field, number), at, size in zip(fields, numbers[::2], numbers[1::2], strict=False):
+        if at:
+            yield Span(field, number, base + at, base + at + size)
+
+
+def _read(document: bytes, limits: Limits) -> tuple[tuple[int, ...], bytes, tuple[int, ...]]:
+    """Runs the C core over both layers; returns the payload, and the numbers of both structs."""
+    envelope = ffi.new("nitro_sign1 *")
+    status = lib.nitro_sign1_parse(document, len(document), envelope)
+    if status != _OK:
+        raise _format_error(status, envelope, document, 0, limits)
+    parts = _SIGN1.unpack(ffi.buffer(envelope))
+    base, size = parts[2:4]
+    payload = document[base : base + size]
+    out = ffi.new("nitro_payload *")
+    status = lib.nitro_payload_parse(payload, size, _caps(limits), out)
+    if status != _OK:
+        raise _format_error(status, out, document, base, limits)
+    return parts, payload, _PAYLOAD.unpack(ffi.buffer(out))
 
 
 def _caps(limits: Limits) -> Any:

@@ -298,6 +298,53 @@ def test_p18_registers_cannot_be_changed():
         del registers[0]
 
 
+# ---- Spans --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tag", [b"", b"\xd2"])
+@pytest.mark.parametrize("kind", ["pcrs", "nitrotpm_pcrs"])
+def test_a_span_is_where_the_content_of_its_field_is(fake, when, kind, tag):
+    document = tag + fake.document(
+        at=when,
+        kind="enclave" if kind == "pcrs" else "nitrotpm",
+        nonce=b"n",
+        user_data=b"",
+        public_key=b"k",
+    )
+    parts, found = core.parse(document), core.spans(document)
+    content = {(each.field, each.number): document[each.start : each.end] for each in found}
+    expected = {
+        ("protected", None): parts.protected,
+        ("payload", None): parts.payload,
+        ("signature", None): parts.signature,
+        **{(kind, index): value for index, value in parts.content.pcrs.items()},
+        **{("cabundle", i): der for i, der in enumerate(parts.content.cabundle)},
+        ("certificate", None): parts.content.certificate,
+        ("module_id", None): parts.content.module_id.encode(),
+        ("digest", None): b"SHA384",
+        ("nonce", None): b"n",
+        ("user_data", None): b"",
+        ("public_key", None): b"k",
+    }
+    assert content == expected
+    assert len(found) == len(expected)
+    assert found == sorted(found, key=lambda each: each.start)
+    assert found[0].field == "protected"
+    assert found[-1] == core.Span("signature", None, len(document) - 96, len(document))
+
+
+def test_spans_take_the_limits_and_raise_the_errors_of_parse():
+    document = document_of(payload_of(items_of(nonce=byte_string(1025))))
+    with pytest.raises(FormatError) as caught:
+        core.spans(document)
+    assert (caught.value.code, caught.value.offset) == (
+        refusal(document).code,
+        refusal(document).offset,
+    )
+    located = core.spans(document, core.Limits(nonce=1025))
+    assert [each.end - each.start for each in located if each.field == "nonce"] == [1025]
+
+
 # ---- Limits -------------------------------------------------------------------------------------
 
 
