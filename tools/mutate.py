@@ -22,15 +22,16 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from mutation import c_code, python_code
 from mutation.c_runner import SOURCES, CRunner
+from mutation.live_tests import CANNOT, LiveTests
 from mutation.mutant import TIMEOUT, Mutant
 from mutation.page import candidates, equivalents
-from mutation.python_runner import PythonRunner
+from mutation.python_runner import CONFORMANCE, PythonRunner, warm_up
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGE: Final = ROOT / "src/nitro_attest"
@@ -40,6 +41,8 @@ PLACES: Final = (
     *("cli/verify.py", "cli/fetch.py"),
 )
 """The files of the package that have mutants."""
+WORTH_COLLECTING: Final = 100
+"""From this many mutants on, a first run of all unit tests is quicker than to do without."""
 
 
 def main() -> int:
@@ -120,20 +123,49 @@ def _run(
     """The test that killed each mutant. Each result is saved at once: a run can be interrupted."""
     known: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
     report.parent.mkdir(parents=True, exist_ok=True)
-    runners: dict[str, Any] = {}
-    results = {}
-    for mutant in sorted(mutants, key=lambda m: list(files).index(m.module)):
-        name, path = mutant.full_name, files[mutant.module]
-        entry = known.get(name)
-        if entry is None or entry["key"] != _key(path, entry["killed_by"]):
-            kind = "C" if mutant.module in SOURCES else mutant.module
-            if kind not in runners:
-                runners[kind] = CRunner(ROOT) if kind == "C" else PythonRunner(kind, ROOT)
-            killed_by = runners[kind].killed_by(mutant)
-            known[name] = {"killed_by": killed_by, "key": _key(path, killed_by)}
-            report.write_text(json.dumps(known, indent=1))
-        results[name] = known[name]["killed_by"]
-    return results
+    to_run = [mutant for mutant in mutants if not _is_known(mutant, files, known)]
+    suite = _Suite(to_run)
+    for mutant in to_run:
+        killed_by = suite.killed_by(mutant)
+        key = _key(files[mutant.module], killed_by)
+        known[mutant.full_name] = {"killed_by": killed_by, "key": key}
+        report.write_text(json.dumps(known, indent=1))
+    return {mutant.full_name: known[mutant.full_name]["killed_by"] for mutant in mutants}
+
+
+def _is_known(mutant: Mutant, files: Mapping[str, Path], known: Mapping[str, Any]) -> bool:
+    entry = known.get(mutant.full_name)
+    return entry is not None and entry["key"] == _key(files[mutant.module], entry["killed_by"])
+
+
+class _Suite:
+    """Runs the tests against mutants of any module; starts what it needs when it is needed."""
+
+    def __init__(self, mutants: Sequence[Mutant]) -> None:
+        self._python = [mutant for mutant in mutants if mutant.module not in SOURCES]
+        self._runners: dict[str, Any] = {}
+
+    def killed_by(self, mutant: Mutant) -> str | None:
+        """The test that fails first, or None if every test passes."""
+        if mutant.module in SOURCES:
+            return self._runner("C", lambda: CRunner(ROOT)).killed_by(mutant)
+        if len(self._python) >= WORTH_COLLECTING:
+            answer: str | None = self._runner("live", self._live_tests).killed_by(mutant)
+            if answer != CANNOT:
+                return answer
+        module = mutant.module
+        return self._runner(module, lambda: PythonRunner(module, ROOT)).killed_by(mutant)
+
+    def _runner(self, name: str, start: Callable[[], Any]) -> Any:
+        if name not in self._runners:
+            self._runners[name] = start()
+        return self._runners[name]
+
+    def _live_tests(self) -> LiveTests:
+        warm_up(ROOT)
+        verifying = any(mutant.module.startswith("verification/") for mutant in self._python)
+        tests = ["tests/unit", *(CONFORMANCE if verifying else ())]
+        return LiveTests(tests, self._python, PACKAGE)
 
 
 def _key(path: Path, killed_by: str | None) -> str:

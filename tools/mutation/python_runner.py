@@ -1,8 +1,8 @@
-"""Runs the tests against a mutant of a Python module, in a forked child of a warm interpreter.
+"""Runs the tests against a mutant that takes effect while a Python module is imported.
 
-The child loads the changed module in place of the one on disk, before any other module of the
-package is imported, then runs pytest until the first failure. Processes that a test starts run
-without the mutant.
+Each mutant has a forked child of a warm interpreter. The child loads the changed module in place of
+the one on disk, before any other module of the package is imported, then runs pytest until the
+first failure. Processes that a test starts run without the mutant.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mutation.mutant import TIMEOUT, Mutant, SuiteError
 _PACKAGE: Final = "nitro_attest"
 _UNIT: Final = "tests/unit"
 _VERIFICATION: Final = "verification"
-_CONFORMANCE: Final = (
+CONFORMANCE: Final = (
     "tests/conformance/test_rules.py",
     "tests/conformance/test_genuine.py",
     "tests/conformance/test_vectors.py::test_we_answer_every_case_with_its_code",
@@ -53,7 +53,7 @@ def stages(module: str, root: Path) -> list[tuple[str, ...]]:
     files = [f"{_UNIT}/{(one.parent / f'test_{one.name}.py').as_posix()}" for one in own]
     first = next(((file,) for file in files if (root / file).exists()), None)
     folder = [(f"{_UNIT}/{place.parts[0]}",)] if len(place.parts) > 1 else []
-    conformance = [_CONFORMANCE] if place.parts[0] == _VERIFICATION else []
+    conformance = [CONFORMANCE] if place.parts[0] == _VERIFICATION else []
     return [*([first] if first else []), *folder, *conformance]
 
 
@@ -71,7 +71,6 @@ class PythonRunner:
     def __init__(self, module: str, root: Path) -> None:
         self._stages = stages(module, root)
         self._limits = []
-        _warm_up(root)
         for stage in self._stages:
             began = time.monotonic()
             failure = _run(stage, None, 600)
@@ -88,7 +87,15 @@ class PythonRunner:
         return None
 
 
-def _warm_up(root: Path) -> None:
+def warm_up(root: Path) -> None:
+    """Prepares this process for tests; it must not have imported the package.
+
+    Args:
+        root: The repository.
+
+    Raises:
+        SuiteError: The installed package is that of another tree.
+    """
     os.chdir(root)
     sys.path.insert(0, str(root / "tests"))
     for name in _WARM:
