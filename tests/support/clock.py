@@ -1,4 +1,7 @@
-"""A clock that a test sets."""
+"""Time in tests: a clock that a test sets, and a limit that no passing test reaches."""
+
+PATIENT = 300.0
+"""Seconds until a test fails that waits for something, on however busy a machine."""
 
 
 class Clock:

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from nitro_attest.testing import FakeNitro
+from support.clock import PATIENT
 
 PCRS = {index: bytes([index + 1]) * 48 for index in (0, 1, 2)}
 """The measurements of the honest enclave."""
@@ -35,7 +36,6 @@ CHALLENGE = re.compile(
     rb"GET /(?:\.well-known/nitro-attestation|\.well-known/attestation|enclave/attestation)"
     rb"(?:\?nonce=([0-9a-f]+))? HTTP/1\.1"
 )
-PATIENT = 30.0
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ import pytest
 
 from nitro_attest import ANY_ENCLAVE, TrustedRoots, Verifier, parse_unverified
 from nitro_attest.testing import FakeNitro
+from support.clock import PATIENT
 from support.paths import ROOT
 
 EXAMPLES = ROOT / "examples" / "attested_tls"
 NONCE = bytes(range(32))
-PATIENT = 60.0  # seconds until a test fails; never reached in a passing test
 
 FAKE_IDENTITY = """
 import runpy, sys

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from support.clock import PATIENT
 from support.enclave_server import PCRS, ConnectProxy, fake_enclave
 
 
@@ -23,7 +24,7 @@ def server(serve):
 @pytest.fixture
 def options(fake):
     """The arguments of a client that accepts the honest enclave."""
-    return {"policy": PCRS, "roots": fake.root_pem, "timeout": 30.0}
+    return {"policy": PCRS, "roots": fake.root_pem, "timeout": PATIENT}
 
 
 @pytest.fixture

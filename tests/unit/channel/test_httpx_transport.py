@@ -16,8 +16,8 @@ from anyio.from_thread import start_blocking_portal
 from nitro_attest import InputError
 from nitro_attest.channel import AsyncAttestedTransport, AttestedTransport
 from support.channel_clients import SECRET
-from support.clock import Clock
-from support.enclave_server import PATIENT, ConnectProxy, document, honest
+from support.clock import PATIENT, Clock
+from support.enclave_server import ConnectProxy, document, honest
 from support.errors import code_of
 
 

@@ -15,8 +15,8 @@ import urllib3
 from nitro_attest import InputError, NitroAttestError
 from nitro_attest.channel import AttestedAdapter
 from support.channel_clients import SECRET
-from support.clock import Clock
-from support.enclave_server import PATIENT, ConnectProxy, document, honest
+from support.clock import PATIENT, Clock
+from support.enclave_server import ConnectProxy, document, honest
 from support.errors import code_of
 
 

@@ -20,9 +20,9 @@ from nitro_attest.enclave.server import AttestationServer
 from nitro_attest.errors import EnclaveError, InputError
 from nitro_attest.testing import FakeNitro
 from nitro_attest.transport.connection import UnixEndpoint, listen
+from support.clock import PATIENT
 
 NONCE = bytes(range(32))
-PATIENT = 30.0
 Peer = Callable[..., str]
 Fetch = Callable[..., client.Fetched]
 Attest = Callable[..., Attestation]

@@ -23,8 +23,7 @@ from nitro_attest.enclave.connections import SocketStream
 from nitro_attest.enclave.forward import Forwarder, ForwardLimits, forward
 from nitro_attest.errors import EnclaveError, InputError
 from nitro_attest.transport.connection import TcpEndpoint, UnixEndpoint, listen
-
-PATIENT = 30.0  # seconds until a test fails; never reached in a passing test
+from support.clock import PATIENT
 
 
 class Between:

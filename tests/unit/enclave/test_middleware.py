@@ -13,10 +13,10 @@ from nitro_attest.enclave.middleware import AsgiAttestation, WsgiAttestation
 from nitro_attest.enclave.tls import AttestedIdentity
 from nitro_attest.errors import EnclaveError
 from nitro_attest.transport.connection import CHALLENGE_PATH
+from support.clock import PATIENT
 
 NONCE = bytes(range(32))
 QUERY = f"nonce={NONCE.hex()}"
-PATIENT = 30.0
 
 
 class FakeNsm:

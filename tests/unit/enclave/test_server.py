@@ -21,9 +21,9 @@ from nitro_attest.enclave.client import fetch
 from nitro_attest.enclave.server import AttestationServer, ServerLimits
 from nitro_attest.errors import EnclaveError
 from nitro_attest.transport.connection import UnixEndpoint, listen
+from support.clock import PATIENT
 
 NONCE = bytes(range(32))
-PATIENT = 30.0  # seconds until a test fails; never reached in a passing test
 Serving = Callable[..., "Running"]
 
 

@@ -24,9 +24,9 @@ from nitro_attest.enclave.tls_server import TlsServer, TlsServerLimits, serve_tl
 from nitro_attest.errors import EnclaveError, InputError
 from nitro_attest.testing import FakeNitro
 from nitro_attest.transport.connection import UnixEndpoint, listen
+from support.clock import PATIENT
 
 NONCE = bytes(range(32))
-PATIENT = 30.0  # seconds until a test fails; never reached in a passing test
 PATH = "/.well-known/nitro-attestation"
 CHALLENGE = f"GET {PATH}?nonce={NONCE.hex()} HTTP/1.1\r\nHost: enclave\r\n\r\n".encode()
 

@@ -30,8 +30,8 @@ from nitro_attest.transport.connection import (
     parse_endpoint,
     parse_stream_endpoint,
 )
+from support.clock import PATIENT
 
-PATIENT = 30.0
 Connect = Callable[[Any, Deadline], socket.socket]
 
 
