@@ -31,7 +31,7 @@ from mutation.c_runner import SOURCES, CRunner
 from mutation.live_tests import CANNOT, LiveTests
 from mutation.mutant import TIMEOUT, Mutant
 from mutation.page import candidates, equivalents
-from mutation.python_runner import CONFORMANCE, PythonRunner, warm_up
+from mutation.python_runner import PythonRunner, stages, warm_up
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGE: Final = ROOT / "src/nitro_attest"
@@ -42,7 +42,7 @@ PLACES: Final = (
 )
 """The files of the package that have mutants."""
 WORTH_COLLECTING: Final = 100
-"""From this many mutants on, a first run of all unit tests is quicker than to do without."""
+"""From this many mutants on, a first run of all their tests is quicker than to do without."""
 
 
 def main() -> int:
@@ -163,9 +163,9 @@ class _Suite:
 
     def _live_tests(self) -> LiveTests:
         warm_up(ROOT)
-        verifying = any(mutant.module.startswith("verification/") for mutant in self._python)
-        tests = ["tests/unit", *(CONFORMANCE if verifying else ())]
-        return LiveTests(tests, self._python, PACKAGE)
+        modules = {mutant.module for mutant in self._python}
+        tests = {test for module in modules for stage in stages(module, ROOT) for test in stage}
+        return LiveTests(sorted(tests), self._python, PACKAGE)
 
 
 def _key(path: Path, killed_by: str | None) -> str:

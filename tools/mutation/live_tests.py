@@ -125,7 +125,10 @@ class _Loop:
         return True
 
     def _killed_by(self, mutant: Mutant, tests: _Tests) -> str | None:
-        changed = self._changed(mutant)
+        try:
+            changed = self._changed(mutant)
+        except SyntaxError as error:  # the change is none that Python allows
+            return type(error).__name__
         items, seconds = tests.that_call(changed or {})
         if not changed or not items:
             return CANNOT

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final
@@ -26,7 +27,7 @@ from mutation.mutant import TIMEOUT, Mutant, SuiteError
 _PACKAGE: Final = "nitro_attest"
 _UNIT: Final = "tests/unit"
 _VERIFICATION: Final = "verification"
-CONFORMANCE: Final = (
+_CONFORMANCE: Final = (
     "tests/conformance/test_rules.py",
     "tests/conformance/test_genuine.py",
     "tests/conformance/test_vectors.py::test_we_answer_every_case_with_its_code",
@@ -53,7 +54,7 @@ def stages(module: str, root: Path) -> list[tuple[str, ...]]:
     files = [f"{_UNIT}/{(one.parent / f'test_{one.name}.py').as_posix()}" for one in own]
     first = next(((file,) for file in files if (root / file).exists()), None)
     folder = [(f"{_UNIT}/{place.parts[0]}",)] if len(place.parts) > 1 else []
-    conformance = [CONFORMANCE] if place.parts[0] == _VERIFICATION else []
+    conformance = [_CONFORMANCE] if place.parts[0] == _VERIFICATION else []
     return [*([first] if first else []), *folder, *conformance]
 
 
@@ -63,28 +64,28 @@ class PythonRunner:
     Args:
         module: Path in the package without the suffix.
         root: The repository.
-
-    Raises:
-        SuiteError: The tests fail without a mutant.
     """
 
     def __init__(self, module: str, root: Path) -> None:
         self._stages = stages(module, root)
-        self._limits = []
-        for stage in self._stages:
-            began = time.monotonic()
-            failure = _run(stage, None, 600)
-            if failure is not None:
-                raise SuiteError(f"without a mutant: {failure}")
-            self._limits.append(10 + 10 * int(time.monotonic() - began))
 
     def killed_by(self, mutant: Mutant) -> str | None:
         """The test that fails first, or how the child ended; None if every test passes."""
-        for stage, limit in zip(self._stages, self._limits, strict=True):
-            failure = _run(stage, mutant, limit)
+        for stage in self._stages:
+            failure = _run(stage, mutant, _limit(stage))
             if failure is not None:
                 return failure
         return None
+
+
+@cache
+def _limit(stage: tuple[str, ...]) -> int:
+    """The seconds that the tests of a stage have, from how many they need without a mutant."""
+    began = time.monotonic()
+    failure = _run(stage, None, 3600)
+    if failure is not None:
+        raise SuiteError(f"without a mutant: {failure}")
+    return 30 + 10 * int(time.monotonic() - began)
 
 
 def warm_up(root: Path) -> None:
