@@ -34,6 +34,7 @@ PUBLIC_MODULES: Final = (
     "nitro_attest",
     "nitro_attest.policy_files",
     "nitro_attest.measurements",
+    "nitro_attest.provenance",
     "nitro_attest.enclave.client",
     "nitro_attest.enclave.server",
     "nitro_attest.enclave.tls",

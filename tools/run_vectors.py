@@ -2,6 +2,7 @@
 
     python tools/run_vectors.py --cmd 'other-tool {doc} {root} {time}'
     python tools/run_vectors.py --policy-cmd 'other-tool {doc} {root} {time} {policy}'
+    python tools/run_vectors.py --crl-cmd 'other-tool {doc} {root} {time} {crls}'
     python tools/run_vectors.py --image-cmd 'other-tool {image}'
     python tools/run_vectors.py --adapter 'python tools/adapters/nitro_attest_adapter.py'
 
@@ -19,6 +20,7 @@ import json
 import queue
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -94,6 +96,9 @@ def question(case: Case) -> dict[str, Any]:
         content = base64.b64encode(policy_file(file)).decode()
         chosen = {name: file[name] for name in ("enclave_name", "pcr_index")}
         asked["policy_file"] = {"base64": content} | chosen
+    if "revocation" in case:
+        lists = [one["base64"] for one in case["revocation"]["lists"]]
+        asked["revocation"] = {"max_age_ms": case["revocation"]["max_age_ms"], "lists": lists}
     return asked
 
 
@@ -106,7 +111,8 @@ def policy_file(stored: dict[str, Any]) -> bytes:
 
 def kind_of(case: Case) -> str:
     """Returns the kind of command that a case is for."""
-    return "image" if "image" in case else "policy" if "policy_file" in case else "document"
+    kinds = {"image": "image", "policy_file": "policy", "revocation": "crl"}
+    return next((kind for member, kind in kinds.items() if member in case), "document")
 
 
 @contextmanager
@@ -128,6 +134,8 @@ def command(templates: dict[str, str | None], timeout: float) -> Iterator[Judge]
             for name, content in contents.items():
                 (folder / name).write_bytes(content)
                 values[f"{{{name}}}"] = str(folder / name)
+            if "revocation" in case:
+                values["{crls}"] = str(_write_lists(folder / "crls", case["revocation"]["lists"]))
             words = _fill(shlex.split(templates[kind_of(case)] or ""), values)
             result, printed = _exit(words, timeout)
             # A policy file is put to the test by a document, an image by what is printed of it.
@@ -136,6 +144,15 @@ def command(templates: dict[str, str | None], timeout: float) -> Iterator[Judge]
             return "mismeasure" if result == "accept" and any(values_missing) else result, None
 
         yield judge
+
+
+def _write_lists(folder: Path, lists: list[dict[str, str]]) -> Path:
+    """Writes the revocation lists of one case, and nothing else, into a folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for number, one in enumerate(lists):
+        (folder / f"{number}.crl").write_bytes(base64.b64decode(one["base64"], validate=True))
+    return folder
 
 
 def _fill(words: list[str], values: dict[str, str]) -> list[str]:
@@ -254,13 +271,23 @@ def untold(options: argparse.Namespace, case: Case) -> set[str]:
         return set()
     if template is None:
         return {f"{kind_of(case)} cases"}
-    told = set(options.features.split(",")) | ({"nitrotpm"} if "{kind}" in template else set())
+    told = set(options.features.split(","))
+    told |= {
+        feature
+        for placeholder, feature in {"{kind}": "nitrotpm", "{crls}": "crl"}.items()
+        if placeholder in template
+    }
     return set(case["features"]) - told
 
 
 def commands(options: argparse.Namespace) -> dict[str, str | None]:
     """The commands by the kind of case."""
-    return {"document": options.cmd, "policy": options.policy_cmd, "image": options.image_cmd}
+    return {
+        "document": options.cmd,
+        "policy": options.policy_cmd,
+        "crl": options.crl_cmd,
+        "image": options.image_cmd,
+    }
 
 
 def run(
@@ -345,6 +372,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Runs a verifier over the conformance vectors.")
     parser.add_argument("--cmd", help="with {doc} {root} {time} {kind} {case}; exit 0 accepts")
     parser.add_argument("--policy-cmd", help="the same with {policy}, for policy files")
+    parser.add_argument("--crl-cmd", help="the same with {crls}, a folder of revocation lists")
     parser.add_argument("--image-cmd", help="with {image} {case}; exit 0, and prints the PCRs")
     parser.add_argument("--adapter", help="a process that answers one JSON object per line")
     parser.add_argument("--vectors", type=Path, default=FOLDER, help="folder of the case files")

@@ -1,6 +1,6 @@
 """Every parser of foreign bytes, by name: what is tried on it and what must hold."""
 
-from targets import certificates, documents, images, messages, texts, tls
+from targets import certificates, documents, images, messages, provenance, texts, tls
 from targets.base import Target
 
 TARGETS: dict[str, Target] = {
@@ -10,6 +10,7 @@ TARGETS: dict[str, Target] = {
     **texts.TARGETS,
     **messages.TARGETS,
     **tls.TARGETS,
+    **provenance.TARGETS,
 }
 
 __all__ = ["TARGETS", "Target"]

@@ -53,9 +53,12 @@ class NitroAttestError(Exception):
 
 
 class InputError(NitroAttestError):
-    """An argument, an option or a policy file is wrong; no document was rejected."""
+    """An argument, an option or a file is wrong; no document was rejected.
 
-    families = frozenset({"input", "policyfile"})
+    Files are those that decide what is trusted: policies, and signed statements (V-1 to V-8).
+    """
+
+    families = frozenset({"input", "policyfile", "provenance"})
 
 
 class FormatError(NitroAttestError):

@@ -31,6 +31,8 @@ __all__ = [
     "MAX_PCRS",
     "MAX_PE_DIRECTORIES",
     "MAX_PE_SECTIONS",
+    "MAX_PROVENANCE_BYTES",
+    "MAX_PROVENANCE_SIGNATURES",
     "MAX_RECIPIENT_CIPHERTEXT_BYTES",
     "MAX_SERIAL_OCTETS",
     "MAX_TIMESTAMP_MS",
@@ -134,3 +136,9 @@ MAX_PE_DIRECTORIES: Final = 16
 
 MAX_RECIPIENT_CIPHERTEXT_BYTES: Final = 6144
 """K-9. The largest CiphertextForRecipient that the KMS API describes."""
+
+MAX_PROVENANCE_BYTES: Final = 1 << 20
+"""V-1. A Sigstore bundle of a statement has about 12 KB."""
+
+MAX_PROVENANCE_SIGNATURES: Final = 16
+"""V-2."""

@@ -20,7 +20,8 @@ ROOT_PEM = SOURCE / "verification/aws_roots/aws.pem"
 
 LAYERS = (
     *("errors", "limits", "_internal", "verification", "policy_files", "freshness", "keys"),
-    *("measurements", "transport", "kms", "enclave", "channel", "testing", "cli", "__main__"),
+    *("measurements", "provenance", "transport", "kms", "enclave", "channel", "testing"),
+    *("cli", "__main__"),
 )
 """A layer imports itself and the layers before it, and nothing after it."""
 
@@ -34,7 +35,7 @@ STEPS = (
 DECIDES_WITH = {"errors", "limits", "_internal", "verification"}
 """All that ``verification/`` may import of this package."""
 
-CAPABILITIES = ("kms", "enclave", "channel")
+CAPABILITIES = ("provenance", "kms", "enclave", "channel")
 """Each can be deleted without changing ``verification/`` or another capability."""
 
 USES_CAPABILITIES = {
@@ -56,6 +57,7 @@ ONLY_IN = {
     "httpcore": {"channel.httpx_transport"},
     "httpx": {"channel.httpx_transport"},
     "requests": {"channel.requests_adapter"},
+    "sigstore": {"provenance.identity"},
     "urllib3": {"channel.requests_adapter"},
     "ctypes": {"verification.accelerators.libcrypto_mb"},
 }
@@ -177,6 +179,14 @@ def loaded_by(code):
             {"nitro_attest.verification"},
         ),
         (
+            "from nitro_attest.provenance import make_statement",
+            {"nitro_attest.verification", "sigstore"},
+        ),
+        (
+            "from nitro_attest.provenance import SigstoreIdentity, read_provenance",
+            {"sigstore", "click"},
+        ),
+        (
             "from nitro_attest.channel import attested_socket, open_attested_connection",
             {"httpx", "httpcore", "anyio", "requests", "urllib3"},
         ),
@@ -202,7 +212,7 @@ def test_every_public_name_is_where_the_package_says():
     assert set(nitro_attest.__all__) <= set(dir(nitro_attest))
 
 
-@pytest.mark.parametrize("package", ["", "channel", "measurements"])
+@pytest.mark.parametrize("package", ["", "channel", "measurements", "provenance"])
 def test_type_checkers_and_the_interpreter_know_the_same_public_names(package):
     for_checkers = {
         (node.module, alias.name)

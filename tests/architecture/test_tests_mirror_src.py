@@ -24,6 +24,8 @@ TESTED_BY = {
     "kms/parse": "unit/kms/test_statements.py",
     "limits": "unit/verification/test_core.py",  # the same numbers in C and in Python
     "measurements/image_file": "unit/measurements/test_eif.py",
+    "provenance/fields": "unit/provenance/test_statement.py",
+    "provenance/signer": "unit/provenance/test_reader.py",
     "testing": "unit/testing/test_nitro.py",  # the parts that FakeNitro is made of
 }
 

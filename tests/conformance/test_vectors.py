@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 
 from conformance_cases import CASES, FILES, FOLDER, raw
 from conftest import needs_openssl
-from nitro_attest.testing import FAULTS, VARIANTS
+from nitro_attest.testing import FAULTS, LIST_FAULTS, VARIANTS
 from support.paths import ROOT, TOOLS
 
 ADAPTER = TOOLS / "adapters/nitro_attest_adapter.py"
@@ -111,6 +111,21 @@ def test_every_fault_and_every_variant_is_a_case():
         assert tuple(case["expected"]["warnings"]) == variant.warnings
 
 
+def test_every_fault_of_revocation_lists_is_a_case_but_for_one_that_only_a_clock_shows():
+    assert LIST_FAULTS.keys() - CASES.keys() == {"R-3.future"}
+    for name in LIST_FAULTS.keys() & CASES.keys():
+        assert CASES[name]["expected"]["code"] == LIST_FAULTS[name].code
+
+
+def test_every_rule_of_revocation_lists_has_both_outcomes():
+    cases = FILES["revocation"]["cases"]
+    outcomes = {(case["rules"][0], accepts(case)) for case in cases}
+    assert outcomes == {(f"R-{number}", good) for number in range(1, 9) for good in (True, False)}
+    assert all("crl" in case["features"] for case in cases)
+    assert {raw(case) for case in cases} == {raw(cases[0])}
+    assert not [case for case in CASES.values() if "revocation" in case and case not in cases]
+
+
 @pytest.mark.parametrize("suffix", ["", "@nitrotpm"])
 @pytest.mark.parametrize("role", ["regional", "zonal", "instance", "leaf"])
 def test_x10_both_edges_of_every_certificate_are_there_to_the_millisecond(role, suffix):
@@ -158,7 +173,9 @@ def test_every_case_about_certificates_records_what_the_oracles_say():
         family = (case["expected"]["code"] or "").partition(".")[0]
         asked = {said["oracle"] for said in case["oracles"]}
         chain = {"path-engine", "openssl", "openssl-strict"}
-        if accepts(case):
+        if "revocation" in case:
+            assert asked == {"openssl-crl"}, case["id"]
+        elif accepts(case):
             assert asked == chain | {"openssl-dgst"}, case["id"]
         elif family in CHAIN_FAMILIES:
             assert asked == chain, case["id"]
@@ -238,6 +255,22 @@ def test_we_pass_as_commands_for_images_and_policy_files():
     told = {"enclave-name": 6}
     assert report["right"] == report["run"] == report["cases"] - sum(told.values())
     assert report["not_run"] == told
+
+
+def test_we_pass_as_a_command_for_revocation_lists():
+    verify = f"{sys.executable} -m nitro_attest verify {{doc}} --root {{root}} --at {{time}}"
+    report = report_of("--crl-cmd", f"{verify} --crl {{crls}}", "--rule", "R-6", "--rule", "R-8")
+    assert report["right"] == report["run"] == report["cases"] == 10
+
+
+def test_a_verifier_without_revocation_lists_skips_their_cases():
+    cases = len(FILES["revocation"]["cases"])
+    report = report_of("--cmd", "false {doc}", "--group", "revocation")
+    assert report["not_run"] == {"crl cases": cases}
+    report = report_of("--crl-cmd", "false {doc}", "--group", "revocation")
+    assert report["not_run"] == {"crl": cases - 2, "crl, crl-max-age": 2}
+    report = report_of("--crl-cmd", "false {doc} {crls}", "--group", "revocation")
+    assert report["not_run"] == {"crl-max-age": 2}
 
 
 def test_every_rule_of_images_and_policy_files_has_both_outcomes():
@@ -408,7 +441,7 @@ def test_the_page_counts_the_cases():
 
 def test_the_page_counts_the_disagreements():
     page = (ROOT / "docs/reference/conformance.md").read_text()
-    rows = re.findall(r"^\| `([a-z-]+)` \| (X-\d+) \| (\w+) \| (\d+) \| (.+) \|$", page, re.M)
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([XR]-\d+) \| (\w+) \| (\d+) \| (.+) \|$", page, re.M)
     counted = Counter(
         (said["oracle"], said["rule"], said["result"], said["why"])
         for case in CASES.values()

@@ -3,6 +3,7 @@
 import gc
 import json
 import re
+import shutil
 import time
 from base64 import b64encode
 from datetime import datetime, timedelta, timezone
@@ -17,8 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nitro_attest import Challenger, Policy, TrustedRoots, Verifier, hpke_suite
 from nitro_attest.channel import bindings
+from nitro_attest.measurements import measure
+from nitro_attest.provenance import PREDICATE_TYPE, SignerKey
 from nitro_attest.testing import FakeNitro
+from support import sigstore_instance
 from support.bindings import peer_with
+from support.paths import FIXTURES
+from support.statements import KEY, compact, pem_of, signed, statement
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -131,6 +137,46 @@ def test_the_page_on_revocation(fake, tmp_path, monkeypatch, capsys):
     }
     run("how-to/check-revocation.md", names)
     assert capsys.readouterr().out.count("revocation list 1 of ") == 2
+
+
+def test_the_page_on_pipelines(fake, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sigstore", reason="the extra provenance is not installed")
+    monkeypatch.chdir(tmp_path)
+    app = FIXTURES / "vectors/eif/synthetic.eif"
+    shutil.copy(app, "app.eif")
+    Path("builder.pem").write_bytes(pem_of(KEY))
+    Path("trusted_root.json").write_text(sigstore_instance.trusted_root())
+    Path("app.sigstore.json").write_text(compact(sigstore_instance.bundle()))
+    other = statement(
+        of={"registers": [value.hex() for value in measure(app).measurements().values()]},
+        predicateType="https://other.example/measurements/v1",
+    )
+    history = {"v1": {f"PCR{index}": "ab" * 48 for index in range(3)}}
+    nonce = bytes(32)
+    names = {
+        "key": KEY,
+        "roots": fake.root_pem,
+        "document": fake.document(nonce=nonce, pcrs=measure(app).measurements()),
+        "nonce": nonce,
+        "sigstore_root": "trusted_root.json",
+        "their_statement": signed(other),
+        "their_key": SignerKey(pem_of(KEY)),
+        "verified_manifest": compact(
+            {"annotations": {f"pcr{index}": "ab" * 48 for index in range(3)}}
+        ),
+        "verified_history": compact(history),
+    }
+    run("how-to/only-what-our-pipeline-built.md", names)
+    assert capsys.readouterr().out.splitlines() == [
+        f"image signed by the key of SHA-256 {SignerKey(pem_of(KEY)).signer.key_sha256}",
+        f"built by https://github.com/acme/enclave at commit {sigstore_instance.COMMIT}",
+        measure(app).pcr0.hex(),
+    ]
+
+
+def test_the_workflow_on_the_page_states_our_type():
+    page = (DOCS / "how-to/only-what-our-pipeline-built.md").read_text()
+    assert f"predicate-type: {PREDICATE_TYPE}\n" in page
 
 
 class Deployed:

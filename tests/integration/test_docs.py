@@ -12,9 +12,11 @@ import sys
 import pytest
 
 from nitro_attest.measurements import measure, uki_measurements
+from nitro_attest.provenance import make_statement
 from nitro_attest.testing import FakeNitro
 from nitro_attest.verification import roots
 from support.paths import FIXTURES, ROOT
+from support.statements import KEY, OTHER_KEY, pem_of, signed
 
 PAGES = [
     ROOT / "README.md",
@@ -108,6 +110,10 @@ def desk(fake_aws, tmp_path):
         ROOT / "src/nitro_attest/verification/aws_roots/aws.pem": "signer.pem",
     }.items():
         shutil.copy(source, tmp_path / name)
+    stated = signed(make_statement(tmp_path / "app.eif"))
+    (tmp_path / "app.intoto.json").write_text(stated)
+    (tmp_path / "builder.pem").write_bytes(pem_of(KEY))
+    (tmp_path / "other.pem").write_bytes(pem_of(OTHER_KEY))
     nonce = secrets.token_bytes(16)
     app, instance = measure(tmp_path / "app.eif"), uki_measurements(tmp_path / "instance.efi")
     second = measure(tmp_path / "app-2.eif")

@@ -17,15 +17,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 import nitro_attest as api
-from nitro_attest import ANY_ENCLAVE, ANY_INSTANCE, NitroAttestError
+from nitro_attest import ANY_ENCLAVE, ANY_INSTANCE, NitroAttestError, provenance
 from nitro_attest.enclave import client
 from nitro_attest.keys import public_key
 from nitro_attest.testing import FakeNitro
 from nitro_attest.verification.batch import Rejected, Verified
 from support.errors import code_of
+from support.paths import FIXTURES
+from support.statements import KEY, compact, pem_of, signed, statement
 
 MODULES = (
     "nitro_attest",
+    "nitro_attest.provenance",
     "nitro_attest.enclave.client",
     *(f"nitro_attest.freshness.{name}" for name in ("challenge", "stores")),
     *(f"nitro_attest.keys.{name}" for name in ("public_key", "seal")),
@@ -53,6 +56,9 @@ NOT_CALLED = {
     "CrlNumberStore": "an interface",
     "CrlNumberStore.raise_crl_number": "an interface",
     "RevocationLists.check": "for the verifier alone",
+    "Statement": "only a reader makes one",
+    "Subject": "only a reader makes one",
+    "Signer": "only a reader makes one",
     "VerificationPolicy": "an interface",
     "VerificationPolicy.evaluate": "an interface",
     "AnyEnclave.evaluate": "accepts everything",
@@ -101,6 +107,8 @@ def calls(tmp_path_factory):
     crl = fake.revocation_list("root", at=NOW)
     one_list = api.RevocationList.from_bytes(crl)
     listing = {"max_age": timedelta(days=1), "numbers": memory}
+    signer = provenance.SignerKey(pem_of(KEY))
+    stated = provenance.read_provenance(signed(), signer)
     instance_policy = api.NitroTpmPolicy([{4: PCR}])
 
     call = {"document": document, **fields, "at": NOW, "max_age": timedelta(minutes=1)}
@@ -224,6 +232,33 @@ def calls(tmp_path_factory):
         "RevocationLists.from_files": (
             lambda path, **named: api.RevocationLists.from_files(path, **named),
             {"path": list_file, **listing},
+        ),
+        "make_statement": (
+            provenance.make_statement,
+            {"path": FIXTURES / "vectors/eif/synthetic.eif", "builder": {}, "max_size": 1 << 20},
+        ),
+        "parse_unverified_statement": (
+            provenance.parse_unverified_statement,
+            {"payload": compact(statement()), "predicate_type": provenance.PREDICATE_TYPE},
+        ),
+        "read_provenance": (
+            provenance.read_provenance,
+            {"content": signed(), "signer": signer, "predicate_type": provenance.PREDICATE_TYPE},
+        ),
+        "Provenance": (
+            provenance.Provenance,
+            {"statement": stated.statement, "signer": stated.signer},
+        ),
+        "Provenance.policy": (stated.policy, conditions | {"allow_debug": False}),
+        "Provenance.check_image": (
+            stated.check_image,
+            {"path": FIXTURES / "vectors/eif/synthetic.eif"},
+        ),
+        "SignerKey": (provenance.SignerKey, {"pem": pem_of(KEY)}),
+        "SigstoreIdentity": (
+            provenance.SigstoreIdentity,
+            {"identity": "a", "issuer": "b", "repository": None, "ref": None}
+            | {"sigstore_root": None},
         ),
         "load_public_key": (api.load_public_key, {"attestation": attestation, "kind": "p256"}),
         "decode_public_key": (

@@ -159,8 +159,12 @@ def results(document: bytes) -> None:
     use(attestation.nitrotpm_pcrs)  # E: attr-defined
     use(instance.pcrs)  # E: attr-defined
     attestation.matched = verified.module_id  # E: misc
-    load_public_key(unverified)  # E: arg-type
-    load_public_key(verified)  # E: arg-type
+    load_public_key(unverified)  # E: call-overload
+    load_public_key(verified)  # E: call-overload
+    load_public_key(attestation, "x448")  # E: call-overload
+    use(load_public_key(attestation, "x25519").public_bytes_raw())
+    use(load_public_key(instance, "p384").public_numbers())
+    use(load_public_key(attestation, "p384").public_bytes_raw())  # E: attr-defined
     verify(unverified)  # E: arg-type
     SomeRegions().evaluate(unverified, DocumentFacts("", None, timedelta()))  # E: arg-type
     verified = unverified  # E: assignment

@@ -21,6 +21,7 @@ from nitro_attest import (
     NitroTpmPolicy,
     NitroTpmVerifier,
     Policy,
+    RevocationLists,
     TrustedRoots,
     Verifier,
 )
@@ -33,7 +34,8 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         question: ``id``; ``document`` (base64), ``root`` (PEM), ``time`` and ``policy``, with or
-            without ``policy_file``; or ``image`` (base64), ``time`` and ``ignore_crc``.
+            without ``policy_file`` and ``revocation``; or ``image`` (base64), ``time`` and
+            ``ignore_crc``.
 
     Returns:
         ``id`` and ``result``; ``code``, ``class`` and ``message`` of a refusal; ``warnings``, and
@@ -77,6 +79,7 @@ def _verify(question: Mapping[str, Any]) -> dict[str, Any]:
         TrustedRoots.from_pem(question["root"]),
         policy=policy,
         clock_skew=timedelta(milliseconds=asked["clock_skew_ms"]),
+        revocation=_lists(question.get("revocation")),
     )
     attestation = verifier.verify(
         base64.b64decode(question["document"], validate=True),
@@ -91,6 +94,15 @@ def _verify(question: Mapping[str, Any]) -> dict[str, Any]:
     return said
 
 
+def _lists(asked: Mapping[str, Any] | None) -> RevocationLists | None:
+    if asked is None:
+        return None
+    return RevocationLists(
+        *(base64.b64decode(one, validate=True) for one in asked["lists"]),
+        max_age=_duration(asked["max_age_ms"]),
+    )
+
+
 def _policy_of(file: Mapping[str, Any], kind: str) -> Policy | NitroTpmPolicy:
     content = base64.b64decode(file["base64"], validate=True)
     if kind == "nitrotpm":
@@ -100,8 +112,7 @@ def _policy_of(file: Mapping[str, Any], kind: str) -> Policy | NitroTpmPolicy:
 
 
 def _policy(asked: Mapping[str, Any]) -> Policy | AnyEnclave | NitroTpmPolicy | AnyInstance:
-    age = asked["max_age_ms"]
-    max_age = None if age is None else timedelta(milliseconds=age)
+    max_age = _duration(asked["max_age_ms"])
     pcrs = [{int(index): value for index, value in one.items()} for one in asked["pcrs"]]
     if asked["kind"] == "enclave":
         debug = asked["allow_debug"]
@@ -111,6 +122,10 @@ def _policy(asked: Mapping[str, Any]) -> Policy | AnyEnclave | NitroTpmPolicy | 
     if pcrs:
         return NitroTpmPolicy(pcrs, max_age)
     return AnyInstance(max_age=max_age, explicit=False)
+
+
+def _duration(milliseconds: int | None) -> timedelta | None:
+    return None if milliseconds is None else timedelta(milliseconds=milliseconds)
 
 
 def _expected(text: str | None) -> bytes:

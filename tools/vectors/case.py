@@ -19,6 +19,7 @@ Measurements = tuple[Mapping[int, bytes], ...]
 """Sets of PCR values."""
 
 CHAIN_ORACLES: Final = ("path-engine", "openssl", "openssl-strict")
+REVOCATION_ORACLES: Final = ("openssl-crl",)
 SIGNATURE_ORACLES: Final = ("openssl-dgst",)
 
 CLASSES: Final = {
@@ -94,6 +95,32 @@ class PolicyFile:
         return stored | {"enclave_name": self.enclave_name, "pcr_index": self.pcr_index}
 
 
+@dataclass(frozen=True)
+class Revocation:
+    """The revocation lists that the caller provides.
+
+    Attributes:
+        lists: Each in DER or PEM.
+        max_age: The greatest age of a list; None for no limit.
+    """
+
+    lists: tuple[bytes, ...] = field(repr=False)
+    max_age: timedelta | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Each list with its SHA-256, as documents have it."""
+        return {
+            "max_age_ms": None if self.max_age is None else self.max_age // MILLISECOND,
+            "lists": [
+                {
+                    "base64": base64.b64encode(one).decode(),
+                    "sha256": hashlib.sha256(one).hexdigest(),
+                }
+                for one in self.lists
+            ],
+        }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """One case of the suite.
@@ -114,6 +141,7 @@ class Case:
         genuine: The signature is one that AWS hardware made.
         policy_file: Where measurements are demanded by a file.
         measurements: What that file demands.
+        revocation: The revocation lists; None where revocation is not checked.
     """
 
     id: str
@@ -131,6 +159,7 @@ class Case:
     genuine: bool = False
     policy_file: PolicyFile | None = None
     measurements: Measurements = ()
+    revocation: Revocation | None = None
 
     def but(self, suffix: str, **changes: Any) -> Case:
         """The same case with changes, under a name that says so."""
@@ -139,15 +168,18 @@ class Case:
     @property
     def question(self) -> tuple[object, ...]:
         """The question; two cases with equal questions have equal answers."""
-        return self.document, self.root, self.time, str(self.policy), self.policy_file
+        policy = str(self.policy), self.policy_file
+        return self.document, self.root, self.time, *policy, self.revocation
 
     @property
     def features(self) -> list[str]:
         """The inputs that a verifier must support, beyond document, root and time."""
-        asked, file = self.policy, self.policy_file
+        asked, file, lists = self.policy, self.policy_file, self.revocation
         wanted = {
             "allow-debug": asked.allow_debug,
             "clock-skew": self.needs_skew,
+            "crl": lists is not None,
+            "crl-max-age": lists is not None and lists.max_age is not None,
             "document-time": self.time == "document",
             "enclave-name": file is not None and file.enclave_name is not None,
             "max-age": asked.max_age is not None,
@@ -162,7 +194,12 @@ class Case:
 
     @property
     def judged_by(self) -> tuple[str, ...]:
-        """The oracles that can judge what this case is about; none for the form of a document."""
+        """The oracles that can judge what this case is about.
+
+        None can for the form of a document.
+        """
+        if self.revocation is not None:
+            return REVOCATION_ORACLES
         rule, family = self.rules[0], (self.code or "").partition(".")[0]
         about_chain = self.code is None and rule[:2] == "X-" and int(rule[2:]) < 20
         if about_chain or family in ("cert", "chain"):
@@ -187,6 +224,7 @@ class Case:
             "time": self.time if self.time == "document" else rfc3339(self.time),
             "policy": self.policy.to_json(),
             **({"policy_file": self.policy_file.to_json()} if self.policy_file else {}),
+            **({"revocation": self.revocation.to_json()} if self.revocation else {}),
             "expected": self._expected(),
             "document": stored | {"sha256": hashlib.sha256(self.document).hexdigest()},
         }

@@ -84,6 +84,15 @@ WHY_REFUSED: Final = {
     "X-24": "The certificates say who signed: a document that names another enclave is a forgery by"
     " a neighbour.",
     "M-2": "In debug mode the parent instance reads the enclave's console and memory.",
+    "R-1": "What is not a list must not count as one without entries.",
+    "R-2": "Who can write a list, or empty one, can make every revocation disappear.",
+    "R-3": "An old list does not know what was revoked since.",
+    "R-4": "Without a number, an old list cannot be told from a new one.",
+    "R-5": "A list that speaks for some certificates or reasons, or of changes alone, is silent"
+    " about the others.",
+    "R-6": "A check that passes when a list is missing is switched off by whoever withholds it.",
+    "R-7": "The issuer says that this certificate must not be believed any more.",
+    "R-8": "A key that was stolen may have been used before anybody noticed.",
     "T-1": "An instance's owner sets PCR8 to PCR15 at will: taken for an enclave's, they are any"
     " measurement the verifier wants to see.",
     "T-2": "The name of the PCR map is all that tells the kinds apart, so it must be signed.",
@@ -146,6 +155,15 @@ WHY_ACCEPTED: Final = {
     "X-21": "Clocks differ; the caller says by how much.",
     "X-22": "Clocks differ; the caller says by how much.",
     "X-23": "The limit itself is still within it.",
+    "R-1": "Lists are published in both forms, and one given twice says the same.",
+    "R-2": "The issuers that are named say that nothing is revoked.",
+    "R-3": "Both ends of a list's time are inclusive.",
+    "R-4": "Any number that RFC 5280 allows.",
+    "R-5": "What is not critical, or says the same as the certificate, restricts nothing.",
+    "R-6": "Every certificate that names a list is covered; further lists do no harm.",
+    "R-7": "Another certificate is another certificate.",
+    "R-8": "At a past time, a list that was issued later knows more; a reason that is about later"
+    " use does not reach back.",
     "M-2": "Debug mode is PCR0, PCR1 or PCR2 of zeros, and nothing else is; who wants it can have"
     " it.",
     "T-1": "Asked for as what it is, the document is good.",

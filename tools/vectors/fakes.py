@@ -8,6 +8,7 @@ from typing import Final
 
 from nitro_attest.testing import FakeNitro
 from nitro_attest.testing.draft import Edit, Kind, Options, finish
+from nitro_attest.testing.faults.revocation import Edit as ListEdit
 
 SEED: Final = b"nitro-attest conformance vectors 1"
 WHEN: Final = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
@@ -33,6 +34,10 @@ class EditableNitro(FakeNitro):
             high_s=None,
         )
         return finish(self._draft(options), edit)
+
+    def edited_list(self, issuer: str, edit: ListEdit, *, at: datetime = WHEN) -> bytes:
+        """Makes the revocation list of a CA with a change applied to it."""
+        return edit(*self._list_form(issuer, at)).der
 
 
 NITRO: Final = EditableNitro(seed=SEED)

@@ -2,12 +2,16 @@
 
 ``path-engine`` is cryptography.x509.verification with policies that fit the certificates of AWS,
 ``openssl`` is ``openssl verify -attime``, ``openssl-strict`` the same with ``-x509_strict``: all
-three judge the chain. ``openssl-dgst`` is ``openssl dgst -verify`` and judges the document's own
-signature. cbor2 takes the document apart for them.
+three judge the chain. ``openssl-crl`` is ``openssl verify -crl_check`` and judges revocation.
+``openssl-dgst`` is ``openssl dgst -verify`` and judges the document's own signature. cbor2 takes
+the document apart for them.
 """
 
 from __future__ import annotations
 
+import base64
+import re
+import ssl
 import subprocess
 import tempfile
 import warnings
@@ -33,8 +37,21 @@ from vectors.case import CHAIN_ORACLES, SIGNATURE_ORACLES, Case
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 EXPIRED: Final = "10"
+NOT_YET_ISSUED: Final = "11"
+LIST_IN_PEM: Final = b"-----BEGIN X509 CRL-----\n%b-----END X509 CRL-----\n"
 KEY_IDENTIFIERS: Final = {"85", "86"}
 """OpenSSL's numbers for missing authority and subject key identifiers."""
+
+
+LISTS_NOT_CHECKED: Final = {
+    "R-1": "bytes after the list are not read",
+    "R-2": "other hash functions are known",
+    "R-3": "the version, a missing nextUpdate and the age are not looked at",
+    "R-4": "the CRLNumber is not looked at",
+    "R-5": "neither the form of entries nor a scope that includes the certificate is looked at",
+    "R-7": "reasons are not looked at, and one list is taken for each certificate that names one",
+}
+"""The rules of revocation lists whose violations OpenSSL accepts, and the reason."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +65,17 @@ class Saying:
     @property
     def only_key_identifiers(self) -> bool:
         """True if missing key identifiers are the only errors."""
-        return bool(self.errors) and {text.split()[0] for text in self.errors} <= KEY_IDENTIFIERS
+        return bool(self.errors) and self.numbers <= KEY_IDENTIFIERS
+
+    @property
+    def numbers(self) -> set[str]:
+        """OpenSSL's numbers of the errors."""
+        return {text.split()[0] for text in self.errors}
+
+    @property
+    def other_reason(self) -> bool:
+        """True if it rejects for a reason that would also refuse what must be accepted."""
+        return self.only_key_identifiers or NOT_YET_ISSUED in self.numbers
 
 
 def versions() -> dict[str, str]:
@@ -71,6 +98,10 @@ def ask(case: Case, roots: Mapping[str, bytes]) -> list[dict[str, Any]]:
     sayings = []
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if case.revocation is not None:
+            return [
+                _record(case, _of_lists(case, case.revocation.lists, payload, roots, Path(folder)))
+            ]
         if case.code is None or case.judged_by == CHAIN_ORACLES:
             sayings += _of_chain(case, payload, roots, Path(folder))
         if case.code is None or case.judged_by == SIGNATURE_ORACLES:
@@ -93,6 +124,37 @@ def _of_chain(
     return sayings
 
 
+def _of_lists(
+    case: Case,
+    lists: tuple[bytes, ...],
+    payload: Mapping[str, Any],
+    roots: Mapping[str, bytes],
+    folder: Path,
+) -> Saying:
+    """Asks about the two certificates that name a list. OpenSSL knows only whole seconds."""
+    at = case.time
+    if not isinstance(at, datetime):
+        raise TypeError(f"{case.id}: expected a time")
+    _, regional, zonal, *_ = payload["cabundle"]
+    (folder / "root.pem").write_bytes(roots[case.root])
+    for name, der in (("regional", regional), ("zonal", zonal)):
+        (folder / f"{name}.pem").write_text(ssl.DER_cert_to_PEM_cert(der))
+    command = ["openssl", "verify", "-crl_check", "-attime", str(int(at.timestamp()))]
+    command += ["-no-CAfile", "-no-CApath", "-no-CAstore", "-trusted", "root.pem"]
+    for number, one in enumerate(lists):
+        armoured = one.startswith(b"-----BEGIN")
+        text = one if armoured else LIST_IN_PEM % base64.encodebytes(one)
+        (folder / f"{number}.crl").write_bytes(text)
+        command += ["-CRLfile", f"{number}.crl"]
+    errors: list[str] = []
+    accepted = True
+    for certificate in (["regional.pem"], ["-untrusted", "regional.pem", "zonal.pem"]):
+        run = subprocess.run([*command, *certificate], cwd=folder, capture_output=True, check=False)
+        accepted &= run.returncode == 0
+        errors += re.findall(r"^error (\d+ at \d+) ", run.stderr.decode(), re.M)
+    return Saying("openssl-crl", accepted, tuple(errors))
+
+
 def _of_signature(items: list[Any], payload: Mapping[str, Any], folder: Path) -> Saying:
     leaf = x509.load_der_x509_certificate(payload["certificate"])
     public = leaf.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -109,7 +171,7 @@ def _of_signature(items: list[Any], payload: Mapping[str, Any], folder: Path) ->
 def _record(case: Case, saying: Saying) -> dict[str, Any]:
     expected = case.code is None
     says = {"oracle": saying.oracle, "result": "accept" if saying.accepts else "reject"}
-    if saying.accepts == expected and not saying.only_key_identifiers:
+    if saying.accepts == expected and not saying.other_reason:
         return says | {"agrees": True}
     rule, why = _difference(case, saying)
     return says | {"agrees": False, "rule": rule, "why": why}
@@ -118,6 +180,8 @@ def _record(case: Case, saying: Saying) -> dict[str, Any]:
 def _difference(case: Case, saying: Saying) -> tuple[str, str]:
     """The rule that sets us apart, and how."""
     rule = case.rules[0]
+    if saying.oracle == "openssl-crl":
+        return rule, _about_lists(rule, saying)
     if saying.only_key_identifiers:
         return "X-19", "refuses every chain without key identifiers, which is every genuine one"
     if saying.accepts:
@@ -126,8 +190,16 @@ def _difference(case: Case, saying: Saying) -> tuple[str, str]:
         return rule, f"accepts this: {why}"
     if case.needs_skew:
         return "X-20", "has no tolerance for slow clocks"
-    if EXPIRED in {text.split()[0] for text in saying.errors}:
+    if EXPIRED in saying.numbers:
         return "X-10", "counts the instant of notAfter itself as past"
     return rule, {("path-engine", "X-11"): "refuses dates before 2050 in the long form"}[
         saying.oracle, rule
     ]
+
+
+def _about_lists(rule: str, saying: Saying) -> str:
+    if saying.accepts:
+        return f"accepts this: {LISTS_NOT_CHECKED[rule]}"
+    if NOT_YET_ISSUED in saying.numbers:
+        return "knows no list that was issued after the verification time"
+    return {"R-3": "counts the instant of nextUpdate itself as past"}[rule]

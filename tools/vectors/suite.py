@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from vectors import fault_cases, genuine, policy_cases, policy_files, validity_cases
+from vectors import (
+    fault_cases,
+    genuine,
+    policy_cases,
+    policy_files,
+    revocation_cases,
+    validity_cases,
+)
 from vectors.case import Case
 
 ABOUT: Final = {
@@ -15,6 +22,7 @@ ABOUT: Final = {
     "policy": "Authentic documents of enclaves: time, names, debug mode, and what was asked for.",
     "instance": "Documents of EC2 instances (NitroTPM), and the two kinds taken for each other.",
     "policy-file": "Documents judged by the files that build tools write, and what these demand.",
+    "revocation": "A document judged with revocation lists.",
     "genuine": "Documents that AWS hardware signed, as they are and with one thing changed.",
 }
 
@@ -37,6 +45,7 @@ def all_cases() -> list[Case]:
         policy_cases.instances(),
         policy_cases.confused(),
         policy_files.cases(),
+        revocation_cases.cases(),
         genuine.cases(),
     ):
         for case in table:

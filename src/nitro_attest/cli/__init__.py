@@ -13,6 +13,7 @@ _VERBS: Final = {
     "fetch": "Challenge an enclave and verify its document.",
     "eif": "Measure an enclave image file.",
     "pcr": "Compute the expected value of a PCR.",
+    "policy": "State the measurements of an image, to be signed.",
     "crl": "Prepare the revocation lists for --crl.",
     "kms-policy": "Write and lint KMS key policies.",
     "enclave": "Inside an enclave: request a document, or serve documents.",

@@ -18,7 +18,8 @@ from nitro_attest._internal.strict_json import read_json
 from nitro_attest.cli.options import duration, hex_bytes
 from nitro_attest.cli.source import Encoding, decode, open_input, read_document
 from nitro_attest.errors import InputError, NitroAttestError
-from nitro_attest.verification.batch import Item, Outcome, Request
+from nitro_attest.verification.batch import Item, Outcome
+from nitro_attest.verification.requirements import Request
 
 Job = tuple[str, Item]
 """The name of a document, and the request to verify it or the error that prevents one."""

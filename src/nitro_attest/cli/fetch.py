@@ -28,6 +28,7 @@ from nitro_attest.cli.requirements import RequirementOptions, enclave_requiremen
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
 from nitro_attest.enclave.client import fetch
 from nitro_attest.errors import InputError, NitroAttestError
+from nitro_attest.provenance import Provenance
 from nitro_attest.transport.connection import DEFAULT_PORT
 from nitro_attest.verification.policy import AnyEnclave, EnclavePolicy, as_enclave_policy
 from nitro_attest.verification.verifier import Verifier
@@ -93,7 +94,7 @@ def command(
     public_key for the rest of the session. The exit codes are those of verify, and 7 if no document
     came.
     """
-    policy = _policy(any_enclave, allow_debug, RequirementOptions(**options))
+    policy, provenance = _policy(any_enclave, allow_debug, RequirementOptions(**options))
     roots = trusted_roots(root, partition)
     revocation = revocation_lists(crls, crl_max_age)
     bound: Bound | None = None
@@ -137,7 +138,7 @@ def command(
             attestation, bound, document = attested.attestation, attested.bound, attested.document
     except NitroAttestError as error:
         return reject(source, error, as_json, verified=False)
-    report(source, attestation, as_json, bound)
+    report(source, attestation, as_json, bound, provenance)
     if save is not None:
         _save(save, document)
     return 0
@@ -145,16 +146,20 @@ def command(
 
 def _policy(
     any_enclave: bool, allow_debug: bool, requirements: RequirementOptions
-) -> EnclavePolicy:
+) -> tuple[EnclavePolicy, Provenance | None]:
     if any_enclave and requirements.given:
-        raise click.UsageError("--any-enclave cannot be combined with --pcr, --policy or --eif")
+        raise click.UsageError(
+            "--any-enclave cannot be combined with --pcr, --policy, --eif or --provenance"
+        )
     if any_enclave:
-        return AnyEnclave(allow_debug)
+        return AnyEnclave(allow_debug), None
     if not requirements.given:
         raise click.UsageError(
-            "no measurements are required; use --policy, --pcr or --eif, or --any-enclave"
+            "no measurements are required; use --policy, --pcr, --eif, --provenance or "
+            "--any-enclave"
         )
-    return as_enclave_policy(requirements.policy(allow_debug=allow_debug))
+    policy, provenance = requirements.load(allow_debug=allow_debug)
+    return as_enclave_policy(policy), provenance
 
 
 def _check_alone(**given: object) -> None:

@@ -12,7 +12,9 @@ from cryptography import x509
 from nitro_attest._internal.wording import plural
 from nitro_attest.channel.bindings.base import Bound
 from nitro_attest.cli.output import emit, escape, row, to_json
+from nitro_attest.cli.provenance import provenance_lines
 from nitro_attest.errors import ChainError
+from nitro_attest.provenance import Provenance
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
 from nitro_attest.verification.certificate import load_certificate
 from nitro_attest.verification.crl import RevocationList
@@ -25,14 +27,30 @@ _SHOWN_BYTES: Final = 64
 """Bytes shown of a value; ``--json`` shows all of them."""
 
 
-def report(source: str, attestation: Result, as_json: bool, bound: Bound | None = None) -> None:
-    """Prints a verified result, and the key of the connection that its document names."""
+def report(
+    source: str,
+    attestation: Result,
+    as_json: bool,
+    bound: Bound | None = None,
+    provenance: Provenance | None = None,
+) -> None:
+    """Prints a verified result.
+
+    Args:
+        source: The file or other argument.
+        attestation: The result.
+        as_json: Print one JSON object instead of lines.
+        bound: The key of the connection that the document names.
+        provenance: The signed statement of the expected measurements.
+    """
     if not as_json:
-        emit(attestation_lines(source, attestation, bound))
+        emit(attestation_lines(source, attestation, bound, provenance))
         return
     values = {"source": source, "verified": True, "attestation": attestation.to_dict()}
     if bound is not None:
         values["bound"] = {"binding": bound.binding, "public_key": bound.public_key.hex()}
+    if provenance is not None:
+        values["provenance"] = provenance.to_dict()
     emit([to_json(**values)])
 
 
@@ -47,7 +65,10 @@ def headline(attestation: Result) -> str:
 
 
 def attestation_lines(
-    source: str, attestation: Result, bound: Bound | None = None
+    source: str,
+    attestation: Result,
+    bound: Bound | None = None,
+    provenance: Provenance | None = None,
 ) -> Iterator[str]:
     """Lines for a verified document: origin, time, PCRs, certificates, and what is not checked."""
     document = attestation.document
@@ -61,6 +82,8 @@ def attestation_lines(
     yield row("root", f"{attestation.root.name} (SHA-256 {attestation.root.sha256})")
     yield from _pcr_lines(_pcrs(attestation), _expected_indices(attestation))
     yield from _value_lines(document.public_key, document.user_data, document.nonce)
+    if provenance is not None:
+        yield from provenance_lines(provenance)
     if bound is not None:
         digest = sha256(bound.public_key).hexdigest()
         yield row("bound", f"to the TLS key (SHA-256 {digest}) by {bound.binding}")

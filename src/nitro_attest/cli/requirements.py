@@ -6,7 +6,7 @@ A document must meet the requirements of all options; contradictory options are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Literal
 
 import click
@@ -15,9 +15,11 @@ from nitro_attest._internal.pcrs import ZERO_PCR
 from nitro_attest.cli.image import measure_image
 from nitro_attest.cli.options import EXISTING_FILE, pcr_pin, text, with_options
 from nitro_attest.cli.output import warn
+from nitro_attest.cli.provenance import ProvenanceOptions, provenance_options
 from nitro_attest.errors import InputError
 from nitro_attest.limits import MAX_PCRS
 from nitro_attest.policy_files import load_nitrotpm_policy, load_policy
+from nitro_attest.provenance import Provenance
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
 _ENCLAVE_OPTIONS: Final = (
@@ -49,6 +51,7 @@ _ENCLAVE_OPTIONS: Final = (
         metavar="IMAGE",
         help="Enclave image file that the enclave must run.",
     ),
+    *provenance_options,
     click.option(
         "--require-unsigned", is_flag=True, help="Reject signed images: require zeros in PCR8."
     ),
@@ -80,8 +83,8 @@ def requirement_options(command: Any) -> Any:
     return with_options(_OPTIONS, command)
 
 
-@dataclass(frozen=True, slots=True)
-class RequirementOptions:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequirementOptions(ProvenanceOptions):
     """The values of the requirement options, as given."""
 
     pins: tuple[tuple[int, str], ...]
@@ -100,24 +103,41 @@ class RequirementOptions:
         return not all(v is None or v is False or v == () for v in options.values())
 
     def policy(self, *, allow_debug: bool = False) -> Policy | NitroTpmPolicy:
-        """The policy that combines all options.
+        """The policy that combines all options; arguments and errors as for ``load``."""
+        policy, _ = self.load(allow_debug=allow_debug)
+        return policy
+
+    def load(
+        self, *, allow_debug: bool = False
+    ) -> tuple[Policy | NitroTpmPolicy, Provenance | None]:
+        """The policy that combines all options, and the verified statement of ``--provenance``.
 
         Args:
             allow_debug: Accept debug mode, unless a policy file does not.
 
         Raises:
-            InputError: ``policyfile.*``, ``input.*``: an invalid option or file.
+            InputError: ``policyfile.*``, ``provenance.*``, ``input.*``: an invalid option or file.
             ImageError: ``eif.*``: a malformed image.
             click.UsageError: No measurements are required, or options cannot be combined.
         """
-        is_instance = self.kind == "nitrotpm"
-        policy = self._instance_policy() if is_instance else self._enclave_policy(allow_debug)
+        provenance = None
+        if self.kind == "nitrotpm":
+            policy: Policy | NitroTpmPolicy | None = self._instance_policy()
+        else:
+            if self.provenance_file is not None and self.policy_file is not None:
+                raise click.UsageError("--provenance cannot be combined with --policy")
+            provenance = self.provenance()
+            if provenance is not None and self.image_file is not None:
+                provenance.check_image(self.image_file)
+            policy = self._enclave_policy(allow_debug, provenance)
         if policy is None:
-            raise click.UsageError("no measurements are required; use --policy, --pcr or --eif")
-        return policy
+            raise click.UsageError(
+                "no measurements are required; use --policy, --pcr, --eif or --provenance"
+            )
+        return policy, provenance
 
-    def _enclave_policy(self, allow_debug: bool) -> Policy | None:
-        policy = None
+    def _enclave_policy(self, allow_debug: bool, provenance: Provenance | None) -> Policy | None:
+        policy = None if provenance is None else provenance.policy()
         if self.policy_file is not None:
             loaded = load_policy(
                 self.policy_file, enclave_name=self.enclave_name, pcr_index=self.pcr_index
@@ -136,11 +156,14 @@ class RequirementOptions:
         return replace(policy, allow_debug=allow_debug)
 
     def _instance_policy(self) -> NitroTpmPolicy | None:
-        enclave_only = (self.image_file, self.enclave_name, self.pcr_index)
+        enclave_only = (
+            *(self.image_file, self.enclave_name, self.pcr_index),
+            *(getattr(self, each.name) for each in fields(ProvenanceOptions)),
+        )
         if self.require_unsigned or any(value is not None for value in enclave_only):
             raise click.UsageError(
-                "--eif, --enclave-name, --pcr-index and --require-unsigned cannot be used with "
-                "--kind nitrotpm"
+                "--eif, --enclave-name, --pcr-index, --provenance and --require-unsigned cannot be "
+                "used with --kind nitrotpm"
             )
         policy = None if self.policy_file is None else load_nitrotpm_policy(self.policy_file)
         for pins in self._pins():

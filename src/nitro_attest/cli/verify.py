@@ -29,6 +29,7 @@ from nitro_attest.cli.requirements import RequirementOptions, requirement_option
 from nitro_attest.cli.source import Encoding, read_file
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
 from nitro_attest.errors import PolicyError
+from nitro_attest.provenance import Provenance
 from nitro_attest.verification.batch import Outcome
 from nitro_attest.verification.policy import AnyEnclave, AnyInstance, NitroTpmPolicy, Policy
 from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
@@ -103,7 +104,9 @@ def command(
         "public_key": read_file(public_key) if public_key else None,
     }
     options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
-    policy = _policy(RequirementOptions(**requirements), any_enclave, any_instance, allow_debug)
+    policy, provenance = _policy(
+        RequirementOptions(**requirements), any_enclave, any_instance, allow_debug
+    )
     roots = trusted_roots(root, partition)
     settings: dict[str, Any] = {
         "consistency": consistency,
@@ -125,13 +128,18 @@ def command(
     verify = partial(verify, workers=1 if total == 1 else None, at=at, max_age=max_age)
     exit_code = 0
     for name, outcome in outcomes(verify, jobs, total):
-        code = _report(name, outcome, policy, fail_on_warning, as_json)
+        code = _report(name, outcome, policy, provenance, fail_on_warning, as_json)
         exit_code = exit_code or code
     return exit_code
 
 
 def _report(
-    name: str, outcome: Outcome[Result], policy: object, fail_on_warning: bool, as_json: bool
+    name: str,
+    outcome: Outcome[Result],
+    policy: object,
+    provenance: Provenance | None,
+    fail_on_warning: bool,
+    as_json: bool,
 ) -> int:
     """Prints the outcome for one document and returns its exit code."""
     if outcome.error is not None:
@@ -140,14 +148,16 @@ def _report(
             warn(policy.weaknesses())
         return code
     attestation = outcome.unwrap()
-    report(name, attestation, as_json)
+    report(name, attestation, as_json, provenance=provenance)
     return EXIT_REQUIREMENT if fail_on_warning and attestation.warnings else 0
 
 
 def _policy(
     requirements: RequirementOptions, any_enclave: bool, any_instance: bool, allow_debug: bool
-) -> Policy | NitroTpmPolicy | AnyEnclave | AnyInstance:
+) -> tuple[Policy | NitroTpmPolicy | AnyEnclave | AnyInstance, Provenance | None]:
     """The policy that the options make; without required measurements, any enclave or instance.
+
+    With it comes the statement of ``--provenance``.
 
     Raises:
         ImageError, InputError: A malformed image or policy file.
@@ -164,8 +174,10 @@ def _policy(
         if any_instance:
             raise click.UsageError("--any-instance cannot be combined with --pcr or --policy")
         if any_enclave:
-            raise click.UsageError("--any-enclave cannot be combined with --pcr, --policy or --eif")
-        return requirements.policy(allow_debug=allow_debug)
+            raise click.UsageError(
+                "--any-enclave cannot be combined with --pcr, --policy, --eif or --provenance"
+            )
+        return requirements.load(allow_debug=allow_debug)
     if for_instances:
-        return AnyInstance(explicit=any_instance)
-    return AnyEnclave(allow_debug=allow_debug, explicit=any_enclave)
+        return AnyInstance(explicit=any_instance), None
+    return AnyEnclave(allow_debug=allow_debug, explicit=any_enclave), None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, overload
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -16,9 +16,12 @@ from nitro_attest.verification.attestation import Attestation, NitroTpmAttestati
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-__all__ = ["RawKey", "decode_public_key", "load_public_key"]
+__all__ = ["CurveName", "RawKey", "decode_public_key", "load_public_key"]
 
-RawKey = Literal["x25519", "ed25519", "p256", "p384", "p521", "secp256k1"]
+CurveName = Literal["p256", "p384", "p521", "secp256k1"]
+"""Curves whose points enclaves send as bare octets."""
+
+RawKey = Literal["x25519", "ed25519"] | CurveName
 """Kinds of key that enclaves send as bare octets, which do not identify their kind."""
 
 _CURVES: Final[dict[str, ec.EllipticCurve]] = {
@@ -27,10 +30,19 @@ _CURVES: Final[dict[str, ec.EllipticCurve]] = {
     "p521": ec.SECP521R1(),
     "secp256k1": ec.SECP256K1(),
 }
+_Result = Attestation | NitroTpmAttestation
 _RAW_BYTES: Final = 32
 _UNCOMPRESSED: Final = 0x04
 
 
+@overload
+def load_public_key(attestation: _Result, kind: None = None) -> PublicKeyTypes: ...
+@overload
+def load_public_key(attestation: _Result, kind: Literal["x25519"]) -> X25519PublicKey: ...
+@overload
+def load_public_key(attestation: _Result, kind: Literal["ed25519"]) -> Ed25519PublicKey: ...
+@overload
+def load_public_key(attestation: _Result, kind: CurveName) -> ec.EllipticCurvePublicKey: ...
 def load_public_key(
     attestation: Attestation | NitroTpmAttestation, kind: RawKey | None = None
 ) -> PublicKeyTypes:

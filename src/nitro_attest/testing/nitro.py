@@ -233,6 +233,20 @@ class FakeNitro:
         when = issued if revoked_at is None else revoked_at
         for moment in (issued, when):
             _check(Options(at=moment))
+        form, about = self._list_form(issuer, issued)
+        form = replace(
+            form,
+            revoked=tuple(
+                Revoked.because(serial, when, reason) for serial, reason in (revoked or {}).items()
+            ),
+            extensions=(crl_number(number),),
+        )
+        if fault is not None:
+            form = _look_up("fault", LIST_FAULTS, fault).edit(form, about)
+        return form.der
+
+    def _list_form(self, issuer: str, issued: datetime) -> tuple[ListForm, Covered]:
+        """An ordinary list, and the certificate that it covers."""
         position = list(_COVERED_BY).index(issuer)
         ca, covered = self._pki.path(issued, self.module_id)[position : position + 2]
         form = ListForm(
@@ -241,15 +255,8 @@ class FakeNitro:
             stranger=self._ring.key("stranger"),
             this_update=issued,
             next_update=issued + timedelta(days=7),
-            revoked=tuple(
-                Revoked.because(serial, when, reason) for serial, reason in (revoked or {}).items()
-            ),
-            extensions=(crl_number(number),),
         )
-        if fault is not None:
-            about = Covered(int(covered.serial), crl_address(_COVERED_BY[issuer]))
-            form = _look_up("fault", LIST_FAULTS, fault).edit(form, about)
-        return form.der
+        return form, Covered(int(covered.serial), crl_address(_COVERED_BY[issuer]))
 
     def _draft(self, options: Options) -> Draft:
         at = options.at.astimezone(timezone.utc)

@@ -10,53 +10,24 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
-from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.limits import MAX_WORKERS
 from nitro_attest.verification.document import own_copy
-from nitro_attest.verification.requirements import UNCHECKED
+from nitro_attest.verification.requirements import Request
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["At", "Item", "Outcome", "Rejected", "Request", "Verified"]
-
-At = datetime | Literal["now", "document"]
-"""The verification time: an aware datetime, now, or the document's own time (archive mode)."""
+__all__ = ["Item", "Outcome", "Rejected", "Verified"]
 
 _LARGEST_BATCH: Final = 8
 """Handing a batch to another thread costs 20 us; for eight documents that is negligible."""
 
 _BATCHES_AHEAD: Final = 2
 """Per worker: one running and one waiting, so that none idles while the consumer works."""
-
-
-@rebuilt
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One document to verify, and the expectations for it alone.
-
-    Attributes:
-        document: The raw document, 1 to 16384 bytes. ``verify_many`` copies it, and the three
-            values below, when it takes the request: a buffer may be refilled afterwards.
-        nonce: The expected nonce.
-        user_data: The expected user_data.
-        public_key: The expected public_key.
-        at: The verification time, as for ``Verifier.verify``; None: that of the whole call.
-        max_age: The maximum age of the document; the strictest of this, the call's and the
-            policy's applies.
-    """
-
-    document: bytes | bytearray | memoryview
-    nonce: bytes = UNCHECKED
-    user_data: bytes = UNCHECKED
-    public_key: bytes = UNCHECKED
-    at: At | None = None
-    max_age: timedelta | None = None
 
 
 Item = bytes | bytearray | memoryview | Request | NitroAttestError
@@ -175,10 +146,20 @@ class Rejected(_NoTruthValue):
 Outcome = Verified[_AttestationT] | Rejected
 """The outcome for one document; ``outcome.error is None`` distinguishes the two kinds."""
 
+_Result: TypeAlias = NitroAttestError | _AttestationT
+_Verify = Callable[[Sequence[Taken | NitroAttestError]], list[_Result[_AttestationT]]]
+
+
+def _as_outcomes(results: list[_Result[_AttestationT]]) -> list[Outcome[_AttestationT]]:
+    return [
+        Rejected(result) if isinstance(result, NitroAttestError) else Verified(result)
+        for result in results
+    ]
+
 
 def in_threads(
     items: Iterable[Item],
-    verify: Callable[[Sequence[Taken | NitroAttestError]], list[Outcome[_AttestationT]]],
+    verify: _Verify[_AttestationT],
     workers: int | None,
     lanes: int,
 ) -> Generator[Outcome[_AttestationT], None, None]:
@@ -208,17 +189,17 @@ def in_threads(
 
 def _outcomes(
     items: Iterator[Item],
-    verify: Callable[[Sequence[Taken | NitroAttestError]], list[Outcome[_AttestationT]]],
+    verify: _Verify[_AttestationT],
     workers: int,
     lanes: int,
 ) -> Generator[Outcome[_AttestationT], None, None]:
     if workers == 1:
         while batch := [take(item) for item in islice(items, lanes)]:
-            yield from verify(batch)
+            yield from _as_outcomes(verify(batch))
         return
     from concurrent.futures import ThreadPoolExecutor  # 8 ms, not needed for one document
 
-    waiting: deque[Future[list[Outcome[_AttestationT]]]] = deque()
+    waiting: deque[Future[list[_Result[_AttestationT]]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="nitro-attest-many") as pool:
         try:
             size = lanes  # batches begin small, so that a short list is distributed too
@@ -226,9 +207,9 @@ def _outcomes(
                 waiting.append(pool.submit(verify, batch))
                 size = min(size + 1, _LARGEST_BATCH)
                 if len(waiting) == workers * _BATCHES_AHEAD:
-                    yield from waiting.popleft().result()
+                    yield from _as_outcomes(waiting.popleft().result())
             while waiting:
-                yield from waiting.popleft().result()
+                yield from _as_outcomes(waiting.popleft().result())
         finally:  # the consumer may have closed the generator, or items or verify have failed
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -1,15 +1,16 @@
-"""The combined requirements of a policy and one verify() call."""
+"""One request, and the combined requirements of a policy and one verify() call."""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final, Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Final, Generic, Literal, TypeVar
 
 from nitro_attest._internal.pcrs import SANDBOX_PCR, ZERO_PCR
 from nitro_attest._internal.times import check_max_age
+from nitro_attest._internal.values import rebuilt
 from nitro_attest._internal.wording import shown
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
 from nitro_attest.limits import MIN_NONCE_BYTES
@@ -23,7 +24,7 @@ from nitro_attest.verification.policy import (
     is_debug,
 )
 
-__all__ = ["UNCHECKED"]
+__all__ = ["UNCHECKED", "At", "Request"]
 
 _BYTES: Final = (bytes, bytearray, memoryview)
 
@@ -44,6 +45,33 @@ UNCHECKED: Final[bytes] = _Unchecked()
 Compared by identity, so that neither None nor an empty value, which a caller may pass by mistake,
 can mean it.
 """
+
+At = datetime | Literal["now", "document"]
+"""The verification time: an aware datetime, now, or the document's own time (archive mode)."""
+
+
+@rebuilt
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One document to verify, and the expectations for it alone.
+
+    Attributes:
+        document: The raw document, 1 to 16384 bytes. ``verify_many`` copies it, and the three
+            values below, when it takes the request: a buffer may be refilled afterwards.
+        nonce: The expected nonce.
+        user_data: The expected user_data.
+        public_key: The expected public_key.
+        at: The verification time, as for ``Verifier.verify``; None: that of the whole call.
+        max_age: The maximum age of the document; the strictest of this, the call's and the
+            policy's applies.
+    """
+
+    document: bytes | bytearray | memoryview
+    nonce: bytes = UNCHECKED
+    user_data: bytes = UNCHECKED
+    public_key: bytes = UNCHECKED
+    at: At | None = None
+    max_age: timedelta | None = None
 
 
 _UNBOUND: Final = AttestationWarning(

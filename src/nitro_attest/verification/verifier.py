@@ -42,16 +42,6 @@ from nitro_attest.verification.attestation import (
     NitroTpmAttestation,
     TimeSource,
 )
-from nitro_attest.verification.batch import (
-    At,
-    Item,
-    Outcome,
-    Rejected,
-    Request,
-    Taken,
-    Verified,
-    in_threads,
-)
 from nitro_attest.verification.core import DEFAULT_LIMITS, Kind, Limits, check_limits
 from nitro_attest.verification.document import (
     AttestationDocument,
@@ -71,7 +61,7 @@ from nitro_attest.verification.policy import (
     as_enclave_policy,
     as_instance_policy,
 )
-from nitro_attest.verification.requirements import UNCHECKED, Requirements
+from nitro_attest.verification.requirements import UNCHECKED, At, Request, Requirements
 from nitro_attest.verification.roots import TrustedRoots, as_trusted_roots
 from nitro_attest.verification.signature import (
     SignatureCheck,
@@ -81,6 +71,7 @@ from nitro_attest.verification.signature import (
 )
 
 if TYPE_CHECKING:  # loaded by whoever makes lists: most verifications have none
+    from nitro_attest.verification.batch import Item, Outcome, Taken
     from nitro_attest.verification.crl import RevocationList
     from nitro_attest.verification.revocation import RevocationLists
 
@@ -313,6 +304,8 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
                 invalid. An error in an item becomes the item's outcome; anything but a
                 NitroAttestError that a policy of the user's raises ends the batch.
         """
+        from nitro_attest.verification.batch import in_threads  # 3 ms, not needed for one document
+
         check_max_age(max_age)
         _moment(at, max_age)
         lanes = 1 if self._accelerator is None else self._accelerator.lanes
@@ -320,11 +313,11 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
 
     def _verify_batch(
         self, at: At, max_age: timedelta | None, items: Sequence[Taken | NitroAttestError]
-    ) -> list[Outcome[_AttestationT]]:
+    ) -> list[_AttestationT | NitroAttestError]:
         parsed = [self._parse_item(item) for item in items]
         check = self._precheck(parsed)
         return [
-            self._outcome(item, one, at, max_age, check)
+            self._result(item, one, at, max_age, check)
             for item, one in zip(items, parsed, strict=True)
         ]
 
@@ -353,16 +346,16 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         ]
         return self._accelerator.precheck(claim_of(one, path.key) for one, path in known if path)
 
-    def _outcome(
+    def _result(
         self,
         item: Taken | NitroAttestError,
         parsed: UnverifiedDocument | NitroAttestError,
         at: At,
         max_age: timedelta | None,
         check: SignatureCheck,
-    ) -> Outcome[_AttestationT]:
+    ) -> _AttestationT | NitroAttestError:
         if isinstance(item, NitroAttestError):
-            return Rejected(item)
+            return item
         request = item.request
         try:
             check_max_age(request.max_age)
@@ -370,10 +363,10 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             requirements = self._requirements(request, strictest, allow_debug=True)
             moment = _moment(at if request.at is None else request.at, requirements.max_age)
             if isinstance(parsed, NitroAttestError):
-                return Rejected(parsed)
-            return Verified(self._verify_parsed(parsed, requirements, moment, check))
+                return parsed
+            return self._verify_parsed(parsed, requirements, moment, check)
         except NitroAttestError as error:
-            return Rejected(error)
+            return error
 
     def _verify_parsed(
         self,

@@ -112,20 +112,31 @@ def test_a_client_sends_its_secret_to_the_enclave_alone(host: Host) -> None:
         host.guest("in_channel_parent.py", PARENT_CID) as parent,
     ):
         assert enclave.expect("listening")["endpoint"] == "vsock:any:443"
-        assert parent.expect("granted")["answer"] == "granted"
+        assert parent.expect("granted")["answers"] == ["granted", "granted"]
+        pool = parent.expect("pool")
         found = parent.expect("outcomes")
+        assert host.nsm is not None
+        host.nsm.send_signal(signal.SIGUSR1)
+        parent.send("")
+        debug = parent.expect("debug")["codes"]
         enclave.send("")
         received = enclave.expect("received")["paths"]
-    assert found["outcomes"] == {
+    assert pool["attestations"] == [0, 0, 2]  # the third request has one of its own
+    assert not pool["resumed"]
+    assert found["outcomes"]["socket"] == found["outcomes"]["httpx"]
+    assert found["outcomes"]["socket"] == {
         "other_image": "policy.pcr_mismatch",
         "relay_with_its_own_key": "policy.binding",
         "replayed_document": "policy.nonce",
+        "answer_for_another_nonce": "policy.nonce",
         "answer_of_1_MiB": "transport.too_large",
         "redirect": "transport.redirect",
         "endless_answer": "transport.timeout",
     }
+    assert debug == ["policy.debug", "policy.debug"]
     assert found["leaked"] == []
-    assert received == ["/secret"]  # that of the first client, and no other
+    # Those of the first clients and of the pool, and no other.
+    assert received == ["/secret", "/secret", "/pool", "/pool", "/pool"]
 
 
 def test_the_server_survives_faults_of_clients_and_nsm(host: Host, enclave: Guest) -> None:

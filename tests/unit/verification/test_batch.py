@@ -84,7 +84,7 @@ def test_a_bug_propagates_and_ends_the_threads(monkeypatch, verifier, workers):
     def broken(self, at, max_age, items):
         if any(item.request.document == b"bad" for item in items):
             raise ZeroDivisionError
-        return [Verified(object())] * len(items)
+        return [object()] * len(items)
 
     monkeypatch.setattr(Verifier, "_verify_batch", broken)
     found = verifier.verify_many([b"good", b"bad", b"good"], workers=workers)

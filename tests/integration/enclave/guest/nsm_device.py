@@ -1,13 +1,15 @@
 """A Nitro Security Module for a guest: ``python -m guest.nsm_device SOCKET ROOT_PEM``.
 
 Answers the seven requests of N-3 as a vhost-user virtio device, with documents of a
-fake hypervisor whose root certificate it writes to ROOT_PEM.
+fake hypervisor whose root certificate it writes to ROOT_PEM. From SIGUSR1 on, its documents are
+those of an enclave in debug mode.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -29,6 +31,10 @@ class FakeNsm:
         genuine = cbor2.loads(cbor2.loads(self.nitro.document())[2])["pcrs"]
         self.pcrs = {index: genuine.get(index, bytes(48)) for index in range(32)}
         self.locked = set(range(16))
+
+    def enter_debug_mode(self) -> None:
+        """Sets PCR0 to PCR2 to zeros (M-2)."""
+        self.pcrs |= dict.fromkeys(range(3), bytes(48))
 
     def answer(self, request: bytes) -> bytes:
         """The answer to one request, as CBOR."""
@@ -91,6 +97,7 @@ def main(path: str, root: str) -> None:
     """Serves one guest after another."""
     nsm = FakeNsm()
     Path(root).write_bytes(nsm.nitro.root_pem)
+    signal.signal(signal.SIGUSR1, lambda *_: nsm.enter_debug_mode())
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(1)

@@ -176,7 +176,7 @@ def install_wheel(project: Path, into: Path) -> None:
     subprocess.run(
         [
             *(*pip, "install", "--target", str(into), "--only-binary=:all:"),
-            *("--python-version=3.11", "--implementation=cp", *platforms, str(wheel)),
+            *("--python-version=3.11", "--implementation=cp", *platforms, f"{wheel}[http]"),
         ],
         check=True,
     )
