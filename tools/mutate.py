@@ -22,7 +22,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -124,9 +124,7 @@ def _run(
     known: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
     report.parent.mkdir(parents=True, exist_ok=True)
     to_run = [mutant for mutant in mutants if not _is_known(mutant, files, known)]
-    suite = _Suite(to_run)
-    for mutant in to_run:
-        killed_by = suite.killed_by(mutant)
+    for mutant, killed_by in _results(to_run):
         key = _key(files[mutant.module], killed_by)
         known[mutant.full_name] = {"killed_by": killed_by, "key": key}
         report.write_text(json.dumps(known, indent=1))
@@ -138,34 +136,27 @@ def _is_known(mutant: Mutant, files: Mapping[str, Path], known: Mapping[str, Any
     return entry is not None and entry["key"] == _key(files[mutant.module], entry["killed_by"])
 
 
-class _Suite:
-    """Runs the tests against mutants of any module; starts what it needs when it is needed."""
-
-    def __init__(self, mutants: Sequence[Mutant]) -> None:
-        self._python = [mutant for mutant in mutants if mutant.module not in SOURCES]
-        self._runners: dict[str, Any] = {}
-
-    def killed_by(self, mutant: Mutant) -> str | None:
-        """The test that fails first, or None if every test passes."""
-        if mutant.module in SOURCES:
-            return self._runner("C", lambda: CRunner(ROOT)).killed_by(mutant)
-        if len(self._python) >= WORTH_COLLECTING:
-            answer: str | None = self._runner("live", self._live_tests).killed_by(mutant)
-            if answer != CANNOT:
-                return answer
-        module = mutant.module
-        return self._runner(module, lambda: PythonRunner(module, ROOT)).killed_by(mutant)
-
-    def _runner(self, name: str, start: Callable[[], Any]) -> Any:
-        if name not in self._runners:
-            self._runners[name] = start()
-        return self._runners[name]
-
-    def _live_tests(self) -> LiveTests:
+def _results(mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, str | None]]:
+    """Runs the tests; the mutants that need a new import are the slow ones, and come last."""
+    in_c = [mutant for mutant in mutants if mutant.module in SOURCES]
+    if in_c:
+        core = CRunner(ROOT)
+        yield from ((mutant, core.killed_by(mutant)) for mutant in in_c)
+    in_python = [mutant for mutant in mutants if mutant.module not in SOURCES]
+    if in_python:
         warm_up(ROOT)
-        modules = {mutant.module for mutant in self._python}
-        tests = {test for module in modules for stage in stages(module, ROOT) for test in stage}
-        return LiveTests(sorted(tests), self._python, PACKAGE)
+    slow = in_python
+    if len(in_python) >= WORTH_COLLECTING:
+        slow = []
+        tests = {test for one in in_python for stage in stages(one.module, ROOT) for test in stage}
+        live = LiveTests(sorted(tests), in_python, PACKAGE)
+        for mutant in in_python:
+            killed_by = live.killed_by(mutant)
+            if killed_by == CANNOT:
+                slow.append(mutant)
+            else:
+                yield mutant, killed_by
+    yield from ((mutant, PythonRunner(mutant.module, ROOT).killed_by(mutant)) for mutant in slow)
 
 
 def _key(path: Path, killed_by: str | None) -> str:
