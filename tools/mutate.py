@@ -22,15 +22,16 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from mutation import c_code, python_code
 from mutation.c_runner import SOURCES, CRunner
+from mutation.live_tests import CANNOT, LiveTests
 from mutation.mutant import TIMEOUT, Mutant
 from mutation.page import candidates, equivalents
-from mutation.python_runner import PythonRunner
+from mutation.python_runner import PythonRunner, stages, warm_up
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGE: Final = ROOT / "src/nitro_attest"
@@ -40,6 +41,8 @@ PLACES: Final = (
     *("cli/verify.py", "cli/fetch.py"),
 )
 """The files of the package that have mutants."""
+WORTH_COLLECTING: Final = 100
+"""From this many mutants on, a first run of all their tests is quicker than to do without."""
 
 
 def main() -> int:
@@ -120,20 +123,40 @@ def _run(
     """The test that killed each mutant. Each result is saved at once: a run can be interrupted."""
     known: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
     report.parent.mkdir(parents=True, exist_ok=True)
-    runners: dict[str, Any] = {}
-    results = {}
-    for mutant in sorted(mutants, key=lambda m: list(files).index(m.module)):
-        name, path = mutant.full_name, files[mutant.module]
-        entry = known.get(name)
-        if entry is None or entry["key"] != _key(path, entry["killed_by"]):
-            kind = "C" if mutant.module in SOURCES else mutant.module
-            if kind not in runners:
-                runners[kind] = CRunner(ROOT) if kind == "C" else PythonRunner(kind, ROOT)
-            killed_by = runners[kind].killed_by(mutant)
-            known[name] = {"killed_by": killed_by, "key": _key(path, killed_by)}
-            report.write_text(json.dumps(known, indent=1))
-        results[name] = known[name]["killed_by"]
-    return results
+    to_run = [mutant for mutant in mutants if not _is_known(mutant, files, known)]
+    for mutant, killed_by in _results(to_run):
+        key = _key(files[mutant.module], killed_by)
+        known[mutant.full_name] = {"killed_by": killed_by, "key": key}
+        report.write_text(json.dumps(known, indent=1))
+    return {mutant.full_name: known[mutant.full_name]["killed_by"] for mutant in mutants}
+
+
+def _is_known(mutant: Mutant, files: Mapping[str, Path], known: Mapping[str, Any]) -> bool:
+    entry = known.get(mutant.full_name)
+    return entry is not None and entry["key"] == _key(files[mutant.module], entry["killed_by"])
+
+
+def _results(mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, str | None]]:
+    """Runs the tests; the mutants that need a new import are the slow ones, and come last."""
+    in_c = [mutant for mutant in mutants if mutant.module in SOURCES]
+    if in_c:
+        core = CRunner(ROOT)
+        yield from ((mutant, core.killed_by(mutant)) for mutant in in_c)
+    in_python = [mutant for mutant in mutants if mutant.module not in SOURCES]
+    if in_python:
+        warm_up(ROOT)
+    slow = in_python
+    if len(in_python) >= WORTH_COLLECTING:
+        slow = []
+        tests = {test for one in in_python for stage in stages(one.module, ROOT) for test in stage}
+        live = LiveTests(sorted(tests), in_python, PACKAGE)
+        for mutant in in_python:
+            killed_by = live.killed_by(mutant)
+            if killed_by == CANNOT:
+                slow.append(mutant)
+            else:
+                yield mutant, killed_by
+    yield from ((mutant, PythonRunner(mutant.module, ROOT).killed_by(mutant)) for mutant in slow)
 
 
 def _key(path: Path, killed_by: str | None) -> str:

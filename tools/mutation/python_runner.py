@@ -1,8 +1,8 @@
-"""Runs the tests against a mutant of a Python module, in a forked child of a warm interpreter.
+"""Runs the tests against a mutant that takes effect while a Python module is imported.
 
-The child loads the changed module in place of the one on disk, before any other module of the
-package is imported, then runs pytest until the first failure. Processes that a test starts run
-without the mutant.
+Each mutant has a forked child of a warm interpreter. The child loads the changed module in place of
+the one on disk, before any other module of the package is imported, then runs pytest until the
+first failure. Processes that a test starts run without the mutant.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final
@@ -63,32 +64,39 @@ class PythonRunner:
     Args:
         module: Path in the package without the suffix.
         root: The repository.
-
-    Raises:
-        SuiteError: The tests fail without a mutant.
     """
 
     def __init__(self, module: str, root: Path) -> None:
         self._stages = stages(module, root)
-        self._limits = []
-        _warm_up(root)
-        for stage in self._stages:
-            began = time.monotonic()
-            failure = _run(stage, None, 600)
-            if failure is not None:
-                raise SuiteError(f"without a mutant: {failure}")
-            self._limits.append(10 + 10 * int(time.monotonic() - began))
 
     def killed_by(self, mutant: Mutant) -> str | None:
         """The test that fails first, or how the child ended; None if every test passes."""
-        for stage, limit in zip(self._stages, self._limits, strict=True):
-            failure = _run(stage, mutant, limit)
+        for stage in self._stages:
+            failure = _run(stage, mutant, _limit(stage))
             if failure is not None:
                 return failure
         return None
 
 
-def _warm_up(root: Path) -> None:
+@cache
+def _limit(stage: tuple[str, ...]) -> int:
+    """The seconds that the tests of a stage have, from how many they need without a mutant."""
+    began = time.monotonic()
+    failure = _run(stage, None, 3600)
+    if failure is not None:
+        raise SuiteError(f"without a mutant: {failure}")
+    return 30 + 10 * int(time.monotonic() - began)
+
+
+def warm_up(root: Path) -> None:
+    """Prepares this process for tests; it must not have imported the package.
+
+    Args:
+        root: The repository.
+
+    Raises:
+        SuiteError: The installed package is that of another tree.
+    """
     os.chdir(root)
     sys.path.insert(0, str(root / "tests"))
     for name in _WARM:
