@@ -32,6 +32,7 @@ from nitro_attest.measurements.pcr import (
 )
 from nitro_attest.policy_files import parse_nitrotpm_policy, parse_policy
 from nitro_attest.transport.connection import UnixEndpoint, parse_endpoint
+from nitro_attest.verification.requirements import Request
 from targets.base import VECTORS, Target, outcome, refused
 from targets.documents import documents
 
@@ -342,12 +343,17 @@ def document_texts() -> Iterator[bytes]:
         yield from (b"\0" + text, b"\0\0" + text)
 
 
+def request_of_line(line: bytes) -> tuple[str | None, Request]:
+    """Reads a line as the command line does; returns the form of its document and the request."""
+    return batch._request(batch._entry(line), None, None, {})
+
+
 def check_batch(data: bytes) -> bool:
     """One line of a batch file; the files that it may name are not there to be read."""
     with mock.patch.object(
         batch, "read_named_document", return_value=(Source("", None), b"content")
     ):
-        found = outcome(len(data), (InputError, FormatError), batch._request, data, None, None, {})
+        found = outcome(len(data), (InputError, FormatError), request_of_line, data)
     if refused(found):
         assert found.code in ("input.batch", "document.encoding", "document.empty")
         return False
@@ -489,7 +495,7 @@ TARGETS = {
         check_document_text, document_texts, ("document_text",), "text.dict", 16384
     ),
     "batch": Target(
-        check_batch, lines, ("cli.batch:_request,_value,_document",), "text.dict", 16384
+        check_batch, lines, ("cli.batch:_entry,_request,_value,_document",), "text.dict", 16384
     ),
     "nitro_cli": Target(
         check_nitro_cli,

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -119,16 +120,7 @@ def opened(
             nor a binary file; or as for ``ImageFile``.
     """
     if isinstance(source, (str, os.PathLike)):
-        try:
-            path = Path(source)
-            if not stat.S_ISREG(path.stat().st_mode):
-                raise InputError(
-                    "input.file", f"expected a regular file, found {str(path)!r}; save it to a file"
-                )
-            file = path.open("rb", buffering=0)
-        except (OSError, ValueError) as error:
-            raise unreadable(source, error) from error
-        with file:
+        with regular_file(source) as file:
             yield ImageFile(file, family, max_size)
     elif isinstance(source, BinaryFile):
         yield ImageFile(source, family, max_size)
@@ -138,3 +130,27 @@ def opened(
             f"expected a path or a binary file, found {type(source).__name__}; wrap bytes in "
             "io.BytesIO",
         )
+
+
+def regular_file(path: str | os.PathLike[str]) -> FileIO:
+    """Opens a file to read it without a buffer.
+
+    Args:
+        path: The path.
+
+    Returns:
+        The file, to be closed by the caller.
+
+    Raises:
+        InputError: ``input.file``: as for ``opened``. ``input.expected``: not a path.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError("input.expected", f"expected a path, found {type(path).__name__}")
+    try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise InputError(
+                "input.file", f"expected a regular file, found {str(path)!r}; save it to a file"
+            )
+        return FileIO(path)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error

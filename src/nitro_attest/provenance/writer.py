@@ -12,7 +12,7 @@ from typing import Any, Final
 from nitro_attest.errors import InputError
 from nitro_attest.limits import DEFAULT_IMAGE_BYTES
 from nitro_attest.measurements.eif.image import EnclaveImage, measure
-from nitro_attest.measurements.image_file import BinaryFile, opened
+from nitro_attest.measurements.image_file import BinaryFile, opened, regular_file
 from nitro_attest.provenance.statement import HASH_ALGORITHM, PREDICATE_TYPE, STATEMENT_TYPE
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -40,7 +40,7 @@ def make_statement(
 
     Raises:
         ImageError: ``eif.*``: as ``nitro_attest.measurements.measure``.
-        InputError: ``input.expected``: as there, or the builder is not a mapping.
+        InputError: ``input.file``, ``input.expected``: as there; the builder is not a mapping.
 
     Example:
         >>> from pathlib import Path
@@ -58,14 +58,9 @@ def make_statement(
         raise InputError(
             "input.expected", f"builder: expected a mapping, found {reprlib.repr(builder)}"
         )
-    try:
-        if not Path(path).is_file():  # a pipe or a device could block forever
-            raise InputError("input.expected", f"expected a regular file, found {path!r}")
-        with Path(path).open("rb") as file:  # once, so that digests and PCRs are of the same file
-            digest = image_digests(file, max_size)
-            image = measure(file, max_size=max_size)
-    except (OSError, TypeError, ValueError) as error:
-        raise InputError("input.expected", f"the image cannot be opened: {error}") from error
+    with regular_file(path) as file:  # once, so that digests and PCRs are of the same file
+        digest = image_digests(file, max_size)
+        image = measure(file, max_size=max_size)
     return {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": Path(path).name, "digest": digest}],
@@ -88,7 +83,7 @@ def image_digests(
 
     Raises:
         ImageError: ``eif.too_large``.
-        InputError: ``input.expected``: the file cannot be read.
+        InputError: ``input.file``: the file cannot be read.
     """
     digests = {"sha256": hashlib.sha256(), "sha384": hashlib.sha384()}
     with opened(source, "eif", max_size) as image:

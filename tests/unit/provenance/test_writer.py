@@ -75,8 +75,9 @@ def test_what_is_no_image_is_rejected(tmp_path, image):
     (tmp_path / "text").write_text("no image")
     os.mkfifo(tmp_path / "pipe")
     assert code_of(make_statement, tmp_path / "text").startswith("eif.")
-    for wrong in (tmp_path / "absent", tmp_path / "pipe", tmp_path, 5, "a\0b"):
-        assert code_of(make_statement, wrong) == "input.expected"
+    for wrong in (tmp_path / "absent", tmp_path / "pipe", tmp_path, "a\0b"):
+        assert code_of(make_statement, wrong) == "input.file"
+    assert code_of(make_statement, 5) == "input.expected"
     assert code_of(make_statement, image(), builder="me") == "input.expected"
     assert code_of(make_statement, image(), max_size=5) == "eif.too_large"
 
@@ -116,7 +117,7 @@ def test_the_subject_must_be_the_image_at_hand(image):
     error = rejection(found.check_image, other)
     assert error.code == "provenance.subject"
     assert "as in the statement about 'app.eif'" in error.message
-    assert code_of(found.check_image, "absent.eif") == "input.expected"
+    assert code_of(found.check_image, "absent.eif") == "input.file"
     right = hashlib.sha256(app.read_bytes()).hexdigest()
     half = statement(digest={"sha256": right, "sha384": "ab" * 48})
     assert code_of(read_provenance(signed(half), SIGNER).check_image, app) == "provenance.subject"
