@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, overload
+from typing import TYPE_CHECKING, Final, Literal, get_args, overload
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
 from nitro_attest._internal.wording import plural
-from nitro_attest.errors import InputError
+from nitro_attest.errors import InputError, PolicyError, PolicyFailure
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["CurveName", "RawKey", "decode_public_key", "load_public_key"]
 CurveName = Literal["p256", "p384", "p521", "secp256k1"]
 """Curves whose points enclaves send as bare octets."""
 
-RawKey = Literal["x25519", "ed25519"] | CurveName
+RawKey = Literal["x25519", "ed25519", CurveName]
 """Kinds of key that enclaves send as bare octets, which do not identify their kind."""
 
 _CURVES: Final[dict[str, ec.EllipticCurve]] = {
@@ -31,7 +31,6 @@ _CURVES: Final[dict[str, ec.EllipticCurve]] = {
     "secp256k1": ec.SECP256K1(),
 }
 _Result = Attestation | NitroTpmAttestation
-_RAW_BYTES: Final = 32
 _UNCOMPRESSED: Final = 0x04
 
 
@@ -61,9 +60,10 @@ def load_public_key(
         A key object of the ``cryptography`` package.
 
     Raises:
-        InputError: ``input.expected``: the argument is not the result of a verification, the
-            document has no public key, the key does not have the
-            form of its kind or is not on its curve, or the kind is unknown.
+        PolicyError: ``policy.public_key``: the document has no public key, or one that does not
+            have the form of its kind or is not on its curve. The enclave chose it.
+        InputError: ``input.expected``: the argument is not the result of a verification, or the
+            kind is unknown.
 
     Example:
         >>> import nitro_attest
@@ -94,51 +94,49 @@ def decode_public_key(data: bytes | None, kind: RawKey | None) -> PublicKeyTypes
         A key object of the ``cryptography`` package.
 
     Raises:
-        InputError: ``input.expected``: the data are not bytes; otherwise as for
-            ``load_public_key``.
+        PolicyError: As for ``load_public_key``.
+        InputError: ``input.expected``: the data are not bytes, or the kind is unknown.
     """
     if data is not None and not isinstance(data, bytes):
         raise InputError(
             "input.expected", f"public_key: expected bytes, found {type(data).__name__}"
         )
+    if kind is not None and (not isinstance(kind, str) or kind not in get_args(RawKey)):
+        raise InputError(
+            "input.expected",
+            f"unknown kind {kind!r}; expected one of: {', '.join(get_args(RawKey))}",
+        )
+    form = _form(kind)
     if not data:
-        raise InputError("input.expected", "the document has no public_key")
+        raise _rejected("the document has no public_key", form, data)
     try:
         if kind is None:
             pem = data.startswith(b"-----BEGIN")
             return load_pem_public_key(data) if pem else load_der_public_key(data)
-        return _load_raw(data, kind)
-    except InputError:
-        raise
-    except Exception as error:
-        form = (
-            "a SubjectPublicKeyInfo in DER or PEM; for bare octets, pass kind="
-            if kind is None
-            else f"a key of kind {kind}"
-        )
-        raise InputError(
-            "input.expected", f"public_key ({plural(len(data), 'octet')}) is not {form}"
-        ) from error
+        if kind in _CURVES:
+            if data[0] != _UNCOMPRESSED:
+                raise ValueError("not an uncompressed point")
+            return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[kind], data)
+        loader = X25519PublicKey if kind == "x25519" else Ed25519PublicKey
+        return loader.from_public_bytes(data)
+    except Exception as error:  # whatever the library raises rejects the key
+        found = plural(len(data), "octet")
+        message = f"public_key mismatch: expected {form}, found {found}"
+        raise _rejected(message, form, data) from error
 
 
-def _load_raw(data: bytes, kind: str) -> PublicKeyTypes:
-    if kind in _CURVES:
-        curve = _CURVES[kind]
-        octets = 1 + 2 * ((curve.key_size + 7) // 8)
-        if len(data) == octets and data[0] == _UNCOMPRESSED:
-            return ec.EllipticCurvePublicKey.from_encoded_point(curve, data)
-        form = f"{octets} octets that begin with 04 (an uncompressed point)"
-    elif kind in ("x25519", "ed25519"):
-        if len(data) == _RAW_BYTES:
-            loader = X25519PublicKey if kind == "x25519" else Ed25519PublicKey
-            return loader.from_public_bytes(data)
-        form = f"{_RAW_BYTES} octets"
-    else:
-        raise InputError(
-            "input.expected",
-            f"unknown kind {kind!r}; expected one of: x25519, ed25519, {', '.join(_CURVES)}",
-        )
-    raise InputError(
-        "input.expected",
-        f"public_key does not fit kind {kind}: expected {form}, found {plural(len(data), 'octet')}",
+def _form(kind: RawKey | None) -> str:
+    """Describes the form that a key must have."""
+    if kind is None:
+        return "a SubjectPublicKeyInfo in DER or PEM (for bare octets, pass kind=)"
+    if kind not in _CURVES:
+        return f"32 octets of kind {kind}"
+    octets = 1 + 2 * ((_CURVES[kind].key_size + 7) // 8)
+    return f"an uncompressed point of kind {kind} ({octets} octets that begin with 04)"
+
+
+def _rejected(message: str, expected: str, data: bytes | None) -> PolicyError:
+    found = None if data is None else data.hex()
+    return PolicyError(
+        [PolicyFailure("policy.public_key", message, expected=expected, found=found)]
     )

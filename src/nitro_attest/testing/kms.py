@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from nitro_attest.errors import InputError, NitroAttestError
+from nitro_attest.errors import InputError, NitroAttestError, PolicyError
 from nitro_attest.keys.public_key import load_public_key
 from nitro_attest.kms.statements import IMAGE_KEY, KEY_PREFIX
 from nitro_attest.limits import MAX_PCRS
@@ -328,7 +328,7 @@ def _require_key(request: Mapping[str, Any], arn: str) -> None:
 def _public_key(attestation: Attestation) -> rsa.RSAPublicKey:
     try:
         key = load_public_key(attestation)
-    except InputError as error:
+    except PolicyError as error:
         raise _AnswerError("ValidationException", f"attestation document: {error}") from error
     if not isinstance(key, rsa.RSAPublicKey):
         raise _AnswerError("ValidationException", "the document's public_key is not an RSA key")

@@ -13,7 +13,6 @@ from nitro_attest import (
     AnyInstance,
     Attestation,
     ChainError,
-    InputError,
     Limits,
     NitroTpmPolicy,
     NitroTpmVerifier,
@@ -376,7 +375,7 @@ def test_load_public_key_reads_subject_public_key_info_and_refuses_the_rest(fake
         assert load_public_key(verify(document, fake.root_pem, at=when)) == key
     for data in (None, b"", key.public_bytes_raw(), b"-----BEGIN nothing"):
         attestation = verify(fake.document(at=when, public_key=data), fake.root_pem, at=when)
-        with pytest.raises(InputError):
+        with pytest.raises(PolicyError):
             load_public_key(attestation)
 
 

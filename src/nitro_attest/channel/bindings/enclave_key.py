@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from nitro_attest.channel.bindings.base import mismatch
-from nitro_attest.errors import InputError
+from nitro_attest.errors import PolicyError
 from nitro_attest.keys.public_key import decode_public_key
 
 if TYPE_CHECKING:
@@ -63,11 +63,12 @@ def bare_key(
         PolicyError: ``policy.binding``: the octets do not have this form; 65 octets are not on the
             curve. (No signature verifies under 32 octets that are no Ed25519 key.)
     """
+    expected = f"a key of kind {kind}"
     try:
         key = decode_public_key(octets, kind)
-        if kind == "x25519" and int.from_bytes(octets, "little") >= _X25519_END:
-            raise InputError("input.expected", "public_key is not an X25519 key: out of range")
-    except InputError as error:
-        expected = f"a key of kind {kind}"
+    except PolicyError as error:
         raise mismatch(error.message, expected=expected, found=octets.hex()) from None
+    if kind == "x25519" and int.from_bytes(octets, "little") >= _X25519_END:
+        message = "public_key is not an X25519 key: out of range"
+        raise mismatch(message, expected=expected, found=octets.hex())
     return key
