@@ -12,6 +12,7 @@ import re
 import reprlib
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final, Literal, NamedTuple
 
 from nitro_attest._internal.strict_json import read_json
@@ -39,6 +40,9 @@ among other values."""
 
 _NSM_ANSWER: Final = b"\xa1\x6bAttestation\xa1\x68document\x59"
 """N-3: the answer of the NSM to an Attestation request up to the size of the document, 2 bytes."""
+
+_MAX_NAMED: Final = 7
+"""Documents that are looked for in JSON: one more than a message can name."""
 
 _GZIP: Final = b"\x1f\x8b"
 _BYTE_ORDER_MARKS: Final = (
@@ -266,7 +270,14 @@ def _json(text: str) -> Any:
 
 def _at_field(value: Any, json_field: str, encoding: Encoding, steps: list[str]) -> bytes:
     """Decodes the document at a named member."""
-    for name in json_field.split("."):
+    names = json_field.split(".")
+    for number, name in enumerate(names):
+        whole = ".".join(names[number:])
+        if name != whole and isinstance(value, dict) and whole in value:
+            raise FormatError(
+                "document.encoding",
+                f"{json_field!r:.100} has two readings: the JSON has a member {whole!r:.100}",
+            )
         if not isinstance(value, dict) or name not in value:
             found = reprlib.repr(list(value)) if isinstance(value, dict) else "no object"
             raise FormatError(
@@ -288,24 +299,32 @@ def _in_json(value: Any, steps: list[str]) -> bytes:
     if isinstance(value, list) and value and all(type(item) is int for item in value):
         steps.append("list of integers")
         return _integers(value)
-    found = list(_candidates(value, ""))
+    found = list(islice(_candidates(value, ()), _MAX_NAMED))
     if len(found) != 1:
-        named = reprlib.repr([path for path, _ in found]) if found else "none"
+        named = reprlib.repr([_text_of(path) for path, _ in found]) if found else "none"
         raise FormatError(
             "document.encoding",
             f"expected one document among the values of the JSON, found {named}; name its member "
             "with json_field=, or extract it with jq -r .NAME",
         )
     [(path, decoded)] = found
-    steps += [f"JSON member {path}", *decoded.steps]
+    steps += [f"JSON member {_text_of(path)}", *decoded.steps]
     return decoded.document
 
 
-def _candidates(value: Any, path: str) -> Iterator[tuple[str, Decoded]]:
+_Path = tuple[str | int, ...]
+"""The names and positions that lead to a value of JSON; as text, long names would be copied."""
+
+
+def _text_of(path: _Path) -> str:
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).removeprefix(".")
+
+
+def _candidates(value: Any, path: _Path) -> Iterator[tuple[_Path, Decoded]]:
     """Yields each value of JSON, by its path, that begins as a document does."""
     if isinstance(value, dict):
         for name, item in value.items():
-            yield from _candidates(item, f"{path}.{name}" if path else name)
+            yield from _candidates(item, (*path, name))
     elif isinstance(value, (str, list)):
         steps: list[str] = []
         try:
@@ -316,7 +335,7 @@ def _candidates(value: Any, path: str) -> Iterator[tuple[str, Decoded]]:
                 steps.append("list of integers")
             else:
                 for number, item in enumerate(value):
-                    yield from _candidates(item, f"{path}[{number}]")
+                    yield from _candidates(item, (*path, number))
                 return
         except FormatError:
             return

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import subprocess
+import tracemalloc
 
 import cbor2
 import pytest
@@ -179,6 +180,23 @@ def test_a_name_that_is_not_that_of_a_document_is_rejected(text, field):
 @pytest.mark.parametrize("field", ["", 5, b"doc", ["doc"]])
 def test_a_field_that_is_no_name_is_an_input_error(field):
     assert code_of(decode_document, "{}", json_field=field) == "input.expected"
+
+
+def test_a_name_that_can_be_read_in_two_ways_is_rejected(document, text):
+    nested = {"a": {"b": {"c": text}}}
+    assert decode_document(json.dumps(nested), json_field="a.b.c") == document
+    for other in ({"a.b.c": text}, {"a": {"b": {"c": text}, "b.c": text}}):
+        assert_rejected(json.dumps(nested | other), json_field="a.b.c")
+
+
+def test_long_names_are_not_copied_for_every_value():
+    name, values = "n" * 100_000, ",".join(['"8444"'] * 20_000)
+    tracemalloc.start()
+    try:
+        assert_rejected(f'{{"{name}": [{values}]}}')
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_named_member_needs_json(document):

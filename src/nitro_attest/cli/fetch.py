@@ -125,7 +125,7 @@ def command(
     """
     display = Display(quiet, short, as_json)
     warnings = WarningOptions(fail_on_warning, accepted)
-    if save and save_rejected and save.resolve() == save_rejected.resolve():
+    if save and save_rejected and _are_same(save, save_rejected):
         raise click.UsageError("--save and --save-rejected are the same file")
     policy, provenance = _policy(any_enclave, allow_debug, RequirementOptions(**options))
     roots = trusted_roots(root, partition)
@@ -182,6 +182,12 @@ def command(
     return report(
         source, attestation, display, bound=bound, provenance=provenance, failed_on=failed_on
     )
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
 
 
 def _policy(

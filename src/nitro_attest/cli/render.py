@@ -82,7 +82,7 @@ def report(
         of += f", as of {utc(attestation.verified_at)}"
     if display.as_json:
         extras = _members(bound, provenance, failed_on)
-        values = {"source": source, "verified": True, "attestation": attestation.to_dict()}
+        values = {"source": source, "verified": not failed_on, "attestation": attestation.to_dict()}
         emit([to_json(**members, **values, **extras)])
     elif not display.quiet:
         lines = (

@@ -91,6 +91,8 @@ def command(
     """
     if output.suffix not in _FORMS:
         raise click.UsageError(f"--output: expected FILE.html or FILE.md, found {output.name!r}")
+    if document != "-" and output.exists() and output.samefile(document):
+        raise click.UsageError("--output is the document; the report would replace it")
     if max_age is not None and at == "document":
         raise click.UsageError("--max-age cannot be combined with --at document")
     options = expected_values(nonce=nonce, user_data=user_data, public_key=public_key)

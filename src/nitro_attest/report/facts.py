@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from nitro_attest._internal.pcrs import IMAGE_PCRS, ZERO_PCR
-from nitro_attest.errors import FormatError, InputError, NitroAttestError, PolicyError
+from nitro_attest.errors import ChainError, FormatError, InputError, NitroAttestError, PolicyError
 from nitro_attest.limits import MAX_DOCUMENT_BYTES, MAX_OPTIONAL_BYTES
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
-from nitro_attest.verification.certificate import SigningKey
+from nitro_attest.verification.certificate import SigningKey, load_certificate
 from nitro_attest.verification.core import Kind, Limits
 from nitro_attest.verification.document import (
     BaseDocument,
@@ -23,9 +24,9 @@ from nitro_attest.verification.document import (
 )
 from nitro_attest.verification.measurement_set import MeasurementSet, NitroTpmMeasurementSet
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy, VerificationPolicy
-from nitro_attest.verification.requirements import Request
+from nitro_attest.verification.requirements import UNCHECKED, Request
 from nitro_attest.verification.revocation import RevocationLists
-from nitro_attest.verification.signature import check_with_cryptography, claim_of
+from nitro_attest.verification.signature import SignatureClaim, check_with_cryptography, claim_of
 
 Result = Attestation | NitroTpmAttestation | NitroAttestError
 """A verified result, or the error that a verification raised."""
@@ -126,6 +127,8 @@ def read(
     document = None if request is None else _bytes_of(request)
     parsed = _parsed(document)
     if isinstance(result, NitroAttestError):
+        if isinstance(result, PolicyError) and parsed is not None:
+            _check_authentic(parsed)
         return Facts(
             source,
             None,
@@ -142,8 +145,9 @@ def read(
             "input.expected",
             f"result: expected an attestation or a NitroAttestError, found {type(result).__name__}",
         )
-    if document is not None:
+    if request is not None:
         _check_same(result, parsed)
+        _check_expected(result, request)
     return Facts(
         source, result, None, document, parsed, request, result.policy, None, result.verified_at
     )
@@ -201,13 +205,43 @@ def _check_same(
 ) -> None:
     """Rejects a document that is not the one of the attestation, by its id and signature."""
     if parsed is not None:
-        key = cast("ec.EllipticCurvePublicKey", attestation.chain[0].public_key())
-        claim = claim_of(parsed, SigningKey(key, b""))
+        claim = _claim(parsed, attestation.chain[0])
         if claim.digest == attestation.attestation_id and check_with_cryptography(claim):
             return
     raise InputError(
         "input.document", "request: the document is not the one that the attestation is of"
     )
+
+
+def _check_expected(attestation: Attestation | NitroTpmAttestation, request: Request) -> None:
+    """Rejects expectations that the verification cannot have had: the document fails them."""
+    for name in ("nonce", "user_data", "public_key"):
+        expected = getattr(request, name)
+        if expected is not UNCHECKED and expected != getattr(attestation.document, name):
+            raise InputError(
+                "input.document", f"request: the document does not have the expected {name}"
+            )
+    age = attestation.verified_at - attestation.timestamp
+    if request.max_age is not None and age > request.max_age:
+        raise InputError("input.document", "request: the document is older than max_age")
+
+
+def _check_authentic(parsed: UnverifiedDocument) -> None:
+    """Rejects a document that the error cannot be about: every PolicyError is of a signed one."""
+    try:
+        certificate = load_certificate(parsed.certificate, "the signing certificate")[0]
+        if check_with_cryptography(_claim(parsed, certificate)):
+            return
+    except ChainError:
+        pass
+    raise InputError("input.document", "request: the document is not the one of the error")
+
+
+def _claim(parsed: UnverifiedDocument, certificate: x509.Certificate) -> SignatureClaim:
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise InputError("input.document", "request: the document is not the one of the result")
+    return claim_of(parsed, SigningKey(key, b""))
 
 
 def _matches(candidate: PcrSet, found: Mapping[int, bytes]) -> bool:

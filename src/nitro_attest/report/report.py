@@ -68,7 +68,8 @@ class Report:
             The report.
 
         Raises:
-            InputError: ``input.document``: the request is not for the document of the attestation.
+            InputError: ``input.document``: the request is not for the document of the result, or
+                expects what the attestation does not have.
                 ``input.expected`` or ``input.time``: an argument has another type.
         """
         return cls(read(result, request, policy, revocation, verified_at, source))

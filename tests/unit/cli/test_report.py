@@ -136,6 +136,16 @@ def test_a_usage_error_writes_nothing(report, options):
     assert (code, out, html) == (2, "", None)
 
 
+def test_a_report_never_replaces_the_document(tool, desk):
+    document = desk / "doc.md"
+    document.write_text((desk / "doc.bin").read_bytes().hex())
+    before = document.read_bytes()
+    code, _, err = tool("report", document, "-o", document)
+    assert code == 2
+    assert "would replace it" in err
+    assert document.read_bytes() == before
+
+
 def test_an_unreadable_document_and_an_unknown_form_write_nothing(report):
     assert report("no-such-file")[::3] == (2, None)
     code, _, err, written = report("doc.bin", file="report.pdf")

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from nitro_attest import ANY_ENCLAVE, Limits, Request, Verifier, verify
-from nitro_attest.errors import FormatError
+from nitro_attest.errors import FormatError, PolicyError
 from nitro_attest.report import Report
 from nitro_attest.report.facts import read
 from support.errors import code_of
@@ -17,6 +17,31 @@ def test_the_document_of_another_attestation_is_rejected(fake, when, made):
     for document in (other, made[:-1] + bytes([made[-1] ^ 1]), made[:-1], b""):
         assert code_of(Report.of, attestation, Request(document)) == "input.document"
     assert Report.of(attestation, Request(made)).accepted
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({name: b"not what the document has"} for name in ("nonce", "user_data", "public_key")),
+        {"max_age": timedelta(seconds=1)},
+    ],
+)
+def test_expectations_that_were_not_met_are_no_part_of_a_report(fake, when, made, wrong):
+    attestation = verify(made, fake.root_pem, at=when)
+    right = {name: getattr(attestation, name) for name in wrong if name != "max_age"}
+    assert code_of(Report.of, attestation, Request(made, **wrong)) == "input.document"
+    if None not in right.values():
+        assert Report.of(attestation, Request(made, **right)).accepted
+
+
+def test_the_document_of_a_policy_error_is_authentic(fake, when, made):
+    verifier = Verifier(fake.root_pem, policy={0: "ab" * 48})
+    with pytest.raises(PolicyError) as caught:
+        verifier.verify(made, at=when)
+    assert not Report.of(caught.value, Request(made)).accepted
+    for fault in ("C-16.payload-swapped", "X-1.cut"):
+        forged = fake.document(at=when, fault=fault)
+        assert code_of(Report.of, caught.value, Request(forged)) == "input.document"
 
 
 @pytest.mark.parametrize(
