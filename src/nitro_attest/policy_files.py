@@ -257,11 +257,13 @@ def parse_policy(
     if enclave_name is not None and form != "enclave":
         raise InputError(
             "policyfile.format",
-            "an enclave name was given, but this is not the output of describe-enclaves",
+            f"enclave_name= requires the output of describe-enclaves, found the form {form}",
         )
     if pcr_index is not None and form != "register":
         raise InputError(
-            "policyfile.pcr_index", "a PCR index was given, but the file names its PCRs"
+            "policyfile.pcr_index",
+            f"pcr_index= requires the output of nitro-cli pcr --input, found the form {form}, "
+            "which names its PCRs",
         )
     if form == "policy":
         return LoadedPolicy(Policy.from_dict(_only(elements)), form)
