@@ -88,7 +88,7 @@ class Provenance:
 
         Raises:
             InputError: ``provenance.subject``: the statement is about another file.
-                ``input.expected``: the file cannot be read.
+                ``input.file``: the file cannot be read.
             ImageError: ``eif.too_large``.
         """
         subject = self.statement.subject

@@ -88,7 +88,7 @@ def image_digests(
 
     Raises:
         ImageError: ``eif.too_large``.
-        InputError: ``input.expected``: the file cannot be read.
+        InputError: ``input.file``: the file cannot be read.
     """
     digests = {"sha256": hashlib.sha256(), "sha384": hashlib.sha384()}
     with opened(source, "eif", max_size) as image:

@@ -116,7 +116,7 @@ def test_the_subject_must_be_the_image_at_hand(image):
     error = rejection(found.check_image, other)
     assert error.code == "provenance.subject"
     assert "as in the statement about 'app.eif'" in error.message
-    assert code_of(found.check_image, "absent.eif") == "input.expected"
+    assert code_of(found.check_image, "absent.eif") == "input.file"
     right = hashlib.sha256(app.read_bytes()).hexdigest()
     half = statement(digest={"sha256": right, "sha384": "ab" * 48})
     assert code_of(read_provenance(signed(half), SIGNER).check_image, app) == "provenance.subject"
