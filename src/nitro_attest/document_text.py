@@ -35,8 +35,8 @@ _RAW_FIRST_BYTES: Final = (0x84, 0xD2)
 """C-4, C-5: an array of four, or tag 18 before it. No text begins with either."""
 
 _STARTS: Final = (b"\x84\x44", b"\xd2\x84\x44")
-"""C-4 to C-6: the same and the head of the protected header. By these, a document is recognised
-among other values."""
+"""C-4 to C-6: the same, and the head of the protected header. They distinguish a document from
+other values."""
 
 _NSM_ANSWER: Final = b"\xa1\x6bAttestation\xa1\x68document\x59"
 """N-3: the answer of the NSM to an Attestation request up to the size of the document, 2 bytes."""
@@ -57,9 +57,9 @@ _OTHER_FILES: Final = (
     (b"\xfd7zXZ", "a file compressed with xz; decompress it with xz -d"),
     (b"BZh", "a file compressed with bzip2; decompress it with bzip2 -d"),
 )
-"""The first bytes of other files that people pass, and what to do about them."""
+"""The first bytes of other files that people pass, and the way to a document."""
 
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # is in no text
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # text has none of these
 _ARMOUR: Final = re.compile(rb"-----(?:BEGIN|END) [^-\r\n]*-----")
 _HEX: Final = re.compile(rb"(?:0[xX])?[0-9A-Fa-f]+")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+")
@@ -72,11 +72,11 @@ _HEXDUMP: Final = re.compile(r"0{7,8} {1,2}[0-9A-Fa-f]{2,4} ")  # no document be
 
 
 class Decoded(NamedTuple):
-    """A document, and the form that it had.
+    """A decoded document and its original form.
 
     Attributes:
         document: The raw bytes.
-        steps: The forms that were taken off, outermost first.
+        steps: The forms that were removed, outermost first.
     """
 
     document: bytes
@@ -92,23 +92,23 @@ class Decoded(NamedTuple):
 def decode_document(text: str | bytes, *, json_field: str | None = None) -> bytes:
     """Decodes a document from the form in which it was kept or sent.
 
-    Recognised are base64 and base64url (also with a ``+`` that became a blank), hex, PEM-like
-    armour, ``data:`` URLs, a dump of xxd, a list of integers, a string of JSON, a JSON object with
-    exactly one document in it, the answer of the NSM, each of these in UTF-8 or UTF-16 with a byte
-    order mark, or compressed with gzip. Other bytes are returned as they are: a raw document, or
-    what ``verify`` rejects.
+    Recognises base64 and base64url (also with a ``+`` that became a blank), hex, PEM-like armour,
+    ``data:`` URLs, a dump of xxd, a list of integers, a string of JSON, a JSON object with exactly
+    one document in it, and the answer of the NSM; each of these in UTF-8 or UTF-16 with a byte
+    order mark, or compressed with gzip. Other bytes are returned unchanged: they are a raw
+    document, or bytes that ``verify`` rejects.
 
     Args:
         text: The text, or the bytes of the file, of at most 262144 bytes.
         json_field: Name of the member of a JSON object that is the document; ``a.b`` names the
-            member b of the member a. None: it is found if it is the only one.
+            member b of the member a. None: the only member that is a document.
 
     Returns:
         The raw document, for ``verify``. It is not verified.
 
     Raises:
         FormatError: ``document.encoding``: none of these forms, or more than one reading.
-            ``document.too_large``: the text is too large. ``document.empty``: there is nothing.
+            ``document.too_large``: the text is too large. ``document.empty``: the text is empty.
         InputError: ``input.document``: neither text nor bytes. ``input.expected``: ``json_field``
             is not the name of a member.
 
@@ -141,7 +141,7 @@ def decode_document(text: str | bytes, *, json_field: str | None = None) -> byte
 def decode(data: bytes, encoding: Encoding = "auto", json_field: str | None = None) -> Decoded:
     """Decodes a document, and describes its form.
 
-    Bytes of no known form are returned as they are: the parser names what is wrong with them.
+    Bytes of no known form are returned unchanged: the parser reports the error in them.
 
     Args:
         data: The bytes as read.
@@ -220,7 +220,8 @@ def _gunzipped(data: bytes, steps: list[str]) -> bytes:
         raise FormatError("document.encoding", f"malformed gzip: {error}") from None
     if len(content) > MAX_TEXT_BYTES:
         raise FormatError(
-            "document.too_large", f"the content of the gzip file exceeds {MAX_TEXT_BYTES} bytes"
+            "document.too_large",
+            f"expected at most {MAX_TEXT_BYTES} bytes in the gzip file, found more",
         )
     if not stream.eof or stream.unused_data or content.startswith(_GZIP):
         raise FormatError(
@@ -377,7 +378,10 @@ def _string(text: str, encoding: Encoding, steps: list[str]) -> bytes:
     """Decodes hex or base64, also in a data: URL."""
     if url := _DATA_URL.fullmatch(text):
         if not url[1].lower().endswith(";base64"):
-            raise FormatError("document.encoding", "expected ;base64 in the data: URL")
+            raise FormatError(
+                "document.encoding",
+                f"expected ;base64 in the data: URL, found {reprlib.repr(url[1])}",
+            )
         steps.append("data: URL")
         text, encoding = url[2], "base64"
     if not text.isascii():
@@ -388,7 +392,7 @@ def _string(text: str, encoding: Encoding, steps: list[str]) -> bytes:
 
 
 def _plain(data: bytes, encoding: Encoding) -> tuple[bytes, str]:
-    """Decodes hex or base64, and returns the form in words."""
+    """Decodes hex or base64, and names the form."""
     content = _ARMOUR.sub(b"", data).strip()
     text = b"".join(content.split())
     if encoding != "base64" and _HEX.fullmatch(text):
@@ -400,9 +404,10 @@ def _plain(data: bytes, encoding: Encoding) -> tuple[bytes, str]:
             )
         return bytes.fromhex(text.decode("ascii").removeprefix("0x").removeprefix("0X")), "hex"
     if encoding == "hex":
-        raise FormatError("document.encoding", "expected an even number of hex digits")
+        found = reprlib.repr(text.decode("ascii", "backslashreplace"))
+        raise FormatError("document.encoding", f"expected hex digits, found {found}")
     if encoding == "base64" and not text:
-        raise FormatError("document.encoding", "expected base64 or base64url text")
+        raise FormatError("document.encoding", "expected base64 or base64url, found empty text")
     if b" " in content and (restored := _with_plus(content, text)) is not None:
         return restored, "base64 with blanks in place of +"
     return _base64(text), "base64"
@@ -445,7 +450,7 @@ def _base64(text: bytes) -> bytes:
     try:
         return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
     except binascii.Error as error:
-        raise FormatError("document.encoding", f"invalid base64: {error}") from error
+        raise FormatError("document.encoding", f"malformed base64: {error}") from error
 
 
 def _unrecognised(text: str) -> FormatError:

@@ -257,11 +257,13 @@ def parse_policy(
     if enclave_name is not None and form != "enclave":
         raise InputError(
             "policyfile.format",
-            "an enclave name was given, but this is not the output of describe-enclaves",
+            f"enclave_name= requires the output of describe-enclaves, found the form {form}",
         )
     if pcr_index is not None and form != "register":
         raise InputError(
-            "policyfile.pcr_index", "a PCR index was given, but the file names its PCRs"
+            "policyfile.pcr_index",
+            f"pcr_index= requires the output of nitro-cli pcr --input, found the form {form}, "
+            "which names its PCRs",
         )
     if form == "policy":
         return LoadedPolicy(Policy.from_dict(_only(elements)), form)
@@ -371,7 +373,7 @@ def _decode(content: str | bytes) -> str:
     if len(content) > MAX_POLICY_FILE_BYTES:
         raise InputError(
             "policyfile.format",
-            f"the policy file is too long: at most {MAX_POLICY_FILE_BYTES} bytes are read",
+            f"policy file: expected at most {MAX_POLICY_FILE_BYTES} bytes, found more",
         )
     if isinstance(content, str):
         return content
@@ -385,7 +387,7 @@ def _decode(content: str | bytes) -> str:
 
 
 def _right_call(content: object) -> str:
-    """A hint for content that is already parsed, or that is the name of a file."""
+    """Returns a hint for content that is already parsed, or that is the name of a file."""
     if isinstance(content, (Mapping, list)):
         return "pass parsed measurements to verify() or Verifier() as policy="
     return "use load_policy() for a file"
@@ -521,7 +523,7 @@ def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
     try:
         root = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError("policyfile.format", f"not TOML: {error}") from None
+        raise InputError("policyfile.format", f"malformed TOML: {error}") from None
     tables = [table for table in _tables(root) if any(_names_pcr(key) for key in table)]
     if len(tables) != 1:
         raise InputError(

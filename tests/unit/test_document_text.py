@@ -322,7 +322,8 @@ def test_a_dump_with_a_missing_or_changed_line_is_rejected(document):
         (b'{"a": {"b": 1}}', "jq -r"),
         (b"<html></html>", "'<html></html>'"),
         ("r\u00e9sum\u00e9".encode(), "r\u00e9sum\u00e9"),
-        (b"hES BA", "invalid base64"),
+        (b"hES BA", "malformed base64"),
+        (b"data:text/plain,hES", "expected ;base64 in the data: URL, found 'text/plain'"),
     ],
 )
 def test_the_error_says_what_the_file_is_or_what_to_do(data, advice):
@@ -372,3 +373,8 @@ def test_long_texts_of_any_kind_take_little_time(text):
             continue
     many = json.dumps({str(number): "hEQA hEQA" for number in range(5000)})
     assert_rejected(many)
+
+
+def test_the_error_of_a_named_form_shows_the_text():
+    error = rejection(decode, b"xyz", "hex")
+    assert error.message == "expected hex digits, found 'xyz'"

@@ -1,4 +1,4 @@
-"""Internal: phrases that error messages share."""
+"""Internal: phrases of messages, and text made safe to print."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def plural(count: int, noun: str) -> str:
         noun: The noun in the singular; its plural ends in s.
     """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def printable(text: str) -> str:
+    """Escapes characters that are invisible or change the direction of text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def size_or_type(value: object) -> str:

@@ -65,7 +65,7 @@ def attested_socket(
 
     Raises:
         InputError: ``input.*`` or ``policyfile.*``: an argument is invalid.
-        EnclaveError: ``transport.*``: the handshake failed, or no document came.
+        EnclaveError: ``transport.*``: the handshake failed, or no document was received.
         FormatError: ``document.*``, ``cbor.*``, ``cose.*`` or ``payload.*``: the answer is not a
             document of an enclave.
         ChainError: ``chain.*`` or ``cert.*``: as for ``Verifier.verify``.

@@ -66,7 +66,7 @@ async def open_attested_connection(
 
     Raises:
         InputError: ``input.*`` or ``policyfile.*``: an argument is invalid.
-        EnclaveError: ``transport.*``: the connection failed, or no document came.
+        EnclaveError: ``transport.*``: the connection failed, or no document was received.
         FormatError: ``document.*``, ``cbor.*``, ``cose.*`` or ``payload.*``: the answer is not a
             document of an enclave.
         ChainError: ``chain.*`` or ``cert.*``: as for ``Verifier.verify``.

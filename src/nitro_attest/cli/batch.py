@@ -134,10 +134,10 @@ def outcomes(
 
 
 def summary(results: Counter[str]) -> str:
-    """The line that follows several documents: how many were verified, and the other results.
+    """Returns the line after several documents: the number verified, and the other results.
 
     Args:
-        results: How many documents had each result: ``verified``, or why not.
+        results: Number of documents by result: ``verified``, or the reason why not.
     """
     verified = results["verified"]
     others = "".join(
@@ -215,7 +215,7 @@ def _request(
 
 
 def _value(name: str, text: object) -> Any:
-    if text is None:  # as in Python, never "unchecked": a missing value must not loosen anything
+    if text is None:  # as in Python: a missing value must not remove a check
         raise InputError("input.batch", f"{name} is null; to require none, leave the key out")
     if not isinstance(text, str):
         raise InputError("input.batch", f"expected text as {name}, found {reprlib.repr(text)}")

@@ -42,10 +42,10 @@ def command(shell: str) -> int:
 
 
 def completions(root: click.Command) -> str | None:
-    """The answer to a script; None if none asks.
+    """Returns the completions for a script; None if this call is not from one.
 
-    The scripts call the tool without arguments. With arguments the variable has no effect: it must
-    not replace a verification by a success.
+    The scripts call the tool without arguments. With arguments the variable has no effect, so
+    that it cannot replace a verification by a success.
 
     Args:
         root: The command of the whole tool.

@@ -33,7 +33,7 @@ def command(name: str) -> int:
 
 
 def _make(folder: Path) -> None:
-    """Makes a folder, unless it exists and is empty.
+    """Makes a folder, or accepts an empty one.
 
     Raises:
         click.UsageError: The folder cannot be made, or is not empty.

@@ -57,7 +57,7 @@ def expected_options(nonce: str) -> Decorator:
 def expected_values(
     *, nonce: bytes | None = None, user_data: bytes | None, public_key: str | None
 ) -> dict[str, Any]:
-    """The expected values that are given, by the name of their argument in the library.
+    """Returns the expected values that are given, by the name of their argument in Python.
 
     Raises:
         InputError: ``input.file`` or ``input.expected``: the file with the public key cannot be
@@ -65,7 +65,9 @@ def expected_values(
     """
     key = None if public_key is None else read_file(public_key)
     if key == b"":
-        raise InputError("input.expected", f"expected a public key, found {public_key!r} empty")
+        raise InputError(
+            "input.expected", f"expected a public key, found an empty file: {public_key!r}"
+        )
     values = {"nonce": nonce, "user_data": user_data, "public_key": key}
     return {name: value for name, value in values.items() if value is not None}
 
@@ -82,8 +84,8 @@ def warning_options(command: Any) -> Any:
             type=click.Choice(WARNINGS),
             metavar="CODE",
             multiple=True,
-            help="With --fail-on-warning: a warning that is no failure, such as root.custom; "
-            "repeat for more.",
+            help="With --fail-on-warning: a warning to accept, such as root.custom; repeat for "
+            "more.",
         ),
     )
     return with_options(options, command)
@@ -105,7 +107,7 @@ class WarningOptions:
             raise click.UsageError("--accept-warning requires --fail-on-warning")
 
     def failures(self, attestation: Attestation | NitroTpmAttestation) -> tuple[str, ...]:
-        """The codes of the warnings that make a verified document fail, each once."""
+        """Returns the codes of the warnings that make a verified document fail, each once."""
         if not self.fail_on_warning:
             return ()
         codes = dict.fromkeys(warning.code for warning in attestation.warnings)

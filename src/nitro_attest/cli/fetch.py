@@ -59,7 +59,7 @@ from nitro_attest.verification.verifier import Verifier
 @click.option(
     "--binding",
     type=click.Choice(list(BINDINGS)),
-    help="How documents name the TLS key [tls-key].",
+    help="Form in which documents name the TLS key [tls-key].",
 )
 @click.option("--port", type=click.IntRange(0, 0xFFFFFFFE), help=f"vsock port [{DEFAULT_PORT}].")
 @root_options
@@ -121,12 +121,12 @@ def command(
     URL is the TLS server of an enclave, https://host or https://host:port: its document must also
     name the key of the connection. Any other document may have been relayed: use only its
     public_key for the rest of the session. The exit codes are those of verify, and 7 if no document
-    came.
+    was received.
     """
     display = Display(quiet, short, as_json)
     warnings = WarningOptions(fail_on_warning, accepted)
     if save and save_rejected and _are_same(save, save_rejected):
-        raise click.UsageError("--save and --save-rejected are the same file")
+        raise click.UsageError("--save and --save-rejected cannot name the same file")
     policy, provenance = _policy(any_enclave, allow_debug, RequirementOptions(**options))
     roots = trusted_roots(root, partition)
     revocation = revocation_lists(crls, crl_max_age)
@@ -136,7 +136,7 @@ def command(
     if url is None:
         source = _endpoint(cid, enclave_name, endpoint, port)
         if binding is not None:
-            raise click.UsageError("--binding is only for a URL")
+            raise click.UsageError("--binding requires a URL")
     else:
         source = url
         _check_alone(cid=cid, enclave_name=enclave_name, endpoint=endpoint, port=port)
@@ -144,7 +144,7 @@ def command(
         parse_url(url)
         if max_age is None and not recorder.nonce_bytes:
             raise click.UsageError(
-                f"--binding {binding} needs --max-age: its server takes no nonce"
+                f"--binding {binding} requires --max-age: its server takes no nonce"
             )
     bound: Bound | None = None
     try:
@@ -173,7 +173,7 @@ def command(
     except NitroAttestError as error:
         _keep_rejected(save_rejected, recorder.received)
         return reject(source, error, as_json, quiet=quiet, verified=False)
-    # The verdict comes when the document is on the disk, and is the last line.
+    # Only a document that is on the disk gets a verdict, which is the last line.
     failed_on = warnings.failures(attestation)
     if failed_on:
         _keep_rejected(save_rejected, recorder.received)
@@ -242,7 +242,7 @@ def _save(path: Path, document: bytes) -> None:
 
 
 def _endpoint(cid: int | None, name: str | None, endpoint: str | None, port: int | None) -> str:
-    """The endpoint that the options select.
+    """Returns the endpoint that the options select.
 
     Raises:
         EnclaveError: ``transport.nitro_cli`` or ``transport.no_cid``.

@@ -106,7 +106,8 @@ def _make(
         policy = requirements.policy()
     elif requirements.given or requirements.kind != "enclave":
         raise click.UsageError(
-            "--document cannot be combined with --pcr, --policy, --eif or --kind nitrotpm"
+            "--document cannot be combined with --pcr, --policy, --eif, --provenance or "
+            "--kind nitrotpm"
         )
     else:
         verifier = Verifier(trusted_roots(root, partition), policy=ANY_ENCLAVE)

@@ -37,7 +37,7 @@ class _InputFile(click.Path):
 EXISTING_FILE: Final = _InputFile()
 
 _WHOLE: Final = 1000
-"""Characters: more than any first sentence has."""
+"""Number of characters; every first sentence is shorter."""
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MOMENT: Final = re.compile(
@@ -105,7 +105,7 @@ def text(value: str) -> str:
 
 
 def new_file(value: str) -> Path:
-    """Converts the name of a file to write, which is found before anything is done for it."""
+    """Converts the name of a file to write; a wrong directory is an error before any work."""
     path = Path(text(value))
     if path.is_dir():
         raise click.BadParameter(f"{value!r} is a directory")
@@ -209,6 +209,9 @@ consistency_option: Final = click.option(
 )
 any_enclave_option: Final = click.option(
     "--any-enclave", is_flag=True, help="Accept any enclave: require no measurements."
+)
+any_instance_option: Final = click.option(
+    "--any-instance", is_flag=True, help="The same for --kind nitrotpm."
 )
 allow_debug_option: Final = click.option(
     "--allow-debug", is_flag=True, help="Accept enclaves in debug mode."

@@ -53,7 +53,7 @@ _HINTS: Final[dict[str, tuple[str | None, str]]] = {
 """By error code: the option that a hint names, if any, and the hint."""
 
 Kind = Literal["accepted", "limited", "rejected"]
-"""Of a verdict; limited: authentic, but less was required than usual."""
+"""The kinds of verdict. ``limited``: authentic, but fewer requirements than usual."""
 
 _STYLES: Final[dict[Kind, tuple[str, str]]] = {
     "accepted": ("green", "\N{CHECK MARK}"),
@@ -65,18 +65,18 @@ _EXPECTED: Final = "    expected "
 _FOUND: Final = "    found    "
 
 _VALUE_COLUMNS: Final = 64
-"""Of a value in such a line: more than half a PCR, and less than 80 with the label."""
+"""Maximum width of a value in such a line: more than half a PCR, below 80 with the label."""
 
 _MAX_PAIRS: Final = 4
-"""Of lines that show two values; longer values are cut."""
+"""Maximum number of pairs of lines that compare two values; longer values are cut."""
 
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
 
 _INDENT: Final = 4
-"""Of the further lines of a verdict."""
+"""Indentation of the second and further lines of a verdict."""
 
 _MIN_COLUMNS: Final = 20
-"""Of a value; a narrower terminal breaks the lines itself."""
+"""Minimum width of a value; a narrower terminal breaks the lines itself."""
 
 _ARGUMENT: Final = re.compile(r"\b([a-z]+(?:_[a-z]+)*)=(?=[\s,;.)]|$)")
 """An argument that a message of the library names, such as ``pcr_index=``."""
@@ -102,10 +102,10 @@ def emit_result(verdict: str, lines: Iterable[str], last: str, *, to_stderr: boo
 
 
 def styled(verdict: str, kind: Kind, *, to_stderr: bool = False) -> str:
-    """A verdict in the colour of its kind, and marked on a terminal that can show the mark.
+    """Returns a verdict in the colour of its kind, with a mark where the terminal can show it.
 
     Colour and mark only repeat what the words of the verdict say. On a terminal its further lines
-    are indented: a long name of a file must not begin one that reads like a verdict.
+    are indented, so that none of them can begin with a file name that reads like a verdict.
     """
     color, mark = _STYLES[kind]
     if terminal.width(_stream(to_stderr)) is not None and terminal.shows_unicode():
@@ -114,7 +114,7 @@ def styled(verdict: str, kind: Kind, *, to_stderr: bool = False) -> str:
 
 
 def row(label: str, value: str, show: Callable[[str], str] | None = None) -> str:
-    """One fact of a result on stdout; a terminal gets it in lines of its width.
+    """Returns one fact of a result, for stdout; a terminal gets it in lines of its width.
 
     Args:
         label: The name of the fact.
@@ -130,7 +130,7 @@ def escape(text: str) -> str:
 
 
 def shown_name(name: str) -> str:
-    """Escapes a name that the user gave less than other text: UTF-8 shows safe characters.
+    """Escapes a name that the user gave; in a UTF-8 locale, safe characters are kept.
 
     Text of documents, certificates and images is never shown in this way: a letter that only looks
     like an ASCII one could be part of it.
@@ -149,7 +149,7 @@ def _stream(to_stderr: bool) -> TextIO | None:
 
 
 def _wrapped(head: str, text: str, *, to_stderr: bool = False) -> str:
-    """A head and a text; on a terminal, the lines of the text are below one another."""
+    """Returns a head and a text; on a terminal, the lines of the text are aligned."""
     width = terminal.width(_stream(to_stderr))
     if width is None:
         return head + text
@@ -166,7 +166,7 @@ def _wrapped(head: str, text: str, *, to_stderr: bool = False) -> str:
 
 
 class Source(str):
-    """The name of a document, which JSON shows with the form that it was read in.
+    """The name of a document, with the form in which it was read.
 
     Args:
         name: The file, or the line of a batch.
@@ -183,7 +183,7 @@ class Source(str):
 
 
 def to_json(**members: Any) -> str:
-    """A result as one line of JSON, with its schema."""
+    """Returns a result as one line of JSON, with its schema."""
     source = members.get("source")
     if isinstance(source, Source) and source.read_as is not None:
         members["read_as"] = source.read_as
@@ -249,7 +249,7 @@ def _warning(warning: AttestationWarning) -> str:
 
 
 def _rejection_lines(error: NitroAttestError, at: datetime | None) -> Iterator[str]:
-    """The message or messages, the byte offset, the verification time and the hint."""
+    """Yields the message or messages, the byte offset, the verification time and the hint."""
     if isinstance(error, PolicyError):
         for failure in error.failures:
             yield from _failure_lines(failure)
@@ -266,7 +266,7 @@ def _rejection_lines(error: NitroAttestError, at: datetime | None) -> Iterator[s
 
 
 def _failure_lines(failure: PolicyFailure) -> Iterator[str]:
-    """The message; a terminal gets two values of bytes in it one above the other."""
+    """Yields the message; on a terminal, two values in it are one above the other."""
     message = f"{failure.code}: {failure.message}"
     expected, found = failure.expected or "", failure.found or ""
     width = terminal.width(sys.stderr)
@@ -281,14 +281,14 @@ def _failure_lines(failure: PolicyFailure) -> Iterator[str]:
 
 
 def _as_in(message: str, value: str) -> str:
-    """The hex digits of a value as the message has them, which may cut long ones."""
+    """Returns the hex digits of a value as the message has them, which may cut long ones."""
     return value if value in message else shown(bytes.fromhex(value))
 
 
 def _compared(expected: str, found: str, width: int) -> Iterator[str]:
-    """Two values in pairs of lines, with the first byte that differs marked.
+    """Yields two values in pairs of lines, and marks the first byte that differs.
 
-    Of long values, only the pair with this byte.
+    Of long values, yields only the pair with this byte.
     """
     columns = min(width - len(_EXPECTED), _VALUE_COLUMNS) // 2 * 2
     longest = max(len(expected), len(found))
@@ -307,7 +307,7 @@ def _compared(expected: str, found: str, width: int) -> Iterator[str]:
 
 
 def utc(moment: datetime) -> str:
-    """A time in UTC, to the millisecond."""
+    """Returns a time in UTC, to the millisecond."""
     moment = moment.astimezone(timezone.utc)
     return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03} UTC"
 
@@ -318,5 +318,5 @@ def _options_of_verb() -> set[str]:
 
 
 def _sentence(message: str) -> str:
-    """A message of the library, escaped, with ``--pcr-index`` where it names ``pcr_index=``."""
+    """Escapes a message of the library, and writes ``--pcr-index`` for ``pcr_index=``."""
     return escape(_ARGUMENT.sub(lambda name: f"--{name[1].replace('_', '-')}", message))

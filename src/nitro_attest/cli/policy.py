@@ -50,7 +50,7 @@ def _make(roles: tuple[str, ...], name: str | None, **options: Any) -> int:
     """Print a policy file in the JSON form, with the requirements of all options.
 
     With several --role, each measurement set is written once for each role. Debug mode is not
-    allowed, whatever a file of --policy says.
+    allowed, even if the file of --policy allows it.
     """
     policy = cast("Policy", RequirementOptions(**options).policy())  # there is no --kind
     sets = policy.measurements
@@ -101,7 +101,7 @@ def _check(policy_file: str, fail_on_warning: bool, as_json: bool, **selection: 
 @selection_options
 @json_option("Print one JSON object, with the policy in the JSON form.")
 def _show(policy_file: str, as_json: bool, **selection: Any) -> int:
-    """Show the requirements of FILE, in whichever form it is."""
+    """Show the requirements of a policy file of any form."""
     try:
         loaded = loaded_policy(policy_file, **selection)
     except NitroAttestError as error:

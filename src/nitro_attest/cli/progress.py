@@ -1,4 +1,4 @@
-"""One line that shows progress on a terminal, and that other output never continues."""
+"""One line that shows progress on a terminal, and is erased before any other output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from nitro_attest.cli import terminal
 
 _SECONDS: Final = 0.1
-"""Between two states of the line that are drawn."""
+"""Minimum time between two drawings of the line."""
 
 _CELLS: Final = 20
 
@@ -24,7 +24,7 @@ class _LastLine:
         self._size = 0
 
     def draw(self, text: str) -> None:
-        """Shows a text in place of the last one."""
+        """Replaces the text of the line."""
         size = (terminal.width(sys.stderr) or 0) - 1  # a full line would start a new one
         self.erase()
         text = text[: max(size, 0)]
@@ -32,7 +32,7 @@ class _LastLine:
         self._write(text)
 
     def erase(self) -> None:
-        """Leaves an empty line; to be called before anything else is printed."""
+        """Erases the line; to be called before anything else is printed."""
         size, self._size = self._size, 0
         if size:
             self._write(f"\r{' ' * size}\r")
@@ -47,9 +47,9 @@ LAST_LINE: Final = _LastLine()
 
 
 class Progress:
-    """Shows how much of some work is done, on stderr, if that is a terminal.
+    """Shows the progress of some work on stderr, if that is a terminal.
 
-    A context manager; at its end the line is erased.
+    A context manager that erases the line at its end.
 
     Args:
         label: The work, such as ``verifying``.
@@ -87,7 +87,7 @@ class Progress:
 
 @contextmanager
 def waiting(label: str, seconds: float) -> Iterator[None]:
-    """Shows how much of a time has passed, while the caller waits for something else.
+    """Shows the part of a time that has passed, while the caller waits.
 
     Args:
         label: The reason.

@@ -44,7 +44,10 @@ provenance_options: Final = (
         help="Trusted root of another Sigstore instance [the public one].",
     ),
     click.option(
-        "--predicate-type", type=text, metavar="URI", help="Type of the statement [ours]."
+        "--predicate-type",
+        type=text,
+        metavar="URI",
+        help="Type of the statement [that of policy statement].",
     ),
 )
 
@@ -63,7 +66,7 @@ class ProvenanceOptions:
     predicate_type: str | None = None
 
     def provenance(self) -> Provenance | None:
-        """The verified statement; None if none of the options is given.
+        """Returns the verified statement; None if none of the options is given.
 
         Raises:
             InputError: ``provenance.*``, ``input.file``, ``input.extra``.
@@ -71,7 +74,9 @@ class ProvenanceOptions:
         """
         if self.provenance_file is None:
             if any(getattr(self, each.name) is not None for each in fields(ProvenanceOptions)):
-                raise click.UsageError("the options that name a signer require --provenance")
+                raise click.UsageError(
+                    "--predicate-type and the options that name a signer require --provenance"
+                )
             return None
         signer = self._signer()
         content = read_file(self.provenance_file, MAX_PROVENANCE_BYTES)
@@ -109,7 +114,7 @@ class ProvenanceOptions:
 
 
 def provenance_lines(found: Provenance) -> Iterator[str]:
-    """Lines for a verified statement: who built or signed what."""
+    """Yields lines for a verified statement: the signer, the subject and the source."""
     signer, subject = found.signer, found.statement.subject
     yield row("provenance", str(signer))
     yield row("statement", f"about {subject.name} (SHA-256 {subject.sha256})")

@@ -65,7 +65,7 @@ def report(
     Args:
         source: The file or server.
         attestation: The result.
-        display: How much of it is printed.
+        display: The amount of output.
         bound: The key of the connection that the document names.
         provenance: The signed statement of the expected measurements.
         failed_on: The codes of the warnings that make it fail; they are also printed on stderr.
@@ -105,7 +105,7 @@ def report(
 def _members(
     bound: Bound | None, provenance: Provenance | None, failed_on: tuple[str, ...]
 ) -> dict[str, Any]:
-    """The members of the JSON object that only some results have."""
+    """Returns the members of the JSON object that only some results have."""
     members: dict[str, Any] = {}
     if bound is not None:
         members["bound"] = {"binding": bound.binding, "public_key": bound.public_key.hex()}
@@ -117,7 +117,7 @@ def _members(
 
 
 def headline(attestation: Result) -> tuple[str, Kind]:
-    """The verdict: which of measurements and freshness the result proves."""
+    """Returns the verdict, with the requirements that were not checked, and its kind."""
     if attestation.time_source == "document":
         return "AUTHENTIC AT SIGNING TIME (archive mode; freshness not checked)", "limited"
     if isinstance(attestation.policy, (Policy, NitroTpmPolicy)):

@@ -103,7 +103,7 @@ def enclave_file_options(command: Any) -> Any:
 
 
 def selection_options(command: Any) -> Any:
-    """Adds the options that say how to read a policy file; ``loaded_policy`` takes their values."""
+    """Adds the options for reading a policy file; ``loaded_policy`` takes their values."""
     return with_options((*_FORM_OPTIONS, _NAME_OPTION), command)
 
 
@@ -152,14 +152,14 @@ class RequirementOptions(ProvenanceOptions):
         return not all(v is None or v is False or v == () for v in options.values())
 
     def policy(self, *, allow_debug: bool = False) -> Policy | NitroTpmPolicy:
-        """The policy that combines all options; arguments and errors as for ``load``."""
+        """Returns the policy that combines all options; arguments and errors as for ``load``."""
         policy, _ = self.load(allow_debug=allow_debug)
         return policy
 
     def load(
         self, *, allow_debug: bool = False
     ) -> tuple[Policy | NitroTpmPolicy, Provenance | None]:
-        """The policy that combines all options, and the verified statement of ``--provenance``.
+        """Returns the policy that combines all options, and the statement of ``--provenance``.
 
         Args:
             allow_debug: Accept debug mode, unless a policy file does not.
@@ -222,7 +222,7 @@ class RequirementOptions(ProvenanceOptions):
         return policy
 
     def _pins(self) -> Iterator[Mapping[int, bytes | str]]:
-        """The PCRs of ``--pcr``, then those of ``--eif``, which takes longer."""
+        """Yields the PCRs of ``--pcr``, then those of ``--eif``, which takes longer."""
         values: dict[int, bytes | str] = {}
         for index, value in self.pins:
             if index in values:
@@ -239,9 +239,9 @@ class RequirementOptions(ProvenanceOptions):
 def policy_of(
     requirements: RequirementOptions, any_enclave: bool, any_instance: bool, allow_debug: bool
 ) -> tuple[Policy | NitroTpmPolicy | AnyEnclave | AnyInstance, Provenance | None]:
-    """The policy that the options make; without required measurements, any enclave or instance.
+    """Returns the policy of the options, and the statement of ``--provenance``.
 
-    With it comes the statement of ``--provenance``.
+    Without required measurements, the policy accepts any enclave or any instance.
 
     Raises:
         ImageError, InputError: A malformed image or policy file.
@@ -270,7 +270,7 @@ def policy_of(
 def verifier_of(
     policy: Policy | NitroTpmPolicy | AnyEnclave | AnyInstance, roots: TrustedRoots, **settings: Any
 ) -> Verifier | NitroTpmVerifier:
-    """The verifier for the kind of documents that the policy is for."""
+    """Returns the verifier for the kind of documents that the policy is for."""
     if isinstance(policy, (NitroTpmPolicy, AnyInstance)):
         return NitroTpmVerifier(roots, policy=policy, **settings)
     return Verifier(roots, policy=policy, **settings)

@@ -15,7 +15,7 @@ from nitro_attest.provenance import make_statement
 
 @click.command("statement", cls=Verb, short_help="State the measurements of an image.")
 @click.argument("image_file", metavar="FILE")
-@click.option("--builder", type=text, metavar="URI", help="Id of the builder, to be stated too.")
+@click.option("--builder", type=text, metavar="URI", help="Id of the builder, for the statement.")
 @click.option(
     "--predicate-only", is_flag=True, help="Print the predicate, for signers that make the rest."
 )

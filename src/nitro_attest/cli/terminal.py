@@ -1,4 +1,4 @@
-"""The terminal at the end of a stream: its width, its characters, and whether it has colours."""
+"""The terminal behind a stream: its width, its characters and its colours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TWO_COLUMNS: Final = ("W", "F", "A")
 
 
 def width(stream: TextIO | None) -> int | None:
-    """The columns of the terminal; None if the stream is none."""
+    """Returns the number of columns; None if the stream is not a terminal."""
     if stream is None or not stream.isatty():
         return None
     try:
@@ -30,19 +30,19 @@ def width(stream: TextIO | None) -> int | None:
 
 
 def shows_unicode() -> bool:
-    """True if both the standard streams and the locale are UTF-8: in the locale C, only they are.
+    """Returns True if the locale and the standard streams are UTF-8.
 
-    stdout and stderr have the same encoding.
+    In the locale C only the streams may be. stdout and stderr have the same encoding.
     """
     names = (getattr(sys.stdout, "encoding", None) or "", locale.nl_langinfo(locale.CODESET))
     return all(name.replace("-", "").lower() == "utf8" for name in names)
 
 
 def is_safe(character: str) -> bool:
-    """True for a printable character that leaves the characters beside it alone.
+    """Returns True for a printable character that does not affect the characters beside it.
 
-    A control character is not printable, nor is one of those that set the direction of text. A
-    letter written from right to left moves its neighbours, and a combining mark changes them.
+    Controls, also those for the direction of text, are not printable. A letter written from right
+    to left reorders its neighbours, and a combining mark changes the character before it.
     """
     return character.isprintable() and (
         character.isascii()
@@ -54,12 +54,12 @@ def is_safe(character: str) -> bool:
 
 
 def is_wide(character: str) -> bool:
-    """True for a character that takes two columns of some terminals."""
+    """Returns True for a character that takes two columns in some terminals."""
     return unicodedata.east_asian_width(character) in _TWO_COLUMNS
 
 
 def _set_color(context: click.Context, _: click.Parameter, value: str) -> None:
-    """Sets what click does with the colours of all output of the verb."""
+    """Makes click keep or remove the colours in all output of the verb."""
     if value == "auto":
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         context.color = False if plain else None  # None: only on a terminal

@@ -58,7 +58,7 @@ def list_options(command: Any) -> Any:
 def revocation_lists(
     crls: tuple[str, ...], crl_max_age: timedelta | None
 ) -> RevocationLists | None:
-    """The revocation lists; None without ``--crl``.
+    """Returns the revocation lists; None without ``--crl``.
 
     Raises:
         InputError: ``input.crl`` or ``input.file``.
@@ -74,7 +74,7 @@ def revocation_lists(
 
 
 def trusted_roots(root: tuple[str, ...], partition: str | None) -> TrustedRoots:
-    """The trusted roots: those of all files, or that of the partition.
+    """Returns the trusted roots: those of all files, or that of the partition.
 
     Raises:
         InputError: ``input.root`` or ``input.file``.

@@ -23,6 +23,7 @@ from nitro_attest.cli.options import (
     Verb,
     allow_debug_option,
     any_enclave_option,
+    any_instance_option,
     at_option,
     consistency_option,
     format_option,
@@ -55,7 +56,7 @@ from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 @list_options
 @requirement_options
 @any_enclave_option
-@click.option("--any-instance", is_flag=True, help="The same for --kind nitrotpm.")
+@any_instance_option
 @expected_options("Expected nonce.")
 @at_option("DOC")
 @allow_debug_option

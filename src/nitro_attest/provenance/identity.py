@@ -44,7 +44,7 @@ _EXTENSIONS: Final = {
 @rebuilt
 @dataclass(frozen=True, slots=True)
 class SigstoreIdentity:
-    """The identity to trust as a signer, and no other. There is no way to accept any identity.
+    """The identity of the only signer to trust. There is no way to accept any identity.
 
     Attributes:
         identity: The exact identity, such as
@@ -156,7 +156,7 @@ def _root(signer: SigstoreIdentity) -> TrustedRoot:
             else:
                 path = Path(signer.sigstore_root)
             return TrustedRoot.from_file(str(path))
-        except Exception as error:  # as above
+        except Exception as error:  # whatever the library raises, as above
             raise InputError(
                 "provenance.signer",
                 f"the trusted root of Sigstore cannot be read: {error}; pass the path of a "

@@ -41,7 +41,7 @@ _HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
 @rebuilt
 @dataclass(frozen=True, slots=True, init=False)
 class SignerKey:
-    """The public key of the signer to trust, and of no other.
+    """The public key of the only signer to trust.
 
     Args:
         pem: The key in PEM, as text or bytes: P-256, P-384 or Ed25519, and nothing beside it.
@@ -123,17 +123,18 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 def _load(pem: object) -> PublicKey:
     data = pem.encode(errors="replace") if isinstance(pem, str) else pem
     if not isinstance(data, bytes) or data.count(b"-----BEGIN") != 1:
+        hint = "" if isinstance(pem, bytes) else "; pass the content of its file"
         raise InputError(
             "provenance.signer",
             "the key of the signer: expected exactly one public key in PEM, found "
-            f"{reprlib.repr(pem)}; pass the content of its file",
+            f"{reprlib.repr(pem)}{hint}",
         )
     try:
         key = load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(
             "provenance.signer",
-            f"the key of the signer: expected a public key in PEM, found another content: {error}",
+            f"the key of the signer: expected a public key in PEM, found another object: {error}",
         ) from None
     if isinstance(key, ed25519.Ed25519PublicKey):
         return key

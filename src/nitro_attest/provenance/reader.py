@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from nitro_attest._internal.wording import printable
 from nitro_attest.errors import InputError
 from nitro_attest.provenance.fields import load_object
 from nitro_attest.provenance.identity import SigstoreIdentity, verify_bundle
@@ -155,10 +156,7 @@ def _check_form(outer: dict[str, Any], member: str, expected: str) -> None:
 
 def _set_name(signer: Signer) -> str:
     """Returns the name of the measurement set: printable, and shortened before the commit."""
-    text = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
-        for c in f"image {signer}"
-    )
+    text = printable(f"image {signer}")
     if len(text) <= _MAX_NAME_LENGTH:
         return text
     half = (_MAX_NAME_LENGTH - 3) // 2

@@ -1,4 +1,4 @@
-"""Reports: one verification as HTML, Markdown or JSON, for people who were not there.
+"""Reports: one verification as HTML, Markdown or JSON, for people who did not run it.
 
 ``%load_ext nitro_attest.report`` shows attestations in a notebook as reports.
 """

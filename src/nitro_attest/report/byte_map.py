@@ -1,8 +1,8 @@
 """The bytes of a document, divided into its fields.
 
-The C core says where the content of each field is. What is between two contents are CBOR heads and
-keys, and here they are only named: a document that the C core accepted has the timestamp, the null
-fields and the end of the map nowhere else.
+The C core reports the offsets of the content of each field. Between two contents are only CBOR
+heads and keys, which this module names without parsing them: in a document that the C core
+accepted, the timestamp, the null fields and the end of the map cannot be anywhere else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FIELD_RULES: Final = {
     "signature": ("r and s, 48 bytes each", "C-10, C-14, C-16"),
     "unread": ("bytes of a document that does not have the accepted form", "C-*, P-*"),
 }
-"""By field: what it is, and the ids of its rules."""
+"""By field: its meaning, and the ids of its rules."""
 
 _STRINGS: Final = (
     *("module_id", "digest", "pcrs", "nitrotpm_pcrs", "certificate", "cabundle"),

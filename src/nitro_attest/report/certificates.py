@@ -58,7 +58,7 @@ class Unreadable(NamedTuple):
 
     Attributes:
         role: Its place in the chain.
-        reason: What is wrong with it.
+        reason: The message of the error.
     """
 
     role: str

@@ -28,7 +28,7 @@ class Check(NamedTuple):
     Attributes:
         name: Name of the check.
         status: The result.
-        detail: What was compared, or why it was not.
+        detail: The compared values, or the reason why nothing was compared.
         rules: Ids of the rules, as in docs/reference/rules.md.
     """
 
@@ -42,7 +42,7 @@ class Verdict(NamedTuple):
     """The result of a verification in a few words.
 
     Attributes:
-        word: VERIFIED, AUTHENTIC or REJECTED, with what limits it.
+        word: VERIFIED, AUTHENTIC or REJECTED, with its limits.
         reason: One sentence.
         code: The code of the error; None if the document was accepted.
     """
@@ -67,7 +67,7 @@ _STEPS: Final = (
     ("Signature", "the signing certificate's key made it", "C-14, C-16"),
     ("Revocation", "no revocation list revokes a certificate", "R-1 to R-9"),
 )
-"""The checks before the requirements, in their order, with what each has shown if it passed."""
+"""The checks before the requirements, in order, with the fact that each one establishes."""
 
 _FORM, _PATH, _VALIDITY, _SIGNATURE, _REVOCATION = range(len(_STEPS))
 
@@ -113,7 +113,7 @@ def verdict(facts: Facts) -> Verdict:
 
 
 def _measured(facts: Facts) -> str:
-    """A phrase for what was required of the measurements of an accepted document."""
+    """Returns a phrase for the required measurements of an accepted document."""
     if isinstance(facts.policy, (AnyEnclave, AnyInstance)):
         return "no measurements were required"
     for matched in facts.measurement_sets:

@@ -1,4 +1,4 @@
-"""Everything that a report is made of, read from one result."""
+"""The data of a report, read from one result."""
 
 from __future__ import annotations
 

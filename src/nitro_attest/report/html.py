@@ -348,8 +348,8 @@ def _bytes_section(facts: Facts) -> Markup:
         text = "The document does not have the accepted form, so its fields cannot be shown."
     else:
         text = (
-            "Each field has a colour, and shows its rule under the pointer; its key and CBOR heads "
-            "are underlined. The table has the same in words, with links to the bytes."
+            "Each field has a colour, and shows its rules when you point at it; its key and CBOR "
+            "heads are underlined. The table has the same in words, with links to the bytes."
         )
     return _section(
         _marked(facts, f"All {plural(len(document), 'byte')}"),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from nitro_attest._internal.wording import printable
+
 
 class Markup(str):
     """Text that is HTML already. Every other ``str`` is escaped before it is written."""
@@ -18,11 +20,6 @@ class Markup(str):
 
 Child = str | Iterable["Markup"] | None
 """A child of an element: text, elements, or nothing."""
-
-
-def printable(text: str) -> str:
-    """Replaces characters that are invisible or change the direction of text by their escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def element(name: str, /, *children: Child, **attributes: str | int | float | None) -> Markup:

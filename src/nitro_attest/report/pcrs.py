@@ -57,7 +57,7 @@ class PcrRow(NamedTuple):
 
     Attributes:
         number: Its number.
-        meaning: What it measures.
+        meaning: Description of the measured content.
         found: The value in the document in hex; None if it has none.
         expected: The expected values.
         status: The result of the comparison.

@@ -1,4 +1,4 @@
-"""Texts that all forms of a report share, times and durations."""
+"""Texts, times and durations that all forms of a report share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 NOT_A_PROOF: Final = (
     "This report records one verification. It proves nothing to anyone who did not make it: "
-    "everyone can write such a page. To check a document, verify it again."
+    "anyone can write such a page. To check a document, verify it again."
 )
 FORGED: Final = (
     "UNVERIFIED: the signature was not verified, so anyone may have written everything below."

@@ -1,4 +1,4 @@
-"""Internal: the files that ``nitro-attest demo`` writes, for the commands of the how-to pages.
+"""Internal: the files of ``nitro-attest demo``, for the commands of the how-to pages.
 
 The images, and all that is computed from them, are the same in every run. The root, the documents
 and the revocation lists are made anew. Private keys are not among the files.
@@ -246,13 +246,13 @@ def _variables(nonce: bytes, pcrs: Mapping[int, bytes]) -> str:
 
 
 def _printed(pcrs: Mapping[int, bytes]) -> dict[str, str]:
-    """The measurements of an image in the form of nitro-cli."""
+    """Returns the measurements of an image in the form of nitro-cli."""
     values = {f"PCR{index}": value.hex() for index, value in pcrs.items()}
     return {"HashAlgorithm": "Sha384 { ... }"} | values
 
 
 def _enclave(name: str, module_id: str, pcrs: Mapping[int, bytes]) -> dict[str, Any]:
-    """A running enclave in the form of ``nitro-cli describe-enclaves``."""
+    """Describes a running enclave in the form of ``nitro-cli describe-enclaves``."""
     return {
         "EnclaveName": name,
         "EnclaveID": module_id,
@@ -283,7 +283,7 @@ def _policy(pcrs: Mapping[int, bytes], next_pcrs: Mapping[int, bytes]) -> dict[s
 def _signed_statement(
     image: bytes, pcrs: Mapping[int, bytes], key: ec.EllipticCurvePrivateKey
 ) -> str:
-    """A statement of the measurements of an image, in a DSSE envelope (V-2)."""
+    """Returns a statement of the measurements of an image, in a DSSE envelope (V-2)."""
     statement = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": "app.eif", "digest": {"sha256": hashlib.sha256(image).hexdigest()}}],

@@ -93,9 +93,9 @@ echo $?
 
 # Show someone what was verified (docs/how-to/show-a-report.md)
 
-nitro-attest report doc.bin --root root.pem -o report.html --eif app.eif --nonce "$NONCE"
-nitro-attest report debug.bin --root root.pem -o rejected.html --pcr 0=$PCR0
+nitro-attest report doc.bin --root root.pem --eif app.eif --nonce "$NONCE" -o report.html
+nitro-attest report debug.bin --root root.pem --pcr 0=$PCR0 -o rejected.html
 echo $?
-nitro-attest report doc.bin --root root.pem -o report.md --at document
+nitro-attest report doc.bin --root root.pem --at document -o report.md
 grep -o '"document": "[0-9a-f]*"' report.html | cut -d'"' -f4 | \
     nitro-attest verify - --root root.pem --eif app.eif --nonce "$NONCE"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nitro_attest._internal.wording import plural, shown, size_or_type
+from nitro_attest._internal.wording import plural, printable, shown, size_or_type
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,12 @@ def test_bytes_are_described_by_their_size_and_others_by_their_type(value, phras
 )
 def test_bytes_are_shown_as_hex_and_long_ones_are_cut(value, phrase):
     assert shown(value) == phrase
+
+
+@pytest.mark.parametrize("character", "\0\n\x1b\x7f\u202e\u200b\ud800\ufeff")
+def test_an_invisible_character_is_escaped(character):
+    assert printable(f"a{character}b") == f"a{ascii(character)[1:-1]}b"
+
+
+def test_a_printable_character_is_kept():
+    assert printable("a\u00e9\u4e2d") == "a\u00e9\u4e2d"

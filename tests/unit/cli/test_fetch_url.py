@@ -118,7 +118,7 @@ def test_evervault(serve, root, tool):
         code, out, _ = tool("fetch", server.url, *options, "--max-age", "5m")
         assert (code, "by evervault" in out) == (0, True)
         code, _, err = tool("fetch", server.url, *options)
-        assert (code, "needs --max-age" in err) == (2, True)
+        assert (code, "requires --max-age" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

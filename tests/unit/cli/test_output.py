@@ -1,4 +1,4 @@
-"""What people see: the verdict on a terminal, colours, widths, names, and plain text in a pipe."""
+"""Output for people: verdicts on a terminal, colours, widths, names, and plain text in a pipe."""
 
 import json
 import os

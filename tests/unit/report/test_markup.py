@@ -1,6 +1,6 @@
 import pytest
 
-from nitro_attest.report.markup import Markup, element, printable
+from nitro_attest.report.markup import Markup, element
 
 
 def test_children_and_attributes_are_escaped():
@@ -24,7 +24,6 @@ def test_names_of_attributes_and_empty_elements():
 
 @pytest.mark.parametrize("character", "\0\n\x1b\x7f\u202e\u200b\ud800\ufeff")
 def test_an_invisible_character_is_shown_as_its_escape(character):
-    assert printable(f"a{character}b").isprintable()
     assert character not in element("p", character, title=character)
 
 

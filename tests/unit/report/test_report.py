@@ -1,4 +1,4 @@
-"""What a report gives, and how a notebook shows it."""
+"""The contents of a report, and its form in a notebook."""
 
 import json
 from html import unescape

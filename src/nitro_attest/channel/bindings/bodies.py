@@ -19,4 +19,4 @@ def from_base64(text: bytes | str) -> bytes:
     try:
         return base64.b64decode(text.strip(), validate=True)
     except ValueError as error:
-        raise FormatError("document.encoding", f"invalid base64: {error}") from None
+        raise FormatError("document.encoding", f"malformed base64: {error}") from None

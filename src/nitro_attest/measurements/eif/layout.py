@@ -128,7 +128,7 @@ def read_layout(file: ImageFile) -> Layout:
         ImageError: With the offset of the fault. ``eif.magic``, ``eif.version``, ``eif.flags`` and
             ``eif.sections``: F-1. ``eif.truncated`` and ``eif.trailing``: F-2. ``eif.table``: F-3.
             ``eif.section_type``: F-4. ``eif.signature_size``: F-6.
-        InputError: ``input.expected``: reading failed.
+        InputError: ``input.file``: reading failed.
     """
     header = _read_header(file)
     _, version, flags, default_mem, default_cpus, reserved, count, *rest = HEADER.unpack(header)

@@ -130,7 +130,7 @@ def authenticode_sha384(file: ImageFile, image: PeImage) -> bytes:
 
     Raises:
         ImageError: ``pe.truncated``: the file became shorter while it was read.
-        InputError: ``input.expected``: reading failed.
+        InputError: ``input.file``: reading failed.
     """
     digest = hashlib.sha384()
     buffer = memoryview(bytearray(min(_CHUNK_BYTES, image.end - image.start)))
@@ -156,7 +156,7 @@ def read_pe(file: ImageFile, start: int, end: int) -> PeImage:
     Raises:
         ImageError: ``pe.magic``, ``pe.truncated``, ``pe.header``, ``pe.sections`` or
             ``pe.certificate_table``, with the offset of the fault.
-        InputError: ``input.expected``: reading failed.
+        InputError: ``input.file``: reading failed.
     """
     reader = _Reader(file, start, end)
     magic, coff_distance = reader.unpack(_DOS_HEADER, start, "DOS header")
