@@ -128,6 +128,7 @@ _PCR_LINE: Final = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*")
+_TOML_COMMENT: Final = re.compile(r"#.*")  # needs no blank; a # in a string is taken for one too
 _PIN_IN_COMMENT: Final = re.compile(r"pcr[\s_\-\"'\[(]*\d+\W*[=:]|[0-9a-f]{65}", re.IGNORECASE)
 _NO_TOML_LINE_END: Final = re.compile(r"[\x85\u2028\u2029]")  # the parser rejects the others
 _TOML: Final = re.compile(
@@ -415,7 +416,7 @@ def _pcr_lines(text: str) -> dict[str, str]:
     """Parses lines such as ``PCR0=<hex>`` and comments; any other line is an error (L-2)."""
     values: dict[str, str] = {}
     for line in _LINE.finditer(text):
-        _check_comment(text, line)
+        _check_comment(text, line, _COMMENT)
         content = _COMMENT.sub("", line[0]).strip()
         if not content:
             continue
@@ -431,9 +432,9 @@ def _pcr_lines(text: str) -> dict[str, str]:
     return values
 
 
-def _check_comment(text: str, line: re.Match[str]) -> None:
+def _check_comment(text: str, line: re.Match[str], pattern: re.Pattern[str]) -> None:
     """Rejects a comment with an expected PCR: its author may have meant to require it (L-2)."""
-    comment = _COMMENT.search(line[0])
+    comment = pattern.search(line[0])
     if comment and _PIN_IN_COMMENT.search(comment[0]):
         raise InputError(
             "policyfile.format",
@@ -511,7 +512,7 @@ def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
     import tomllib
 
     for line in _LINE.finditer(text):
-        _check_comment(text, line)
+        _check_comment(text, line, _TOML_COMMENT)
     if end := _NO_TOML_LINE_END.search(text):
         raise InputError(
             "policyfile.format",

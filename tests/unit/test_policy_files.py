@@ -698,6 +698,7 @@ def test_l1_a_toml_table_of_pcrs_is_read():
     loaded = parse_policy(TOML)
     assert (loaded.form, pins(loaded)) == ("toml", [{0: SIGNER, 8: SIGNER}])
     assert pins(parse_policy(TOML.replace("[attestation]\n", ""))) == [{0: SIGNER, 8: SIGNER}]
+    assert pins(parse_policy(f'PCR0 = "{HEX}"#PCR0 of 1.4.2')) == [{0: SIGNER}]
     whole = f'name = "app"\n{TOML}\n[egress]\nports = [443]\n'
     assert rejection(whole).code == "policyfile.unknown_key"
     assert "name the form toml with policy_form=" in rejection(whole).message
@@ -714,6 +715,9 @@ def test_l1_a_toml_table_of_pcrs_is_read():
         (TOML + f'[[old]]\nPCR0 = "{HEX}"\n', "policyfile.format"),
         (TOML + "PCR1 = 5\n", "policyfile.hex"),
         (TOML + f'# PCR1 = "{HEX}"\n', "policyfile.format"),
+        (TOML + f'PCR2 = "{HEX}"#PCR1 = "{HEX}"\n', "policyfile.format"),
+        (TOML + f'PCR2 = "{HEX}"#was {HEX}\n', "policyfile.format"),
+        (TOML + f'#PCR1 = "{HEX}"\n', "policyfile.format"),
         (TOML + f'# old\u2028PCR1 = "{HEX}"\n', "policyfile.format"),
         (TOML + f'# old\rPCR1 = "{HEX}"\n', "policyfile.format"),
         ("[attestation]\n", "policyfile.format"),
