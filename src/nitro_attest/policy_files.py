@@ -150,6 +150,8 @@ _REQUIREMENT_KEYS: Final = frozenset(
         *("module_ids", "instance_ids", "regions", "caveats"),
     }
 )
+_RELEASE_KEYS: Final = _REQUIREMENT_KEYS | {"hashalgorithm", "measurements"}
+"""In lower case; never ignored in a release, however deep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -540,7 +542,7 @@ def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
 
 
 def _tables(value: Any) -> Iterator[dict[str, Any]]:
-    """Yields every table of a TOML file; its nesting was limited by the parser."""
+    """Yields every table of TOML or object of JSON; the parser limited their nesting."""
     pending = [value]
     while pending:
         item = pending.pop()
@@ -658,17 +660,26 @@ def _statement_set(element: Mapping[str, Any]) -> MeasurementSet:
 
 
 def _release_set(element: Mapping[str, Any]) -> MeasurementSet:
-    """Makes the set of one release in a history, whose other keys are ignored."""
+    """Makes the set of one release in a history, whose other keys are ignored (L-1)."""
+    if (form := _form_of(element)) in ("enclave", "statements"):
+        raise InputError(
+            "policyfile.format", f"expected a release of a history, found the form {form}"
+        )
     named = {
         key: value
         for key, value in element.items()
         if _names_pcr(key) or key.casefold() == "hashalgorithm"
     }
-    if found := [key for key in element if key.casefold() in _REQUIREMENT_KEYS]:
-        raise InputError(
-            "policyfile.unknown_key",
-            f"a release has the key {found[0]!r} of a policy, which would be ignored; delete it",
-        )
+    taken = {*named, "Measurements"}
+    ignored = {key: value for key, value in element.items() if key not in taken}
+    for key in chain.from_iterable(_tables(ignored)):
+        if _names_pcr(key) or key.casefold() in _RELEASE_KEYS:
+            raise InputError(
+                "policyfile.unknown_key",
+                f"a release has the key {reprlib.repr(key)}, which would be ignored, but may be a "
+                "requirement; put PCRs into the release itself or its object Measurements, and "
+                "delete other requirements",
+            )
     inner = element.get("Measurements")
     if inner is None:
         return _enclave_set(named)

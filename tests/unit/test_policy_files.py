@@ -745,7 +745,7 @@ def test_l1_a_history_is_read_only_if_it_is_named():
         "history",
         [{0: SIGNER, 1: SIGNER}, {0: bytes.fromhex(HEX[::-1])}],
     )
-    nested = json.dumps({"Measurements": ONE, "tag": "v1"})
+    nested = json.dumps({"Measurements": ONE, "tag": "v1", "build": [{"by": {"host": "a"}}]})
     assert pins(parse_policy(nested, policy_form="history")) == [{0: SIGNER}]
 
 
@@ -761,6 +761,19 @@ def test_l1_a_history_is_read_only_if_it_is_named():
         ({**ONE, "Measurements": ONE}, "policyfile.format"),
         ({"PCR0": "0" * 96}, "policyfile.zero_pin"),
         ({"PCR4": HEX, "PCR7": HEX, "at": 1}, "policyfile.format"),
+        ({"measurements": ONE, "PCR2": HEX}, "policyfile.unknown_key"),
+        ({"measurements": ONE, "Measurements": {"PCR2": HEX}}, "policyfile.duplicate"),
+        ({**ONE, "requirements": {"Max_Age_Seconds": 1}}, "policyfile.unknown_key"),
+        ({**ONE, "signing": {"pcr8": HEX}}, "policyfile.unknown_key"),
+        ({**ONE, "build": {"HashAlgorithm": "SHA512"}}, "policyfile.unknown_key"),
+        ({"PCR8": HEX, "releases": [ONE]}, "policyfile.unknown_key"),
+        ({"PCR8": HEX, "releases": [[{"x": {"Measurements": {}}}]]}, "policyfile.unknown_key"),
+        ({"Measurements": ONE, "signing": {"PCR8": HEX}}, "policyfile.unknown_key"),
+        ({**ONE, "Effect": "Deny"}, "policyfile.format"),
+        ({**ONE, "StringEqualsIgnoreCase": {}}, "policyfile.format"),
+        ({"EnclaveName": "app", "Measurements": ONE}, "policyfile.format"),
+        ({**ONE, "EnclaveID": "i-1"}, "policyfile.format"),
+        (OURS, "policyfile.unknown_key"),
     ],
 )
 def test_l1_no_key_of_a_release_that_may_be_a_requirement_is_ignored(release, code):
