@@ -532,6 +532,13 @@ def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
             f"expected one table with PCRs in the TOML file, found {len(tables)}",
         )
     [table] = tables
+    for key in chain.from_iterable(other for other in _tables(root) if other is not table):
+        if key.casefold() in _REQUIREMENT_KEYS or key.casefold() == "hashalgorithm":
+            raise InputError(
+                "policyfile.unknown_key",
+                f"the TOML file has the key {reprlib.repr(key)} outside the table of PCRs, which "
+                "would be ignored, but may be a requirement; delete it",
+            )
     if alone and table is not root and list(root.values()) != [table]:
         raise InputError(
             "policyfile.unknown_key",
