@@ -76,6 +76,8 @@ FILE_FORMS: Final = tuple(form for form in get_args(Form) if form != "document")
 _RESULT_SCHEMA: Final = "nitro-attest/1"  # of what the command line prints with --json
 _RESULT_CONTENTS: Final = ("image", "pcrs", "value", "policy", "statements", "condition")
 _RESULT_KEYS: Final = ("schema", "source", "form", "unenforced", "warnings")
+_UNATTESTED: Final = "policy.source_unattested"
+_DEBUG_FLAG: Final = "policy.debug_flag"
 _ALTERNATIVE: Final = frozenset({"image", "flat", "statements", "history"})
 """The forms of which an array gives one measurement set per object (L-8)."""
 
@@ -354,7 +356,7 @@ def policy_of_document(
         if index not in document.pcrs:
             raise InputError("policyfile.pcr_index", f"the document has no PCR{index}")
     expected = {index: document.pcrs[index] for index in indices}
-    return LoadedPolicy(Policy([expected], caveats=["policy.source_unattested"]), "document")
+    return LoadedPolicy(Policy([expected], caveats=[_UNATTESTED]), "document")
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
@@ -489,6 +491,7 @@ def _unwrapped(value: Any) -> Any:
             "policyfile.format",
             f"expected one result with measurements, found {' and '.join(contents) or 'none'}",
         )
+    _check_nothing_lost(value)
     content = value[contents[0]]
     if contents == ["value"]:
         return {"PCR": content}
@@ -497,6 +500,25 @@ def _unwrapped(value: Any) -> Any:
     if not isinstance(content, (dict, list)):
         raise InputError("policyfile.format", f"the result has no measurements in {contents[0]}")
     return content
+
+
+def _check_nothing_lost(result: Mapping[str, Any]) -> None:
+    """Rejects a result that leaves out a part of its policy, as statements for KMS may (L-2)."""
+    if (unenforced := result.get("unenforced", [])) != []:
+        raise InputError(
+            "policyfile.format",
+            f"the result leaves out requirements of its policy: {reprlib.repr(unenforced)}; use "
+            "the policy file itself",
+        )
+    if "policy" in result:
+        return  # its caveats give the same warnings again
+    for code in (_UNATTESTED, _DEBUG_FLAG):
+        if code in str(result.get("warnings")):
+            raise InputError(
+                "policyfile.format",
+                f"the result has the warning {code} about the source of its PCRs, which would be "
+                "lost; use the policy file itself",
+            )
 
 
 def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
@@ -748,9 +770,9 @@ def _selected(enclaves: Sequence[Mapping[str, Any]], name: str | None) -> Mappin
 
 def _enclave_policy(enclave: Mapping[str, Any]) -> Policy:
     """L-5: describe-enclaves prints the PCRs of the image even if the attested ones are zero."""
-    caveats = ["policy.source_unattested"]
+    caveats = [_UNATTESTED]
     if str(enclave.get("Flags")).casefold().startswith("debug"):
-        caveats.append("policy.debug_flag")
+        caveats.append(_DEBUG_FLAG)
     return Policy([_image_set(enclave, _ENCLAVE_KEYS)], caveats=caveats)
 
 

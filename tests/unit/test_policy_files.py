@@ -616,6 +616,12 @@ CONDITION = STATEMENT["Condition"]
             [{0: SIGNER, 1: SIGNER}],
             {},
         ),
+        (
+            result(statements=[STATEMENT], warnings=[{"code": "policy.weak", "message": "x"}]),
+            "statements",
+            [{0: SIGNER, 1: SIGNER}],
+            {},
+        ),
         (result(condition=CONDITION), "statements", [{0: SIGNER, 1: SIGNER}], {}),
     ],
 )
@@ -643,6 +649,15 @@ def changed(**members):
         (result(image={}), "policyfile.format"),
         (result(image={"pcrs": HEX}), "policyfile.format"),
         (result(value=HEX), "policyfile.pcr_index"),
+        (result(statements=[STATEMENT], unenforced=["max_age"]), "policyfile.format"),
+        (result(policy=OURS, unenforced=["max_age"]), "policyfile.format"),
+        (result(condition=CONDITION, unenforced=["regions"]), "policyfile.format"),
+        (result(statements=[STATEMENT], unenforced=None), "policyfile.format"),
+        (
+            result(statements=[STATEMENT], warnings=[{"code": "policy.source_unattested"}]),
+            "policyfile.format",
+        ),
+        (result(condition=CONDITION, warnings=["policy.debug_flag"]), "policyfile.format"),
         (result(pcrs={"0": HEX}) + "\n" + result(pcrs={"3": HEX}), "policyfile.format"),
         (f"[{result(pcrs={'0': HEX})}]", "policyfile.format"),
         (changed(Effect="Deny"), "policyfile.format"),
