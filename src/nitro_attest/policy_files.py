@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, get_args
 from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.files import unreadable
 from nitro_attest._internal.pcrs import IMAGE_PCRS
-from nitro_attest._internal.strict_json import line_of, read_json
+from nitro_attest._internal.strict_json import MAX_DEPTH, line_of, read_json
 from nitro_attest.errors import AttestationWarning, InputError
 from nitro_attest.verification.document import AttestationDocument
 from nitro_attest.verification.measurement_set import (
@@ -537,6 +537,12 @@ def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
 
     for line in _LINE.finditer(text):
         _check_comment(text, line, _TOML_COMMENT)
+        if line[0].count(".") > MAX_DEPTH:  # the parser's time grows as the square of a key's parts
+            raise InputError(
+                "policyfile.format",
+                f"line {line_of(text, line.start())}: more than {MAX_DEPTH} dots in one line of "
+                "TOML; spread a long array over several lines",
+            )
     if end := _NO_TOML_LINE_END.search(text):
         raise InputError(
             "policyfile.format",

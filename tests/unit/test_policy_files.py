@@ -753,6 +753,16 @@ def test_l1_other_toml_is_rejected_under_the_named_form_too(content, code):
     assert rejection(content, policy_form="toml").code == code
 
 
+@needs_toml
+@pytest.mark.parametrize("content", ["[{}]\n", "[a]\n{} = 1\n", "[a]\nb = {{{} = 1}}\n"])
+def test_deep_keys_of_toml_are_rejected_before_they_are_parsed(content, monkeypatch):
+    allowed = content.format("a" + ".a" * MAX_DEPTH) + f'[b]\nPCR0 = "{HEX}"\n'
+    assert pins(parse_policy(allowed, policy_form="toml")) == [{0: SIGNER}]
+    monkeypatch.setattr("tomllib.loads", None)
+    error = rejection(content.format("a" + ".a" * (MAX_DEPTH + 1)) + TOML, policy_form="toml")
+    assert (error.code, "dots" in error.message) == ("policyfile.format", True)
+
+
 def test_without_a_toml_parser_the_error_says_what_to_use(monkeypatch):
     monkeypatch.setattr("sys.version_info", (3, 10))
     error = rejection(TOML)
