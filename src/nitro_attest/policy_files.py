@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, get_args
 from nitro_attest._internal.checks import check_keys
 from nitro_attest._internal.files import unreadable
 from nitro_attest._internal.pcrs import IMAGE_PCRS
-from nitro_attest._internal.strict_json import line_of, read_json
+from nitro_attest._internal.strict_json import MAX_DEPTH, line_of, read_json
 from nitro_attest.errors import AttestationWarning, InputError
 from nitro_attest.verification.document import AttestationDocument
 from nitro_attest.verification.measurement_set import (
@@ -76,6 +76,8 @@ FILE_FORMS: Final = tuple(form for form in get_args(Form) if form != "document")
 _RESULT_SCHEMA: Final = "nitro-attest/1"  # of what the command line prints with --json
 _RESULT_CONTENTS: Final = ("image", "pcrs", "value", "policy", "statements", "condition")
 _RESULT_KEYS: Final = ("schema", "source", "form", "unenforced", "warnings")
+_UNATTESTED: Final = "policy.source_unattested"
+_DEBUG_FLAG: Final = "policy.debug_flag"
 _ALTERNATIVE: Final = frozenset({"image", "flat", "statements", "history"})
 """The forms of which an array gives one measurement set per object (L-8)."""
 
@@ -128,6 +130,7 @@ _PCR_LINE: Final = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*")
+_TOML_COMMENT: Final = re.compile(r"#.*")  # needs no blank; a # in a string is taken for one too
 _PIN_IN_COMMENT: Final = re.compile(r"pcr[\s_\-\"'\[(]*\d+\W*[=:]|[0-9a-f]{65}", re.IGNORECASE)
 _NO_TOML_LINE_END: Final = re.compile(r"[\x85\u2028\u2029]")  # the parser rejects the others
 _TOML: Final = re.compile(
@@ -149,6 +152,8 @@ _REQUIREMENT_KEYS: Final = frozenset(
         *("module_ids", "instance_ids", "regions", "caveats"),
     }
 )
+_RELEASE_KEYS: Final = _REQUIREMENT_KEYS | {"hashalgorithm", "measurements"}
+"""In lower case; never ignored in a release, however deep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +358,7 @@ def policy_of_document(
         if index not in document.pcrs:
             raise InputError("policyfile.pcr_index", f"the document has no PCR{index}")
     expected = {index: document.pcrs[index] for index in indices}
-    return LoadedPolicy(Policy([expected], caveats=["policy.source_unattested"]), "document")
+    return LoadedPolicy(Policy([expected], caveats=[_UNATTESTED]), "document")
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
@@ -417,7 +422,7 @@ def _pcr_lines(text: str) -> dict[str, str]:
     """Parses lines such as ``PCR0=<hex>`` and comments; any other line is an error (L-2)."""
     values: dict[str, str] = {}
     for line in _LINE.finditer(text):
-        _check_comment(text, line)
+        _check_comment(text, line, _COMMENT)
         content = _COMMENT.sub("", line[0]).strip()
         if not content:
             continue
@@ -433,9 +438,9 @@ def _pcr_lines(text: str) -> dict[str, str]:
     return values
 
 
-def _check_comment(text: str, line: re.Match[str]) -> None:
+def _check_comment(text: str, line: re.Match[str], pattern: re.Pattern[str]) -> None:
     """Rejects a comment with an expected PCR: its author may have meant to require it (L-2)."""
-    comment = _COMMENT.search(line[0])
+    comment = pattern.search(line[0])
     if comment and _PIN_IN_COMMENT.search(comment[0]):
         raise InputError(
             "policyfile.format",
@@ -488,6 +493,7 @@ def _unwrapped(value: Any) -> Any:
             "policyfile.format",
             f"expected one result with measurements, found {' and '.join(contents) or 'none'}",
         )
+    _check_nothing_lost(value)
     content = value[contents[0]]
     if contents == ["value"]:
         return {"PCR": content}
@@ -498,6 +504,25 @@ def _unwrapped(value: Any) -> Any:
     return content
 
 
+def _check_nothing_lost(result: Mapping[str, Any]) -> None:
+    """Rejects a result that leaves out a part of its policy, as statements for KMS may (L-2)."""
+    if (unenforced := result.get("unenforced", [])) != []:
+        raise InputError(
+            "policyfile.format",
+            f"the result leaves out requirements of its policy: {reprlib.repr(unenforced)}; use "
+            "the policy file itself",
+        )
+    if "policy" in result:
+        return  # its caveats give the same warnings again
+    for code in (_UNATTESTED, _DEBUG_FLAG):
+        if code in str(result.get("warnings")):
+            raise InputError(
+                "policyfile.format",
+                f"the result has the warning {code} about the source of its PCRs, which would be "
+                "lost; use the policy file itself",
+            )
+
+
 def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
     """Returns the one table of PCRs in a TOML file.
 
@@ -505,25 +530,21 @@ def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
         text: The file.
         alone: Reject everything outside the table (L-1).
     """
-    if sys.version_info < (3, 11):
-        raise InputError(
-            "policyfile.format",
-            "reading TOML needs Python 3.11 or later; use lines such as PCR0=<96 hex digits>",
-        )
-    import tomllib
-
     for line in _LINE.finditer(text):
-        _check_comment(text, line)
+        _check_comment(text, line, _TOML_COMMENT)
+        if line[0].count(".") > MAX_DEPTH:  # the parser's time grows as the square of a key's parts
+            raise InputError(
+                "policyfile.format",
+                f"line {line_of(text, line.start())}: more than {MAX_DEPTH} dots in one line of "
+                "TOML; spread a long array over several lines",
+            )
     if end := _NO_TOML_LINE_END.search(text):
         raise InputError(
             "policyfile.format",
             f"line {line_of(text, end.start())}: found the line separator U+{ord(end[0]):04X}, "
             "which does not end a line of TOML",
         )
-    try:
-        root = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError("policyfile.format", f"malformed TOML: {error}") from None
+    root = _load_toml(text)
     tables = [table for table in _tables(root) if any(_names_pcr(key) for key in table)]
     if len(tables) != 1:
         raise InputError(
@@ -531,6 +552,13 @@ def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
             f"expected one table with PCRs in the TOML file, found {len(tables)}",
         )
     [table] = tables
+    for key in chain.from_iterable(other for other in _tables(root) if other is not table):
+        if key.casefold() in _REQUIREMENT_KEYS or key.casefold() == "hashalgorithm":
+            raise InputError(
+                "policyfile.unknown_key",
+                f"the TOML file has the key {reprlib.repr(key)} outside the table of PCRs, which "
+                "would be ignored, but may be a requirement; delete it",
+            )
     if alone and table is not root and list(root.values()) != [table]:
         raise InputError(
             "policyfile.unknown_key",
@@ -540,8 +568,22 @@ def _toml_table(text: str, *, alone: bool) -> dict[str, Any]:
     return table
 
 
+def _load_toml(text: str) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+
+        try:
+            return tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError("policyfile.format", f"malformed TOML: {error}") from None
+    raise InputError(
+        "policyfile.format",
+        "reading TOML needs Python 3.11 or later; use lines such as PCR0=<96 hex digits>",
+    )
+
+
 def _tables(value: Any) -> Iterator[dict[str, Any]]:
-    """Yields every table of a TOML file; its nesting was limited by the parser."""
+    """Yields every table of TOML or object of JSON; the parser limited their nesting."""
     pending = [value]
     while pending:
         item = pending.pop()
@@ -659,17 +701,26 @@ def _statement_set(element: Mapping[str, Any]) -> MeasurementSet:
 
 
 def _release_set(element: Mapping[str, Any]) -> MeasurementSet:
-    """Makes the set of one release in a history, whose other keys are ignored."""
+    """Makes the set of one release in a history, whose other keys are ignored (L-1)."""
+    if (form := _form_of(element)) in ("enclave", "statements"):
+        raise InputError(
+            "policyfile.format", f"expected a release of a history, found the form {form}"
+        )
     named = {
         key: value
         for key, value in element.items()
         if _names_pcr(key) or key.casefold() == "hashalgorithm"
     }
-    if found := [key for key in element if key.casefold() in _REQUIREMENT_KEYS]:
-        raise InputError(
-            "policyfile.unknown_key",
-            f"a release has the key {found[0]!r} of a policy, which would be ignored; delete it",
-        )
+    taken = {*named, "Measurements"}
+    ignored = {key: value for key, value in element.items() if key not in taken}
+    for key in chain.from_iterable(_tables(ignored)):
+        if _names_pcr(key) or key.casefold() in _RELEASE_KEYS:
+            raise InputError(
+                "policyfile.unknown_key",
+                f"a release has the key {reprlib.repr(key)}, which would be ignored, but may be a "
+                "requirement; put PCRs into the release itself or its object Measurements, and "
+                "delete other requirements",
+            )
     inner = element.get("Measurements")
     if inner is None:
         return _enclave_set(named)
@@ -731,9 +782,9 @@ def _selected(enclaves: Sequence[Mapping[str, Any]], name: str | None) -> Mappin
 
 def _enclave_policy(enclave: Mapping[str, Any]) -> Policy:
     """L-5: describe-enclaves prints the PCRs of the image even if the attested ones are zero."""
-    caveats = ["policy.source_unattested"]
+    caveats = [_UNATTESTED]
     if str(enclave.get("Flags")).casefold().startswith("debug"):
-        caveats.append("policy.debug_flag")
+        caveats.append(_DEBUG_FLAG)
     return Policy([_image_set(enclave, _ENCLAVE_KEYS)], caveats=caveats)
 
 

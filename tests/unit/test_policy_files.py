@@ -616,6 +616,12 @@ CONDITION = STATEMENT["Condition"]
             [{0: SIGNER, 1: SIGNER}],
             {},
         ),
+        (
+            result(statements=[STATEMENT], warnings=[{"code": "policy.weak", "message": "x"}]),
+            "statements",
+            [{0: SIGNER, 1: SIGNER}],
+            {},
+        ),
         (result(condition=CONDITION), "statements", [{0: SIGNER, 1: SIGNER}], {}),
     ],
 )
@@ -643,6 +649,15 @@ def changed(**members):
         (result(image={}), "policyfile.format"),
         (result(image={"pcrs": HEX}), "policyfile.format"),
         (result(value=HEX), "policyfile.pcr_index"),
+        (result(statements=[STATEMENT], unenforced=["max_age"]), "policyfile.format"),
+        (result(policy=OURS, unenforced=["max_age"]), "policyfile.format"),
+        (result(condition=CONDITION, unenforced=["regions"]), "policyfile.format"),
+        (result(statements=[STATEMENT], unenforced=None), "policyfile.format"),
+        (
+            result(statements=[STATEMENT], warnings=[{"code": "policy.source_unattested"}]),
+            "policyfile.format",
+        ),
+        (result(condition=CONDITION, warnings=["policy.debug_flag"]), "policyfile.format"),
         (result(pcrs={"0": HEX}) + "\n" + result(pcrs={"3": HEX}), "policyfile.format"),
         (f"[{result(pcrs={'0': HEX})}]", "policyfile.format"),
         (changed(Effect="Deny"), "policyfile.format"),
@@ -698,6 +713,7 @@ def test_l1_a_toml_table_of_pcrs_is_read():
     loaded = parse_policy(TOML)
     assert (loaded.form, pins(loaded)) == ("toml", [{0: SIGNER, 8: SIGNER}])
     assert pins(parse_policy(TOML.replace("[attestation]\n", ""))) == [{0: SIGNER, 8: SIGNER}]
+    assert pins(parse_policy(f'PCR0 = "{HEX}"#PCR0 of 1.4.2')) == [{0: SIGNER}]
     whole = f'name = "app"\n{TOML}\n[egress]\nports = [443]\n'
     assert rejection(whole).code == "policyfile.unknown_key"
     assert "name the form toml with policy_form=" in rejection(whole).message
@@ -714,8 +730,18 @@ def test_l1_a_toml_table_of_pcrs_is_read():
         (TOML + f'[[old]]\nPCR0 = "{HEX}"\n', "policyfile.format"),
         (TOML + "PCR1 = 5\n", "policyfile.hex"),
         (TOML + f'# PCR1 = "{HEX}"\n', "policyfile.format"),
+        (TOML + f'PCR2 = "{HEX}"#PCR1 = "{HEX}"\n', "policyfile.format"),
+        (TOML + f'PCR2 = "{HEX}"#was {HEX}\n', "policyfile.format"),
+        (TOML + f'#PCR1 = "{HEX}"\n', "policyfile.format"),
         (TOML + f'# old\u2028PCR1 = "{HEX}"\n', "policyfile.format"),
         (TOML + f'# old\rPCR1 = "{HEX}"\n', "policyfile.format"),
+        (TOML + "max_age_seconds = 1\n", "policyfile.unknown_key"),
+        ("max_age_seconds = 1\n" + TOML, "policyfile.unknown_key"),
+        ("Require_Nonce = true\n" + TOML, "policyfile.unknown_key"),
+        ('HashAlgorithm = "SHA512"\n' + TOML, "policyfile.unknown_key"),
+        (TOML + '[where]\nregions = ["us-east-1"]\n', "policyfile.unknown_key"),
+        (TOML + "[[a.b]]\nc = [[{allow_debug = false}]]\n", "policyfile.unknown_key"),
+        (TOML + "[attestation.more]\nmax_age_seconds = 1\n", "policyfile.unknown_key"),
         ("[attestation]\n", "policyfile.format"),
         ("[attestation]\nx = " + "[" * 9999, "policyfile.format"),
         ("[attestation]\nx = " + "9" * 9999, "policyfile.format"),
@@ -725,6 +751,16 @@ def test_l1_a_toml_table_of_pcrs_is_read():
 def test_l1_other_toml_is_rejected_under_the_named_form_too(content, code):
     assert rejection(content).code == code
     assert rejection(content, policy_form="toml").code == code
+
+
+@needs_toml
+@pytest.mark.parametrize("content", ["[{}]\n", "[a]\n{} = 1\n", "[a]\nb = {{{} = 1}}\n"])
+def test_deep_keys_of_toml_are_rejected_before_they_are_parsed(content, monkeypatch):
+    allowed = content.format("a" + ".a" * MAX_DEPTH) + f'[b]\nPCR0 = "{HEX}"\n'
+    assert pins(parse_policy(allowed, policy_form="toml")) == [{0: SIGNER}]
+    monkeypatch.setattr("tomllib.loads", None)
+    error = rejection(content.format("a" + ".a" * (MAX_DEPTH + 1)) + TOML, policy_form="toml")
+    assert (error.code, "dots" in error.message) == ("policyfile.format", True)
 
 
 def test_without_a_toml_parser_the_error_says_what_to_use(monkeypatch):
@@ -741,7 +777,7 @@ def test_l1_a_history_is_read_only_if_it_is_named():
         "history",
         [{0: SIGNER, 1: SIGNER}, {0: bytes.fromhex(HEX[::-1])}],
     )
-    nested = json.dumps({"Measurements": ONE, "tag": "v1"})
+    nested = json.dumps({"Measurements": ONE, "tag": "v1", "build": [{"by": {"host": "a"}}]})
     assert pins(parse_policy(nested, policy_form="history")) == [{0: SIGNER}]
 
 
@@ -757,6 +793,19 @@ def test_l1_a_history_is_read_only_if_it_is_named():
         ({**ONE, "Measurements": ONE}, "policyfile.format"),
         ({"PCR0": "0" * 96}, "policyfile.zero_pin"),
         ({"PCR4": HEX, "PCR7": HEX, "at": 1}, "policyfile.format"),
+        ({"measurements": ONE, "PCR2": HEX}, "policyfile.unknown_key"),
+        ({"measurements": ONE, "Measurements": {"PCR2": HEX}}, "policyfile.duplicate"),
+        ({**ONE, "requirements": {"Max_Age_Seconds": 1}}, "policyfile.unknown_key"),
+        ({**ONE, "signing": {"pcr8": HEX}}, "policyfile.unknown_key"),
+        ({**ONE, "build": {"HashAlgorithm": "SHA512"}}, "policyfile.unknown_key"),
+        ({"PCR8": HEX, "releases": [ONE]}, "policyfile.unknown_key"),
+        ({"PCR8": HEX, "releases": [[{"x": {"Measurements": {}}}]]}, "policyfile.unknown_key"),
+        ({"Measurements": ONE, "signing": {"PCR8": HEX}}, "policyfile.unknown_key"),
+        ({**ONE, "Effect": "Deny"}, "policyfile.format"),
+        ({**ONE, "StringEqualsIgnoreCase": {}}, "policyfile.format"),
+        ({"EnclaveName": "app", "Measurements": ONE}, "policyfile.format"),
+        ({**ONE, "EnclaveID": "i-1"}, "policyfile.format"),
+        (OURS, "policyfile.unknown_key"),
     ],
 )
 def test_l1_no_key_of_a_release_that_may_be_a_requirement_is_ignored(release, code):

@@ -160,6 +160,27 @@ def test_the_tool_reads_its_own_output_as_a_policy(tool, write, command, more):
     assert all(value in path.read_text() for value in hexes)
 
 
+@pytest.mark.parametrize("target", [["--principal", ROLES[0]], ["--condition-only"]])
+@pytest.mark.parametrize(
+    ("policy", "lost"),
+    [
+        (Policy([{0: "ab" * 48}], regions=["us-east-1"], require_nonce=True), "require_nonce"),
+        (Policy([{0: "ab" * 48}], caveats=["policy.source_unattested"]), "source_unattested"),
+        (Policy([{0: "ab" * 48}], caveats=["policy.debug_flag"]), "debug_flag"),
+    ],
+)
+def test_statements_that_leave_out_a_part_of_their_policy_are_rejected(
+    tool, write, tmp_path, target, policy, lost
+):
+    source = tmp_path / "policy.json"
+    source.write_text(json.dumps(policy.to_dict()))
+    path = write("kms-policy", "make", "--policy", source, *target, "--json")
+    code, _, err = tool("policy", "check", path)
+    assert (code, f"REJECTED policyfile.format: {path}" in err, lost in err) == (2, True, True)
+    shown = write("policy", "show", source, "--json")
+    assert load_policy(shown).policy == policy
+
+
 def test_the_json_of_a_kernel_image_is_a_policy_for_instances(tool, write, tmp_path):
     path = write("pcr", "uki", FIXTURES / "vectors/uki/synthetic.efi", "--json")
     make = ["kms-policy", "make", "--condition-only", "--policy", path]
