@@ -11,7 +11,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nitro_attest import InputError, hpke_suite, parse_unverified, seal_to, verify
+from nitro_attest import (
+    InputError,
+    hpke_suite,
+    parse_unverified,
+    seal_to,
+    verify,
+    verify_nitrotpm,
+)
 from nitro_attest.keys.public_key import decode_public_key, load_public_key
 
 SPKI = PublicFormat.SubjectPublicKeyInfo
@@ -58,12 +65,21 @@ def test_the_key_of_a_verified_document_is_loaded(fake, when):
         load_public_key(attestation)
 
 
+def test_the_key_of_a_verified_nitrotpm_document_is_loaded(fake, when):
+    document = fake.document(at=when, kind="nitrotpm", public_key=raw("p256"))
+    attestation = verify_nitrotpm(document, fake.root_pem, at=when)
+    assert load_public_key(attestation, "p256") == KEYS["p256"].public_key()
+
+
 @pytest.mark.parametrize("kind", KEYS)
 def test_bare_octets_are_loaded_only_as_the_given_kind(kind):
     assert decode_public_key(raw(kind), kind) == KEYS[kind].public_key()
     assert "pass kind=" in rejected(raw(kind), None)
-    for wrong in (b"", None, raw(kind)[:-1], raw(kind) + b"\x00"):
-        rejected(wrong, kind)
+    for wrong in (raw(kind)[:-1], raw(kind) + b"\x00"):
+        expected = f"does not fit kind {kind}: expected {len(raw(kind))} octets"
+        assert expected in rejected(wrong, kind)
+    for missing in (b"", None):
+        assert rejected(missing, kind) == "the document has no public_key"
 
 
 @pytest.mark.parametrize(("of", "kind"), list(itertools.permutations(CURVES, 2)))
@@ -74,8 +90,9 @@ def test_a_point_of_a_different_curve_is_rejected(of, kind):
 @pytest.mark.parametrize("kind", CURVES)
 def test_a_compressed_point_and_a_point_off_the_curve_are_rejected(kind):
     assert "compressed" in rejected(raw(kind, PublicFormat.CompressedPoint), kind)
-    rejected(b"\x06" + raw(kind)[1:], kind)
-    rejected(raw(kind)[:-1] + bytes([raw(kind)[-1] ^ 1]), kind)
+    assert "begin with 04" in rejected(b"\x06" + raw(kind)[1:], kind)
+    off = rejected(raw(kind)[:-1] + bytes([raw(kind)[-1] ^ 1]), kind)
+    assert off.endswith(f"octets) is not a key of kind {kind}")
     rejected(b"\x04" + bytes(len(raw(kind)) - 1), kind)
 
 
@@ -145,8 +162,9 @@ def test_an_rsa_key_with_inconsistent_numbers_is_rejected():
 def test_the_key_of_an_unverified_document_is_not_loaded(fake, when):
     unverified = parse_unverified(fake.document(at=when, public_key=bytes(32)))
     for document in (unverified, verify(fake.document(at=when), fake.root_pem, at=when).document):
-        with pytest.raises(InputError, match="expected the result of a verification"):
+        with pytest.raises(InputError, match="expected the result of a verification") as caught:
             load_public_key(document, "x25519")
+        assert caught.value.code == "input.expected"
 
 
 @pytest.mark.parametrize("wrong", [None, "text", 5, ["secret"]])
