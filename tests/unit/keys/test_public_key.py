@@ -140,7 +140,8 @@ def not_sealed(key, data=b"secret", **options):
 def test_unsupported_keys_and_arguments_are_rejected_before_encryption():
     assert "at most 190 bytes" in not_sealed(RSA.public_key(), b"x" * 191)
     assert "HPKE" in not_sealed(RSA.public_key(), info=b"i")
-    assert "found 1024" in not_sealed(rsa.generate_private_key(65537, 1024).public_key())
+    short = rsa.RSAPublicNumbers(65537, 2**2046 + 1).public_key()  # 1 bit less than needed
+    assert "at least 2048 bits, found 2047" in not_sealed(short)
     for key in (KEYS["ed25519"], KEYS["secp256k1"], dsa.generate_private_key(1024)):
         assert "unsupported key type" in not_sealed(key.public_key())
     with pytest.raises(InputError):

@@ -56,6 +56,7 @@ def test_a_document_has_the_values_it_was_made_with_and_shows_them_as_json(
     document = attestation.document
     assert {name: getattr(document, name) for name in fields} == fields
     assert document.timestamp == when
+    assert not hasattr(document, "__dict__")
     ders = [certificate.public_bytes(Encoding.DER) for certificate in attestation.chain]
     assert [document.certificate, *reversed(document.cabundle)] == ders
     shown = {
@@ -69,4 +70,8 @@ def test_a_document_has_the_values_it_was_made_with_and_shows_them_as_json(
         **{name: value.hex() for name, value in fields.items()},
     }
     assert document.to_dict() == shown
-    assert parse_unverified(received).to_dict() == {"kind": kind} | shown
+    unverified = parse_unverified(received)
+    assert unverified.to_dict() == {"kind": kind} | shown
+    assert unverified.pcrs == getattr(document, pcrs)
+    bare = parse_unverified(fake.document(at=when, kind=kind)).to_dict()
+    assert {name: bare[name] for name in fields} == dict.fromkeys(fields)
