@@ -3,6 +3,7 @@
 import threading
 import tracemalloc
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice, repeat
 
@@ -352,6 +353,29 @@ def test_batches_grow_by_one_document_up_to_eight():
 
     deque(batch.in_threads(repeat(b"", 60), verify, workers=2, lanes=1), 0)
     assert sorted(sizes) == [1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8]
+
+
+def test_closing_cancels_the_batches_that_have_not_begun(monkeypatch):
+    closed = threading.Event()
+    shutdown = ThreadPoolExecutor.shutdown
+    begun = []
+
+    def shutdown_then_release(self, wait=True, *, cancel_futures=False):
+        shutdown(self, wait=False, cancel_futures=cancel_futures)
+        closed.set()
+        shutdown(self, wait=wait)
+
+    def verify(taken):
+        begun.append(len(taken))
+        assert len(taken) == 1 or closed.wait(60)
+        return [object()] * len(taken)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shutdown_then_release)
+    found = batch.in_threads(repeat(b""), verify, workers=2, lanes=1)
+    next(found)  # by now batches of 1 to 4 are submitted, and those of 2 and 3 keep both threads
+    found.close()
+    assert 4 not in begun
+    assert no_threads_left()
 
 
 def test_the_threads_of_the_pool_have_names_of_their_own():
