@@ -141,6 +141,8 @@ def _is_left_alone(parent: ast.AST, node: ast.AST) -> bool:
         return True  # a docstring
     if isinstance(node, ast.Assign) and _name_of(node.targets[0]) == "__all__":
         return True
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript):
+        return isinstance(parent, ast.Module)  # a name of a type
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     if isinstance(node, ast.keyword):
