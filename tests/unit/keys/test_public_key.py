@@ -134,6 +134,7 @@ def test_oaep_decrypts_with_the_key():
 def not_sealed(key, data=b"secret", **options):
     with pytest.raises(InputError) as caught:
         seal_to(key, data, **options)
+    assert caught.value.code == "input.expected"
     return caught.value.message
 
 
