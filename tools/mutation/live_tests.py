@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -28,6 +29,9 @@ from mutation.swap import Place, changed_functions, put
 
 CANNOT: Final = "cannot"
 """The answer for a mutant that needs the module to be imported anew."""
+
+_MEMORY: Final = 4 << 30
+"""Bytes of address space for one mutant: a loop without end may collect results."""
 
 _OPTIONS: Final = ("-x", "-q", "--assert=plain", "-p", "no:cacheprovider")
 
@@ -208,6 +212,7 @@ def _forked(run: Callable[[], Any], limit: int) -> Any:
             try:
                 os.setpgid(0, 0)
                 signal.alarm(limit)
+                resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
                 json.dump(run(), result)
                 result.flush()
             finally:

@@ -40,7 +40,7 @@ _ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.BitOr: ast.BitAnd,
 }
 _OTHER_FUNCTION: Final = {"any": "all", "all": "any", "min": "max", "max": "min"}
-_SYMMETRIC: Final = {"compare_digest"}  # their arguments can change places
+_SYMMETRIC: Final = {"compare_digest", "min", "max"}  # their arguments can change places
 _METHODS: Final = {"init", "eq", "repr"}
 _TYPING: Final = {"Callable", "Literal", "Generic", "Protocol", "TypeVar"}
 _DELETABLE: Final = (ast.Raise, ast.AugAssign, ast.Delete, ast.For, ast.Continue, ast.Break)
@@ -141,6 +141,8 @@ def _is_left_alone(parent: ast.AST, node: ast.AST) -> bool:
         return True  # a docstring
     if isinstance(node, ast.Assign) and _name_of(node.targets[0]) == "__all__":
         return True
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript):
+        return isinstance(parent, ast.Module)  # a name of a type
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     if isinstance(node, ast.keyword):
@@ -248,7 +250,7 @@ def _of_call(node: ast.Call) -> Iterator[ast.AST]:
     if getattr(node.func, "attr", name) in _SYMMETRIC:
         return
     for place, (one, other) in enumerate(zip(node.args, node.args[1:], strict=False)):
-        if not (_is_sentence(one) or _is_sentence(other)):
+        if not (_is_sentence(one) or _is_sentence(other) or ast.dump(one) == ast.dump(other)):
             swapped = [*node.args[:place], other, one, *node.args[place + 2 :]]
             yield ast.Call(node.func, swapped, node.keywords)
 

@@ -121,7 +121,7 @@ def decode_public_key(data: bytes | None, kind: RawKey | None) -> PublicKeyTypes
         return loader.from_public_bytes(data)
     except Exception as error:  # whatever the library raises rejects the key
         found = plural(len(data), "octet")
-        message = f"public_key mismatch: expected {form}, found {found}"
+        message = f"public_key mismatch: expected {form}, found {found} that are no such key"
         raise _rejected(message, form, data) from error
 
 

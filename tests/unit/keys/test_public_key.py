@@ -11,7 +11,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nitro_attest import InputError, PolicyError, hpke_suite, parse_unverified, seal_to, verify
+from nitro_attest import (
+    InputError,
+    PolicyError,
+    hpke_suite,
+    parse_unverified,
+    seal_to,
+    verify,
+    verify_nitrotpm,
+)
 from nitro_attest.keys.public_key import decode_public_key, load_public_key
 
 SPKI = PublicFormat.SubjectPublicKeyInfo
@@ -59,12 +67,23 @@ def test_the_key_of_a_verified_document_is_loaded(fake, when):
         load_public_key(attestation)
 
 
+def test_the_key_of_a_verified_nitrotpm_document_is_loaded(fake, when):
+    document = fake.document(at=when, kind="nitrotpm", public_key=raw("p256"))
+    attestation = verify_nitrotpm(document, fake.root_pem, at=when)
+    assert load_public_key(attestation, "p256") == KEYS["p256"].public_key()
+
+
 @pytest.mark.parametrize("kind", KEYS)
 def test_bare_octets_are_loaded_only_as_the_given_kind(kind):
     assert decode_public_key(raw(kind), kind) == KEYS[kind].public_key()
     assert "pass kind=" in rejected(raw(kind), None)
-    for wrong in (b"", None, raw(kind)[:-1], raw(kind) + b"\x00"):
-        rejected(wrong, kind)
+    for wrong in (raw(kind)[:-1], raw(kind) + b"\x00"):
+        message = rejected(wrong, kind)
+        assert f"of kind {kind}" in message
+        assert f"{len(raw(kind))} octets" in message
+        assert f"found {len(wrong)} octets that are no such key" in message
+    for missing in (b"", None):
+        assert rejected(missing, kind) == "the document has no public_key"
 
 
 @pytest.mark.parametrize(("of", "kind"), list(itertools.permutations(CURVES, 2)))
@@ -120,13 +139,15 @@ def test_oaep_decrypts_with_the_key():
 def not_sealed(key, data=b"secret", **options):
     with pytest.raises(InputError) as caught:
         seal_to(key, data, **options)
+    assert caught.value.code == "input.expected"
     return caught.value.message
 
 
 def test_unsupported_keys_and_arguments_are_rejected_before_encryption():
     assert "at most 190 bytes" in not_sealed(RSA.public_key(), b"x" * 191)
     assert "HPKE" in not_sealed(RSA.public_key(), info=b"i")
-    assert "found 1024" in not_sealed(rsa.generate_private_key(65537, 1024).public_key())
+    short = rsa.RSAPublicNumbers(65537, 2**2046 + 1).public_key()  # 1 bit less than needed
+    assert "at least 2048 bits, found 2047" in not_sealed(short)
     for key in (KEYS["ed25519"], KEYS["secp256k1"], dsa.generate_private_key(1024)):
         assert "unsupported key type" in not_sealed(key.public_key())
     with pytest.raises(InputError):
@@ -148,8 +169,9 @@ def test_an_rsa_key_with_inconsistent_numbers_is_rejected():
 def test_the_key_of_an_unverified_document_is_not_loaded(fake, when):
     unverified = parse_unverified(fake.document(at=when, public_key=bytes(32)))
     for document in (unverified, verify(fake.document(at=when), fake.root_pem, at=when).document):
-        with pytest.raises(InputError, match="expected the result of a verification"):
+        with pytest.raises(InputError, match="expected the result of a verification") as caught:
             load_public_key(document, "x25519")
+        assert caught.value.code == "input.expected"
 
 
 @pytest.mark.parametrize("wrong", [None, "text", 5, ["secret"]])

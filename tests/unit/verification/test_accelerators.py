@@ -163,7 +163,29 @@ def test_a_confirmed_claim_says_nothing_of_any_other():
     assert not check(one._replace(key=other.key))
 
 
-@pytest.mark.parametrize("name", ["", "openssl", None.__class__, 7])
+@pytest.mark.parametrize("status", [*range(1, 16)])
+def test_c16_a_lane_with_any_status_but_0_is_not_confirmed(status):
+    claims = list(good_claims(b"status", 8))
+    for place in range(8):
+        accelerator = object.__new__(libcrypto_mb.MultiBuffer)
+        accelerator._verify = lambda *arguments, place=place: status << 4 * place
+        confirmed = accelerator._confirmed([libcrypto_mb._lane(claim) for claim in claims])
+        assert confirmed == {libcrypto_mb._lane(c) for c in claims if c is not claims[place]}
+
+
+def test_a_lane_has_exactly_the_bytes_that_the_library_reads():
+    (claim,) = good_claims(b"lane", 1)
+    point = claim.key.loaded.public_numbers()
+    assert libcrypto_mb._lane(claim) == (
+        claim.signature[:48],
+        claim.signature[48:],
+        claim.digest,
+        point.x.to_bytes(48, "little"),
+        point.y.to_bytes(48, "little"),
+    )
+
+
+@pytest.mark.parametrize("name", ["", "openssl", None.__class__, 7, ["aws-lc"]])
 def test_an_unknown_accelerator_is_an_input_error(name):
     with pytest.raises(InputError) as caught:
         Verifier(policy=ANY_ENCLAVE, accelerator=name)
@@ -204,14 +226,17 @@ def test_only_versions_with_a_known_interface_are_loaded(monkeypatch):
 
     monkeypatch.setattr(ctypes, "CDLL", load)
     monkeypatch.setattr("ctypes.util.find_library", lambda name: "libcrypto_mb.so.13")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="not installed"):
         accelerators.load("libcrypto_mb")
     assert asked == ["libcrypto_mb.so.12", "libcrypto_mb.so.11"]
 
 
 def library_on_a_cpu(applicable):
     return SimpleNamespace(
-        mbx_is_crypto_mb_applicable=lambda features: applicable,
+        # 0: ask the CPU itself; any other number is a set of features to believe in.
+        mbx_is_crypto_mb_applicable=lambda features: (
+            applicable if features == 0 else 1 - applicable
+        ),
         mbx_nistp384_ecdsa_verify_mb8=lambda r, s, digest, x, y, z, pool: 0,
     )
 
@@ -220,6 +245,7 @@ def test_the_library_is_called_as_its_header_declares_it(monkeypatch):
     found = library_on_a_cpu(applicable=1)
     monkeypatch.setattr(libcrypto_mb, "_open", lambda: found)
     assert accelerators.load("libcrypto_mb").lanes == 8
+    assert libcrypto_mb.MultiBuffer()._verify is found.mbx_nistp384_ecdsa_verify_mb8
     (*pointers, z, pool) = found.mbx_nistp384_ecdsa_verify_mb8.argtypes
     assert pointers == [ctypes.c_char_p * 8] * 5
     assert (z, pool) == (ctypes.c_void_p, ctypes.c_void_p)
@@ -285,3 +311,23 @@ def test_a_verifier_asks_its_accelerator_about_every_document(aws_lc, fake, fake
     attestation_id = verifier.verify(fake_document, at=when).attestation_id
     assert outcome_codes(verifier.verify_many([fake_document], workers=1, at=when)) == [None]
     assert aws_lc.asked == [attestation_id] * 2
+
+
+def test_aws_lc_remembers_the_256_keys_used_last(aws_lc, monkeypatch):
+    (claim,) = good_claims(b"aws-lc", 1)
+    aws_lc.taken = claim.digest
+    loaded = []
+    monkeypatch.setattr(
+        aws_lc, "new_key_from_der_data", lambda info: loaded.append(info) or aws_lc()
+    )
+    accelerator = accelerators.load("aws-lc")
+
+    def check_with_keys(numbers):
+        loaded.clear()
+        for number in numbers:
+            assert accelerator.check(claim._replace(key=claim.key._replace(info=number)))
+        return len(loaded)
+
+    assert check_with_keys(range(256)) == 256
+    assert check_with_keys(range(256)) == 0
+    assert check_with_keys([256, 0]) == 2

@@ -3,6 +3,7 @@
 import threading
 import tracemalloc
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice, repeat
 
@@ -242,11 +243,9 @@ def test_a_released_memoryview_is_an_error_of_its_item(verifier, fake_document, 
     view = memoryview(b"n" * 16)
     view.release()
     items = [view, Request(fake_document, nonce=view), Request(view)]
-    assert outcome_codes(verifier.verify_many(items, at=when)) == [
-        "input.document",
-        "input.nonce",
-        "input.document",
-    ]
+    found = list(verifier.verify_many(items, at=when))
+    assert outcome_codes(found) == ["input.document", "input.nonce", "input.document"]
+    assert "expected bytes, found <released memory" in found[1].error.message
 
 
 def test_the_reason_for_a_missing_document_does_not_refer_to_the_item():
@@ -338,10 +337,58 @@ def test_x20_a_time_without_a_zone_is_refused_at_the_call_for_instances_too(root
     assert caught.value.code == "input.time"
 
 
-@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, bytes.hex])
 def test_one_document_is_not_taken_for_many(verifier, fake_document, kind):
-    with pytest.raises(InputError, match="expected an iterable of documents"):
+    with pytest.raises(InputError, match="iterable of documents, found one") as caught:
         verifier.verify_many(kind(fake_document))
+    assert caught.value.code == "input.document"
+
+
+def test_batches_grow_by_one_document_up_to_eight():
+    sizes = []
+
+    def verify(taken):
+        sizes.append(len(taken))
+        return [object()] * len(taken)
+
+    deque(batch.in_threads(repeat(b"", 60), verify, workers=2, lanes=1), 0)
+    assert sorted(sizes) == [1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8]
+
+
+def test_closing_cancels_the_batches_that_have_not_begun(monkeypatch):
+    closed = threading.Event()
+    shutdown = ThreadPoolExecutor.shutdown
+    begun = []
+
+    def shutdown_then_release(self, wait=True, *, cancel_futures=False):
+        shutdown(self, wait=False, cancel_futures=cancel_futures)
+        closed.set()
+        shutdown(self, wait=wait)
+
+    def verify(taken):
+        begun.append(len(taken))
+        assert len(taken) == 1 or closed.wait(60)
+        return [object()] * len(taken)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shutdown_then_release)
+    found = batch.in_threads(repeat(b""), verify, workers=2, lanes=1)
+    next(found)  # by now batches of 1 to 4 are submitted, and those of 2 and 3 keep both threads
+    found.close()
+    assert 4 not in begun
+    assert no_threads_left()
+
+
+def test_the_threads_of_the_pool_have_names_of_their_own():
+    """Without them, no_threads_left() would find none however many were left."""
+    names = set()
+
+    def verify(taken):
+        names.add(threading.current_thread().name)
+        return [object()] * len(taken)
+
+    deque(batch.in_threads(repeat(b"", 9), verify, workers=2, lanes=1), 0)
+    assert names
+    assert all(name.startswith("nitro-attest-many_") for name in names)
 
 
 def test_by_default_there_is_a_worker_for_each_processor_up_to_the_most(monkeypatch):

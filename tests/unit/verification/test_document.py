@@ -1,8 +1,9 @@
 """Documents: one copy of the caller's bytes, whatever type they come in (C-1, C-2)."""
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from nitro_attest import parse_unverified, verify
+from nitro_attest import parse_unverified, verify, verify_nitrotpm
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
 from support.errors import code_of
 
@@ -40,3 +41,38 @@ def test_what_is_verified_is_what_the_bytes_hold(fake, fake_document, when):
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_a_document_may_come_in_any_buffer(fake_document, kind):
     assert parse_unverified(kind(fake_document)) == parse_unverified(fake_document)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pcrs", "read"),
+    [("enclave", "pcrs", verify), ("nitrotpm", "nitrotpm_pcrs", verify_nitrotpm)],
+)
+def test_a_document_has_the_values_it_was_made_with_and_shows_them_as_json(
+    fake, when, kind, pcrs, read
+):
+    fields = {"public_key": b"p", "user_data": b"u", "nonce": b"n" * 16}
+    received = fake.document(at=when, kind=kind, **fields)
+    attestation = read(received, fake.root_pem, at=when)
+    document = attestation.document
+    assert {name: getattr(document, name) for name in fields} == fields
+    assert document.timestamp == when
+    for made in (document, parse_unverified(received)):
+        assert not hasattr(made, "__dict__")
+    ders = [certificate.public_bytes(Encoding.DER) for certificate in attestation.chain]
+    assert [document.certificate, *reversed(document.cabundle)] == ders
+    shown = {
+        "module_id": attestation.module_id,
+        "digest": "SHA384",
+        "timestamp_ms": round(when.timestamp() * 1000),
+        "timestamp": "2026-03-01T12:00:00.250+00:00",
+        pcrs: {str(index): value.hex() for index, value in getattr(document, pcrs).items()},
+        "certificate": ders[0].hex(),
+        "cabundle": [der.hex() for der in reversed(ders[1:])],
+        **{name: value.hex() for name, value in fields.items()},
+    }
+    assert document.to_dict() == shown
+    unverified = parse_unverified(received)
+    assert unverified.to_dict() == {"kind": kind} | shown
+    assert unverified.pcrs == getattr(document, pcrs)
+    bare = parse_unverified(fake.document(at=when, kind=kind)).to_dict()
+    assert {name: bare[name] for name in fields} == dict.fromkeys(fields)

@@ -54,6 +54,7 @@ def test_x24_a_certificate_without_a_common_name_has_an_empty_one(roots, forms):
     path = walk(roots, *issuers, replace(leaf, subject=nameless.public_bytes()))
     assert path.names[-1] == ""
     assert all(path.names[:-1])
+    assert len(path.names) == len(path.certificates) - 1
 
 
 def test_what_a_cache_shares_cannot_be_changed(path):

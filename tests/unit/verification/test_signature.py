@@ -1,14 +1,20 @@
 """The Sig_structure and the range of r and s (C-14, C-16; RFC 9052 section 4.4)."""
 
+import hashlib
 from dataclasses import replace
 
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from nitro_attest import SignatureError, parse_unverified
-from nitro_attest.verification.signature import P384_ORDER, check_signature, sig_structure
-from reference.claims import signing_key
+from nitro_attest import SignatureError, parse_unverified, verify
+from nitro_attest.verification.signature import (
+    P384_ORDER,
+    check_signature,
+    check_with_cryptography,
+    sig_structure,
+)
+from reference.claims import good_claims, signing_key
 
 PROTECTED = bytes.fromhex("a1013822")
 
@@ -27,6 +33,22 @@ def test_the_sig_structure_is_the_canonical_array_of_four(size):
     payload = bytes(size)
     expected = cbor2.dumps(["Signature1", PROTECTED, b"", payload])
     assert sig_structure(PROTECTED, payload) == expected
+
+
+def test_c16_only_the_claim_that_the_key_signed_holds():
+    one, other = good_claims(b"signature", 2)
+    assert check_with_cryptography(one)
+    assert not check_with_cryptography(one._replace(digest=other.digest))
+    assert not check_with_cryptography(one._replace(signature=other.signature))
+    assert not check_with_cryptography(one._replace(key=other.key))
+
+
+def test_c16_the_digest_of_a_verified_signature_is_that_of_the_sig_structure(fake, when):
+    received = fake.document(at=when)
+    document, key = parse_unverified(received), verify(received, fake.root_pem, at=when).chain[0]
+    signed = sig_structure(document.protected, document.payload)
+    digest = check_signature(document, signing_key(key.public_key()))
+    assert digest == hashlib.sha384(signed).digest()
 
 
 @pytest.mark.parametrize(
