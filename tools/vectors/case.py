@@ -40,7 +40,7 @@ class Policy:
         nonce: Expected field; None where it is not looked at. The next two alike.
         user_data: As nonce.
         public_key: As nonce.
-        max_age: The greatest age; None for no limit.
+        max_age: The maximum age of the document; None for no limit.
         allow_debug: Whether debug mode is accepted.
         clock_skew: How far the verifier's clock may be behind.
     """
@@ -101,7 +101,7 @@ class Revocation:
 
     Attributes:
         lists: Each in DER or PEM.
-        max_age: The greatest age of a list; None for no limit.
+        max_age: The maximum age of a list; None for no limit.
     """
 
     lists: tuple[bytes, ...] = field(repr=False)

@@ -161,7 +161,7 @@ WHY_ACCEPTED: Final = {
     "R-4": "Any number that RFC 5280 allows.",
     "R-5": "What is not critical, or says the same as the certificate, restricts nothing.",
     "R-6": "Every certificate that names a list is covered; further lists do no harm.",
-    "R-7": "Another certificate is another certificate.",
+    "R-7": "The revocation of one certificate says nothing about the others.",
     "R-8": "At a past time, a list that was issued later knows more; a reason that is about later"
     " use does not reach back.",
     "M-2": "Debug mode is PCR0, PCR1 or PCR2 of zeros, and nothing else is; who wants it can have"

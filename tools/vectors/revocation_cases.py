@@ -224,7 +224,7 @@ def at_the_end() -> Iterator[Case]:
 
 
 def of_an_age() -> Iterator[Case]:
-    """Both sides of the greatest age (R-3)."""
+    """Both sides of the maximum age (R-3)."""
     age = WHEN - ISSUED
     yield _case("R-3.age-limit", "As old as allowed.", lists(), max_age=age)
     yield _case(
