@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from nitro_attest._internal.times import to_milliseconds
-from nitro_attest.errors import ChainError, InputError
+from nitro_attest.errors import ChainError, InputError, PolicyError
 from nitro_attest.keys.public_key import decode_public_key
 from nitro_attest.keys.seal import hpke_suite, seal_to
 from nitro_attest.limits import (
@@ -144,7 +144,7 @@ def check_public_key(data: bytes) -> bool:
     if not data:
         return False
     kind, data = _KINDS[data[0] % len(_KINDS)], data[1:]
-    key = outcome(len(data), InputError, decode_public_key, data, kind)
+    key = outcome(len(data), PolicyError, decode_public_key, data, kind)
     if refused(key):
         return False
     if kind is None:
@@ -243,7 +243,7 @@ TARGETS = {
     "public_key": Target(
         check_public_key,
         public_keys,
-        ("keys.public_key:decode_public_key,_load_raw", "keys.seal:seal_to,hpke_suite"),
+        ("keys.public_key:decode_public_key,_form,_rejected", "keys.seal:seal_to,hpke_suite"),
         "der.dict",
         2048,
     ),
