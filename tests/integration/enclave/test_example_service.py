@@ -108,7 +108,7 @@ def test_no_policy_without_each_pcr(monkeypatch: pytest.MonkeyPatch, index: int)
 
 def test_an_enclave_without_a_key_is_rejected(client: Callable[..., Any]) -> None:
     answer = client(public_key=None).post("/messages", json=signed("hello"))
-    assert (answer.status_code, answer.json()["detail"]) == (502, "input.expected")
+    assert (answer.status_code, answer.json()["detail"]) == (502, "policy.public_key")
 
 
 def test_an_unreachable_enclave_is_a_server_error(client: Callable[..., Any]) -> None:
