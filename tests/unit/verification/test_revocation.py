@@ -2,6 +2,7 @@
 
 import pickle
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -329,6 +330,18 @@ def test_r1_a_file_that_cannot_be_read_is_named(tmp_path):
     error = rejection(RevocationLists.from_files, tmp_path / "empty")
     assert (error.code, "is empty" in error.message) == ("input.crl", True)
     assert "bad.crl" in rejection(RevocationLists.from_files, tmp_path).message
+
+
+def test_r1_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)  # root may read any folder
+    error = rejection(RevocationLists.from_files, tmp_path)
+    assert (error.code, error.message) == (
+        "input.file",
+        f"cannot read {str(tmp_path)!r}: Permission denied",
+    )
 
 
 @pytest.mark.parametrize("max_age", [timedelta(0), -DAY, 5, "1d"])
