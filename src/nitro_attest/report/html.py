@@ -16,6 +16,7 @@ from nitro_attest.report.markup import Child, Markup, element
 from nitro_attest.report.pcrs import MAX_SETS, PcrRow, pcr_rows, zero_pcrs
 from nitro_attest.report.style import Tone, content_security_policy, style_sheet
 from nitro_attest.report.wording import FORGED, NOT_A_PROOF, UNWANTED, utc
+from nitro_attest.verification.document import BaseDocument
 
 _ROW_BYTES: Final = 16
 _COLOURS: Final = 6
@@ -112,7 +113,9 @@ def _sections(facts: Facts) -> Iterator[Markup]:
     yield _checks_section(facts)
     yield from _failures_section(facts)
     if facts.content is not None:
-        yield _section(_marked(facts, "Content"), "content", _caution(facts), _fields(facts))
+        yield _section(
+            _marked(facts, "Content"), "content", _caution(facts), _fields(facts, facts.content)
+        )
         yield _certificates_section(facts)
         yield _pcr_section(facts)
     if facts.document:
@@ -221,9 +224,7 @@ def _place(facts: Facts, offset: int) -> Child:
     return [Markup("The error is at "), link, Markup(".")]
 
 
-def _fields(facts: Facts) -> Markup:
-    content = facts.content
-    assert content is not None  # noqa: S101  for type checkers
+def _fields(facts: Facts, content: BaseDocument) -> Markup:
     rows: list[tuple[Child, Child]] = [
         ("kind", "enclave" if facts.kind == "enclave" else "EC2 instance (NitroTPM)"),
         ("module_id", element("code", content.module_id)),

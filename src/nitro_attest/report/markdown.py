@@ -16,6 +16,7 @@ from nitro_attest.report.checks import checks, verdict
 from nitro_attest.report.facts import Facts
 from nitro_attest.report.pcrs import pcr_rows, zero_pcrs
 from nitro_attest.report.wording import FORGED, NOT_A_PROOF, UNWANTED, utc
+from nitro_attest.verification.document import BaseDocument
 
 _UNSAFE: Final = "`|\\"
 _AROUND: Final = 32
@@ -69,7 +70,7 @@ def _lines(facts: Facts) -> Iterator[str]:
     )
     yield from _failures(facts)
     if facts.content is not None:
-        yield from _content(facts)
+        yield from _content(facts, facts.content)
     yield from ("", NOT_A_PROOF)
 
 
@@ -115,9 +116,7 @@ def _failures(facts: Facts) -> Iterator[str]:
         yield f"- at byte {offset}: `{before.hex(' ')} [{after.hex(' ') or 'end'}]`"
 
 
-def _content(facts: Facts) -> Iterator[str]:
-    content = facts.content
-    assert content is not None  # noqa: S101  for type checkers
+def _content(facts: Facts, content: BaseDocument) -> Iterator[str]:
     yield from _content_section(facts, "Content")
     yield from _table(
         ("Field", "Value"),

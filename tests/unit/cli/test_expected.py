@@ -61,6 +61,8 @@ def test_json_has_the_warnings_that_it_failed_on(verify):
     code, out, err = verify("--fail-on-warning", "--json", *accept("root.custom"))
     assert code == 6
     assert json.loads(out)["failed_on"] == ["freshness.unbound"]
+    assert json.loads(out)["verified"] is False
+    assert json.loads(verify("--json")[1])["verified"] is True
     assert err.startswith("FAILED ON WARNING freshness.unbound: ")
     assert "failed_on" not in json.loads(verify("--json")[1])
 

@@ -135,6 +135,17 @@ def test_accepted_and_rejected_documents_go_to_two_files(tmp_path: Path) -> None
     assert run(["fetch", *arguments]) == 2
 
 
+def test_two_names_of_one_file_are_a_usage_error(
+    served: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "saved").write_bytes(b"kept")
+    (tmp_path / "same").hardlink_to(tmp_path / "saved")
+    files = ["--save", str(tmp_path / "saved"), "--save-rejected", str(tmp_path / "same")]
+    assert run(["fetch", *served, "--any-enclave", *files]) == 2
+    assert "cannot name the same file" in capsys.readouterr().err
+    assert (tmp_path / "saved").read_bytes() == b"kept"
+
+
 def test_a_document_with_an_unaccepted_warning_is_not_saved_as_accepted(
     served: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
