@@ -371,12 +371,20 @@ def lines() -> Iterator[bytes]:
     """Lines of every form."""
     document = documents()[0]
     values = {"nonce": "ab" * 16, "user_data": "00", "public_key": "01", "max_age": "1h30m"}
-    yield json.dumps({"document": document.hex(), **values}).encode() + b"\n"
+    yield json.dumps({"document": document.hex(), **values}).encode()
     yield json.dumps({"document": base64.b64encode(document).decode()}).encode()
-    yield json.dumps({"document": {"file": "document.bin"}, "max_age": "2d"}).encode() + b"\r\n"
+    yield json.dumps({"document": {"file": "document.bin"}, "max_age": "2d"}).encode()
+    yield from (b"{", b'{"document": "ab"}\n', b'{"document": "ab", "nonce": null}')
     yield from (b"\xff", b'{"document": "ab", "nonce": 1}', b'{"document": "ab", "nonce": "x"}')
     yield from (b'{"document": "ab", "max_age": "1y"}', b'{"document": {"file": "-"}}')
-    yield from (b"[]", b"{}", b'{"document": 1}', b'{"document": "\\u00e9"}', b'{"odd": "x"}')
+    yield from (
+        b"[]",
+        b"{}",
+        b'{"document": 1}',
+        b'{"document": "\\u00e9"}',
+        b'{"odd": "x"}',
+        b'{"id": []}',
+    )
 
 
 def check_nitro_cli(data: bytes) -> bool:
