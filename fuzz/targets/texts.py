@@ -32,7 +32,7 @@ from nitro_attest.measurements.pcr import (
 )
 from nitro_attest.policy_files import parse_nitrotpm_policy, parse_policy
 from nitro_attest.transport.connection import UnixEndpoint, parse_endpoint
-from nitro_attest.verification.requirements import Request
+from nitro_attest.verification.batch import Request
 from targets.base import VECTORS, Target, outcome, refused
 from targets.documents import documents
 

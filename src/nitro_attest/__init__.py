@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from nitro_attest.verification.attestation import NitroTpmAttestation as NitroTpmAttestation
     from nitro_attest.verification.batch import Outcome as Outcome
     from nitro_attest.verification.batch import Rejected as Rejected
+    from nitro_attest.verification.batch import Request as Request
     from nitro_attest.verification.batch import Verified as Verified
     from nitro_attest.verification.core import Limits as Limits
     from nitro_attest.verification.crl import RevocationList as RevocationList
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
     from nitro_attest.verification.policy import Policy as Policy
     from nitro_attest.verification.policy import VerificationPolicy as VerificationPolicy
     from nitro_attest.verification.requirements import UNCHECKED as UNCHECKED
-    from nitro_attest.verification.requirements import Request as Request
     from nitro_attest.verification.revocation import CrlNumberStore as CrlNumberStore
     from nitro_attest.verification.revocation import RevocationLists as RevocationLists
     from nitro_attest.verification.roots import TrustedRoots as TrustedRoots
@@ -91,7 +91,7 @@ _NAMES = {
     "keys.public_key": ("load_public_key",),
     "keys.seal": ("hpke_suite", "seal_to"),
     "verification.attestation": ("Attestation", "NitroTpmAttestation"),
-    "verification.batch": ("Outcome", "Rejected", "Verified"),
+    "verification.batch": ("Outcome", "Rejected", "Request", "Verified"),
     "verification.core": ("Limits",),
     "verification.crl": ("RevocationList",),
     "verification.document": (
@@ -112,7 +112,7 @@ _NAMES = {
         "Policy",
         "VerificationPolicy",
     ),
-    "verification.requirements": ("UNCHECKED", "Request"),
+    "verification.requirements": ("UNCHECKED",),
     "verification.revocation": ("CrlNumberStore", "RevocationLists"),
     "verification.roots": ("TrustedRoots",),
     "verification.verifier": ("NitroTpmVerifier", "Verifier", "verify", "verify_nitrotpm"),

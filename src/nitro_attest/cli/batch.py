@@ -21,8 +21,7 @@ from nitro_attest.cli.progress import Progress
 from nitro_attest.cli.source import Encoding, open_input, read_named_document
 from nitro_attest.document_text import decode
 from nitro_attest.errors import InputError, NitroAttestError
-from nitro_attest.verification.batch import Item, Outcome
-from nitro_attest.verification.requirements import Request
+from nitro_attest.verification.batch import Item, Outcome, Request
 
 
 class Job(NamedTuple):

@@ -33,7 +33,7 @@ from nitro_attest.cli.source import Encoding, read_document
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.report import Report
-from nitro_attest.verification.requirements import Request
+from nitro_attest.verification.batch import Request
 
 _FORMS: Final[dict[str, Callable[[Report], str]]] = {
     ".html": Report.to_html,

@@ -14,6 +14,7 @@ from nitro_attest._internal.pcrs import IMAGE_PCRS, ZERO_PCR
 from nitro_attest.errors import ChainError, FormatError, InputError, NitroAttestError, PolicyError
 from nitro_attest.limits import MAX_DOCUMENT_BYTES, MAX_OPTIONAL_BYTES
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
+from nitro_attest.verification.batch import Request
 from nitro_attest.verification.certificate import SigningKey, load_certificate
 from nitro_attest.verification.core import Kind, Limits
 from nitro_attest.verification.document import (
@@ -24,7 +25,7 @@ from nitro_attest.verification.document import (
 )
 from nitro_attest.verification.measurement_set import MeasurementSet, NitroTpmMeasurementSet
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy, VerificationPolicy
-from nitro_attest.verification.requirements import UNCHECKED, Request
+from nitro_attest.verification.requirements import UNCHECKED
 from nitro_attest.verification.revocation import RevocationLists
 from nitro_attest.verification.signature import SignatureClaim, check_with_cryptography, claim_of
 

@@ -12,8 +12,8 @@ from nitro_attest.report.byte_map import regions
 from nitro_attest.report.checks import checks, verdict
 from nitro_attest.report.facts import Facts, Result, read
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
+from nitro_attest.verification.batch import Request
 from nitro_attest.verification.policy import VerificationPolicy
-from nitro_attest.verification.requirements import Request
 from nitro_attest.verification.revocation import RevocationLists
 
 __all__ = ["Report", "load_ipython_extension"]

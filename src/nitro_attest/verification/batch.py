@@ -10,24 +10,50 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
+from nitro_attest._internal.values import rebuilt
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.limits import MAX_WORKERS
 from nitro_attest.verification.document import own_copy
-from nitro_attest.verification.requirements import Request
+from nitro_attest.verification.requirements import UNCHECKED, At
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Item", "Outcome", "Rejected", "Verified"]
+__all__ = ["Item", "Outcome", "Rejected", "Request", "Verified"]
 
 _LARGEST_BATCH: Final = 8
 """Handing a batch to another thread costs 20 us; for eight documents that is negligible."""
 
 _BATCHES_AHEAD: Final = 2
 """Per worker: one running and one waiting, so that none idles while the consumer works."""
+
+
+@rebuilt
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One document to verify, and the expectations for it alone.
+
+    Attributes:
+        document: The raw document, 1 to 16384 bytes. ``verify_many`` copies it, and the three
+            values below, when it takes the request: a buffer may be refilled afterwards.
+        nonce: The expected nonce.
+        user_data: The expected user_data.
+        public_key: The expected public_key.
+        at: The verification time, as for ``Verifier.verify``; None: that of the whole call.
+        max_age: The maximum age of the document; the strictest of this, the call's and the
+            policy's applies.
+    """
+
+    document: bytes | bytearray | memoryview
+    nonce: bytes = UNCHECKED
+    user_data: bytes = UNCHECKED
+    public_key: bytes = UNCHECKED
+    at: At | None = None
+    max_age: timedelta | None = None
 
 
 Item = bytes | bytearray | memoryview | Request | NitroAttestError

@@ -33,7 +33,7 @@ from nitro_attest.verification.certificate import (
 from nitro_attest.verification.roots import PINNED, Root, TrustedRoots
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CertificatePath:
     """A verified certificate path; its times are checked separately, by ``check_windows``.
 

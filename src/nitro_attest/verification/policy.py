@@ -249,7 +249,7 @@ ANY_INSTANCE: Final = AnyInstance()
 """The policy to pass if no measurements are required of an EC2 instance."""
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, init=False, repr=False, eq=False)
 class _Conditions:
     """Conditions common to both kinds of policy. Private: they share no public base (T-1)."""
 

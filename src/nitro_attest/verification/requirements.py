@@ -1,16 +1,14 @@
-"""One request, and the combined requirements of a policy and one verify() call."""
+"""The combined requirements of a policy and one verify() call."""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Generic, Literal, TypeVar
 
 from nitro_attest._internal.pcrs import SANDBOX_PCR, ZERO_PCR
 from nitro_attest._internal.times import check_max_age
-from nitro_attest._internal.values import rebuilt
 from nitro_attest._internal.wording import shown
 from nitro_attest.errors import AttestationWarning, InputError, PolicyFailure
 from nitro_attest.limits import MIN_NONCE_BYTES
@@ -24,7 +22,7 @@ from nitro_attest.verification.policy import (
     is_debug,
 )
 
-__all__ = ["UNCHECKED", "At", "Request"]
+__all__ = ["UNCHECKED", "At"]
 
 _BYTES: Final = (bytes, bytearray, memoryview)
 
@@ -50,30 +48,6 @@ At = datetime | Literal["now", "document"]
 """The verification time: an aware datetime, now, or the document's own time (archive mode)."""
 
 
-@rebuilt
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One document to verify, and the expectations for it alone.
-
-    Attributes:
-        document: The raw document, 1 to 16384 bytes. ``verify_many`` copies it, and the three
-            values below, when it takes the request: a buffer may be refilled afterwards.
-        nonce: The expected nonce.
-        user_data: The expected user_data.
-        public_key: The expected public_key.
-        at: The verification time, as for ``Verifier.verify``; None: that of the whole call.
-        max_age: The maximum age of the document; the strictest of this, the call's and the
-            policy's applies.
-    """
-
-    document: bytes | bytearray | memoryview
-    nonce: bytes = UNCHECKED
-    user_data: bytes = UNCHECKED
-    public_key: bytes = UNCHECKED
-    at: At | None = None
-    max_age: timedelta | None = None
-
-
 _UNBOUND: Final = AttestationWarning(
     "freshness.unbound",
     "neither a nonce nor a maximum age was required; the document may be old",
@@ -91,54 +65,37 @@ _DEBUG_WARNING: Final = AttestationWarning(
 _DocumentT = TypeVar("_DocumentT", bound=BaseDocument)
 
 
-@dataclass(frozen=True, slots=True)
 class Requirements(Generic[_DocumentT]):
     """The checked and combined requirements of a policy and one call.
 
-    Attributes:
-        policy: The policy.
-        max_age: The stricter of the policy's and the call's maximum age.
-        expected: The expected nonce, user_data and public_key by name; an absent one is unchecked.
-        policy_allows_debug: True if the policy accepts debug mode (M-2).
-        call_allows_debug: True if the call accepts it. Both must.
+    Args:
+        policy: The policy. It accepts debug mode only if it has an attribute ``allow_debug`` that
+            is True.
+        max_age: The call's maximum age; None for no limit. The stricter of this and the policy's
+            applies (X-23).
+        nonce: The expected nonce, or UNCHECKED.
+        user_data: The expected user_data, or UNCHECKED.
+        public_key: The expected public_key, or UNCHECKED.
+        call_allows_debug: False if the call rejects debug mode, whatever the policy (M-2).
+
+    Raises:
+        InputError: ``input.nonce`` or ``input.expected`` for an expected value that is None, empty
+            or not bytes; ``input.nonce`` also if the policy requires a nonce and the call passes
+            none; ``input.time`` for a max_age that is not positive.
     """
 
-    policy: VerificationPolicy[_DocumentT]
-    max_age: timedelta | None
-    expected: Mapping[str, bytes]
-    policy_allows_debug: bool
-    call_allows_debug: bool
+    __slots__ = ("_call_allows_debug", "_policy", "_policy_allows_debug", "expected", "max_age")
 
-    @classmethod
-    def combine(
-        cls,
+    def __init__(
+        self,
         policy: VerificationPolicy[_DocumentT],
         max_age: timedelta | None,
         nonce: bytes,
         user_data: bytes,
         public_key: bytes,
         *,
-        allow_debug: bool,
-    ) -> Requirements[_DocumentT]:
-        """Combines a policy with the arguments of one call.
-
-        Args:
-            policy: The policy. It accepts debug mode only if it has an attribute ``allow_debug``
-                that is True.
-            max_age: The call's maximum age; None for no limit.
-            nonce: The expected nonce, or UNCHECKED.
-            user_data: The expected user_data, or UNCHECKED.
-            public_key: The expected public_key, or UNCHECKED.
-            allow_debug: True if the call accepts debug mode.
-
-        Returns:
-            The requirements.
-
-        Raises:
-            InputError: ``input.nonce`` or ``input.expected`` for an expected value that is None,
-                empty or not bytes; ``input.nonce`` also if the policy requires a nonce and the call
-                passes none; ``input.time`` for a max_age that is not positive.
-        """
+        call_allows_debug: bool,
+    ) -> None:
         check_max_age(max_age)
         if policy.require_nonce and nonce is UNCHECKED:
             raise InputError(
@@ -155,8 +112,11 @@ class Requirements(Generic[_DocumentT]):
             expected["user_data"] = _expected("user_data", "input.expected", user_data)
         if public_key is not UNCHECKED:
             expected["public_key"] = _expected("public_key", "input.expected", public_key)
-        policy_allows_debug = getattr(policy, "allow_debug", False) is True
-        return cls(policy, max_age, expected, policy_allows_debug, allow_debug)
+        self.max_age: Final = max_age
+        self._policy = policy
+        self.expected: Final[Mapping[str, bytes]] = expected
+        self._policy_allows_debug = getattr(policy, "allow_debug", False) is True
+        self._call_allows_debug = call_allows_debug
 
     def evaluate(self, document: _DocumentT, facts: DocumentFacts) -> Evaluation:
         """Evaluates an authentic document: debug mode, its age, the policy, the expected values.
@@ -173,7 +133,7 @@ class Requirements(Generic[_DocumentT]):
         Raises:
             InputError: ``input.expected``: a custom policy did not return an Evaluation.
         """
-        evaluation = self.policy.evaluate(document, facts)
+        evaluation = self._policy.evaluate(document, facts)
         if not isinstance(evaluation, Evaluation):
             raise InputError(
                 "input.expected",
@@ -187,7 +147,7 @@ class Requirements(Generic[_DocumentT]):
         failures += [*self._age_failures(facts.age), *evaluation.failures]
         for name, value in self.expected.items():
             failures += _value_failures(name, value, getattr(document, name))
-        warnings = _no_policy_warnings(self.policy) + ([_DEBUG_WARNING] if debug else [])
+        warnings = _no_policy_warnings(self._policy) + ([_DEBUG_WARNING] if debug else [])
         warnings += [*evaluation.warnings, *self._freshness_warnings()]
         return Evaluation(evaluation.matched, tuple(failures), tuple(warnings))
 
@@ -196,7 +156,7 @@ class Requirements(Generic[_DocumentT]):
 
         It has advice if the document may be that of a Nitro Sandbox.
         """
-        match self.policy_allows_debug, self.call_allows_debug:
+        match self._policy_allows_debug, self._call_allows_debug:
             case True, True:
                 return []
             case True, False:

@@ -61,7 +61,7 @@ from nitro_attest.verification.policy import (
     as_enclave_policy,
     as_instance_policy,
 )
-from nitro_attest.verification.requirements import UNCHECKED, At, Request, Requirements
+from nitro_attest.verification.requirements import UNCHECKED, At, Requirements
 from nitro_attest.verification.roots import TrustedRoots, as_trusted_roots
 from nitro_attest.verification.signature import (
     SignatureCheck,
@@ -244,27 +244,20 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             PolicyError: ``policy.*``, ``freshness.*`` or ``consistency.*``: the document is
                 authentic, but does not meet the requirements; ``failures`` lists all of them.
         """
-        request = Request(document, nonce, user_data, public_key, at, max_age)
-        return self._verify_request(request, allow_debug=True)
-
-    def _verify_request(self, request: Request, *, allow_debug: bool) -> _AttestationT:
-        """Verifies one document; debug mode must be allowed by the policy and by the call (M-2)."""
-        requirements = self._requirements(request, request.max_age, allow_debug=allow_debug)
-        moment = _moment(request.at, requirements.max_age)
-        parsed = parse_unverified(request.document, self._limits)
-        return self._verify_parsed(parsed, requirements, moment, self._check)
-
-    def _requirements(
-        self, request: Request, max_age: timedelta | None, *, allow_debug: bool
-    ) -> Requirements[_DocumentT]:
-        return Requirements.combine(
-            self._policy,
-            max_age,
-            request.nonce,
-            request.user_data,
-            request.public_key,
-            allow_debug=allow_debug,
+        requirements = Requirements(
+            self._policy, max_age, nonce, user_data, public_key, call_allows_debug=True
         )
+        return self._verify_document(document, requirements, at)
+
+    def _verify_document(
+        self,
+        document: bytes | bytearray | memoryview,
+        requirements: Requirements[_DocumentT],
+        at: At,
+    ) -> _AttestationT:
+        moment = _moment(at, requirements.max_age)
+        parsed = parse_unverified(document, self._limits)
+        return self._verify_parsed(parsed, requirements, moment, self._check)
 
     def verify_many(
         self,
@@ -360,7 +353,14 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         try:
             check_max_age(request.max_age)
             strictest = min(filter(None, (request.max_age, max_age)), default=None)
-            requirements = self._requirements(request, strictest, allow_debug=True)
+            requirements = Requirements(
+                self._policy,
+                strictest,
+                request.nonce,
+                request.user_data,
+                request.public_key,
+                call_allows_debug=True,
+            )
             moment = _moment(at if request.at is None else request.at, requirements.max_age)
             if isinstance(parsed, NitroAttestError):
                 return parsed
@@ -623,9 +623,11 @@ def verify(
         policy = AnyEnclave(allow_debug=allow_debug, explicit=False)
     else:
         policy = as_enclave_policy(policy, allow_debug=allow_debug)
-    request = Request(document, nonce, user_data, public_key, at, max_age)
     verifier = Verifier(root_pem, policy=policy, consistency=consistency)
-    return verifier._verify_request(request, allow_debug=allow_debug)
+    requirements = Requirements(
+        policy, max_age, nonce, user_data, public_key, call_allows_debug=allow_debug
+    )
+    return verifier._verify_document(document, requirements, at)
 
 
 def verify_nitrotpm(
