@@ -14,8 +14,9 @@ with ``request_digest`` as user_data, and sends it in base64 with the request:
     Nitro-Challenge: NONCE
     Nitro-Attestation: DOCUMENT
 
-The document names the request, so nobody can use it for a different one. The response is not
-protected: seal what is secret in it to ``request.attestation.public_key``.
+The document names method, target and body, so nobody can use it for a different request. Other
+headers are not covered, and the response is not protected: seal what is secret in it to
+``request.attestation.public_key``.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def request_digest(method: str, target: str, body: bytes) -> bytes:
 
     Args:
         method: Such as ``POST``.
-        target: Path and query, as they are sent.
+        target: Path and query, as ``HttpRequest.get_full_path()`` writes them.
         body: The body.
     """
     head = f"{method}\n{target}\n".encode()

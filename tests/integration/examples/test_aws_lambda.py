@@ -220,10 +220,14 @@ def test_no_handler_without_all_of_its_environment(example, aws, monkeypatch, mi
 
 
 def closure(name, seen):
-    """The distributions that a distribution needs, itself included."""
+    """The installed distributions that a distribution needs, itself included."""
+    try:
+        requirements = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:  # needed on another system or Python
+        return seen
     if name not in seen:
         seen.add(name)
-        for requirement in metadata.requires(name) or []:
+        for requirement in requirements:
             if "extra ==" not in requirement:
                 closure(re.match(r"[\w.-]+", requirement)[0].lower(), seen)
     return seen
