@@ -11,7 +11,8 @@ from support.paths import ROOT, VECTORS
 TEXT = (ROOT / "README.md").read_text()
 PAGES = "https://github.com/OWNER/nitro-attest/blob/main/"
 FILES = "https://raw.githubusercontent.com/OWNER/nitro-attest/main/"
-LINKS = sorted(set(re.findall(r"\]\(([^)\s]+)\)", TEXT)))
+LINKS = dict(re.findall(r"^\[([^\]]+)\]: (\S+)$", TEXT, re.M))
+USED = re.compile(r"\]\[([^\]]+)\]")
 PICTURES = re.findall(r'(?:src|srcset)="([^"]+)"', TEXT)
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -31,7 +32,7 @@ def anchors(page):
     return {slug(heading) for heading in re.findall(r"^#+ (.+)$", text, re.M)}
 
 
-@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
 def test_every_link_is_absolute_and_leads_to_a_file_and_a_heading(link):
     assert link.startswith(PAGES)
     path, _, anchor = link.removeprefix(PAGES).partition("#")
@@ -39,8 +40,12 @@ def test_every_link_is_absolute_and_leads_to_a_file_and_a_heading(link):
     assert not anchor or anchor in anchors(ROOT / path)
 
 
-def test_the_links_are_found():
-    assert len(LINKS) > 50
+def test_each_link_is_defined_once_and_used():
+    assert len(LINKS) == len(re.findall(r"^\[[^\]]+\]: ", TEXT, re.M)) > 50
+    assert set(USED.findall(TEXT)) == set(LINKS)
+    _, *definitions = TEXT.rstrip("\n").split("\n\n[")  # no definition can end a paragraph
+    assert len(definitions[-1].splitlines()) == len(LINKS)
+    assert "](" not in TEXT
     assert len(PICTURES) == 2
 
 
@@ -66,16 +71,15 @@ def test_the_pictures_are_small_and_of_one_size():
 def claims():
     """Each reason to trust, with the text of the pages that it links."""
     for claim in re.findall(r"^- (.+?)(?=^- |\Z)", section("Why trust it"), re.M | re.S):
-        links = re.findall(rf"{re.escape(PAGES)}([^)#]+)", claim)
-        yield claim, "".join((ROOT / link).read_text() for link in links)
+        links = [LINKS[name].removeprefix(PAGES) for name in USED.findall(claim)]
+        yield claim, "".join((ROOT / link.partition("#")[0]).read_text() for link in links)
 
 
 def test_every_number_among_the_reasons_is_on_a_page_that_it_links():
     found = []
     for claim, pages in claims():
         assert pages, claim
-        prose = re.sub(r"\]\([^)]+\)", "", claim)
-        numbers = re.findall(r"\d[\d.]*\d", prose)
+        numbers = re.findall(r"\d[\d.]*\d", claim)
         assert [number for number in numbers if number not in pages] == []
         found += numbers
     assert {"53", "1490", "1178", "1.04"} <= set(found)
@@ -87,13 +91,13 @@ def test_every_mistake_names_rules_with_conformance_cases_or_a_page():
     cases = [case for group in groups for case in group.get("cases", ())]
     covered = {rule for case in cases for rule in case["rules"]}
     page = (ROOT / "docs/reference/rules.md").read_text()
-    cited = re.findall(r"\[((?:[A-Z]-\d+(?:, )?)+)\]\(([^)]+)\)", table)
+    cited = re.findall(r"\[((?:[A-Z]-\d+(?:, )?)+)\]\[([^\]]+)\]", table)
     assert len(cited) > 10
-    for names, link in cited:
+    for names, name in cited:
         for rule in names.split(", "):
             assert rule in covered
             before, row, _ = page.partition(f"\n| {rule} |")
             assert row
-            assert link.partition("#")[2] == slug(re.findall(r"^## (.+)$", before, re.M)[-1])
+            assert LINKS[name].partition("#")[2] == slug(re.findall(r"^## (.+)$", before, re.M)[-1])
     rows = [row for row in table.splitlines() if row.startswith("| ")]
-    assert [row for row in rows[2:] if "](" not in row] == []
+    assert [row for row in rows[2:] if "][" not in row] == []
