@@ -17,4 +17,6 @@ def test_a_verb_has_a_row_and_a_section(verb):
     page = (ROOT / "docs" / "reference" / "cli.md").read_text()
     assert re.search(rf"^\| `{verb}\b", page, re.MULTILINE)
     assert f"\n## {verb}\n" in page
-    assert f"[`{verb}`](docs/reference/cli.md#{verb})" in (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
+    assert f"[`{verb}`][cli-{verb}]" in readme
+    assert re.search(rf"^\[cli-{verb}\]: .+/docs/reference/cli\.md#{verb}$", readme, re.MULTILINE)

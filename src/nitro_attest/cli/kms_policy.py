@@ -11,11 +11,12 @@ import click
 
 from nitro_attest._internal.wording import plural
 from nitro_attest.cli.exit_codes import EXIT_KEY_POLICY
+from nitro_attest.cli.key_policy_text import FORMATS
 from nitro_attest.cli.options import (
+    ENCODINGS,
     EXISTING_FILE,
     VerbGroup,
     at_option,
-    format_option,
     json_field_option,
     json_option,
     text,
@@ -54,7 +55,12 @@ def command() -> None:
     metavar="DOC",
     help="Take the expected PCRs from this document.",
 )
-@format_option
+@click.option(
+    "--document-format",
+    "encoding",
+    type=click.Choice(ENCODINGS),
+    help="Form of that document [recognised].",
+)
 @json_field_option
 @root_options
 @at_option("--document")
@@ -74,6 +80,12 @@ def command() -> None:
     help="Operation it may use; repeat for more [kms:Decrypt].",
 )
 @click.option("--condition-only", is_flag=True, help="Print a Condition instead of statements.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(tuple(FORMATS)),
+    help="Form of the output: JSON, YAML for CloudFormation, or HCL for Terraform [json].",
+)
 @json_option("Print one JSON object, with the warnings.")
 def _make(
     document: str | None,
@@ -85,6 +97,7 @@ def _make(
     principals: tuple[str, ...],
     actions: tuple[str, ...],
     condition_only: bool,
+    output_format: str | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -97,11 +110,13 @@ def _make(
         raise click.UsageError(
             "expected either --principal or --condition-only, which takes no --action"
         )
+    if as_json and output_format:
+        raise click.UsageError("--json cannot be combined with --format")
     requirements = RequirementOptions(**options)
     if document is None:
         if root or partition or at != "now" or encoding or json_field:
             raise click.UsageError(
-                "--root, --partition, --at, --format and --json-field require --document"
+                "--root, --partition, --at, --document-format and --json-field require --document"
             )
         policy = requirements.policy()
     elif requirements.given or requirements.kind != "enclave":
@@ -120,7 +135,7 @@ def _make(
         name, value = "condition", _condition(policy)
     else:
         name, value = "statements", _statements(policy, principals, actions or ("kms:Decrypt",))
-    _report(name, value, policy, as_json)
+    _report(name, value, policy, None if as_json else output_format or "json")
     return 0
 
 
@@ -145,13 +160,16 @@ def _statements(
     return statements(policy, principals=principals, actions=actions)
 
 
-def _report(name: str, value: Any, policy: Policy | NitroTpmPolicy, as_json: bool) -> None:
+def _report(
+    name: str, value: Any, policy: Policy | NitroTpmPolicy, output_format: str | None
+) -> None:
+    """Prints the value in a format or, without one, as one JSON object with the warnings."""
     weaknesses = [*policy.weaknesses(), *_findings_on(value)]
-    if as_json:
+    if output_format is None:
         warnings = [{"code": w.code, "message": w.message} for w in weaknesses]
         emit([to_json(**{name: value}, unenforced=unenforced(policy), warnings=warnings)])
         return
-    emit([json.dumps(value, indent=2)])
+    emit(FORMATS[output_format](value))
     warn(weaknesses)
     if unenforced(policy):
         emit([f"KMS does not check: {', '.join(unenforced(policy))}"], to_stderr=True)

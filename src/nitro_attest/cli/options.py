@@ -189,10 +189,13 @@ def json_option(text: str = "Print one JSON object.") -> Decorator:
     return click.option("--json", "as_json", is_flag=True, help=text)
 
 
+ENCODINGS: Final = ("raw", "hex", "base64")
+"""The forms of a document that can be set; all others are only recognised."""
+
 format_option: Final = click.option(
     "--format",
     "encoding",
-    type=click.Choice(["raw", "hex", "base64"]),
+    type=click.Choice(ENCODINGS),
     help="Form of the document [recognised].",
 )
 json_field_option: Final = click.option(

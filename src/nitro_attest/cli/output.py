@@ -261,7 +261,10 @@ def _rejection_lines(error: NitroAttestError, at: datetime | None) -> Iterator[s
         yield f"  verified as of {utc(at)}, given by --at"
     if error.code in _HINTS:
         option, hint = _HINTS[error.code]
-        if option is None or option in _options_of_verb():
+        options = _options_of_verb()
+        if "--document-format" in options:  # where --format is that of the output
+            hint = hint.replace("--format", "--document-format")
+        if option is None or option in options:
             yield _wrapped("  hint: ", hint, to_stderr=True)
 
 

@@ -34,6 +34,11 @@ nitro-attest kms-policy make --policy policy.json \
     --principal arn:aws:iam::123456789012:role/Webserver > statements-2.json
 grep Sid statements-2.json
 nitro-attest kms-policy make --document doc.bin --root root.pem --condition-only
+nitro-attest kms-policy make --eif app.eif --format yaml \
+    --principal arn:aws:iam::123456789012:role/Webserver
+nitro-attest kms-policy make --eif app.eif --format hcl \
+    --principal arn:aws:iam::123456789012:role/Webserver > attested.tf
+head -4 attested.tf
 cat key-policy.json
 nitro-attest kms-policy lint key-policy.json
 echo $?

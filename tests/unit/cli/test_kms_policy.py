@@ -86,6 +86,38 @@ def test_pins_and_actions_appear_in_the_statement(tool):
     }
 
 
+@pytest.mark.parametrize(
+    ("form", "first"),
+    [("json", "["), ("yaml", '- Sid: "NitroEnclave"'), ("hcl", 'data "aws_iam_policy_document" ')],
+)
+def test_the_format_of_the_output_is_chosen(tool, form, first):
+    options = ["--pcr", f"1={ONES}", *ROLE, "--format", form]
+    code, out, err = tool("kms-policy", "make", *options)
+    assert (code, out.startswith(first)) == (0, True)
+    assert err.startswith("warning: keypolicy.no_image")
+
+
+def test_text_that_a_format_cannot_keep_is_a_usage_error(tool):
+    options = ["--pcr", f"0={ONES}", "--principal", ROLE[1] + "${x}", "--format", "hcl"]
+    code, out, err = tool("kms-policy", "make", *options)
+    assert (code, out) == (2, "")
+    assert "input.expected" in err
+
+
+def test_the_form_of_the_document_has_an_option_of_its_own(tool, fake, when, tmp_path):
+    document, root = tmp_path / "doc.hex", tmp_path / "root.pem"
+    document.write_text(fake.document(at=when).hex())
+    root.write_bytes(fake.root_pem)
+    source = ["--document", document, "--at", when.isoformat(), "--root", root]
+    make = ["kms-policy", "make", "--condition-only", *source, "--document-format"]
+    assert tool(*make, "hex")[0] == 0
+    assert tool(*make, "base64")[:2] == (3, "")
+    document.write_text("# not a document")
+    code, out, err = tool(*make[:-1])
+    assert (code, out) == (3, "")
+    assert "hint: set the form with --document-format raw, hex or base64" in err
+
+
 def test_a_document_is_verified_before_its_pcrs_are_used(tool, fake, when, tmp_path):
     document, root = tmp_path / "doc.bin", tmp_path / "root.pem"
     document.write_bytes(fake.document(at=when, pcrs={0: bytes.fromhex(ONES)}))
@@ -149,6 +181,9 @@ def test_t6_a_reference_file_of_an_instance_needs_its_kind(tool, tmp_path, missi
         ["--document", IMAGE, "--kind", "nitrotpm", *ROLE],
         ["--pcr", "0=" + "00" * 48, *ROLE],
         ["--kind", "nitrotpm", "--eif", IMAGE, *ROLE],
+        ["--eif", IMAGE, "--document-format", "raw", *ROLE],
+        ["--eif", IMAGE, "--format", "hcl", "--json", *ROLE],
+        ["--eif", IMAGE, "--format", "toml", *ROLE],
         ["--kind", "nitrotpm", "--policy", FILES / "policy.json", *ROLE],
     ],
 )
