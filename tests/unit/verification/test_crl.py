@@ -43,6 +43,12 @@ def test_the_facts_of_a_list(fake, when):
     assert repr(one).startswith("<RevocationList: revocation list 7 of ")
 
 
+@pytest.mark.parametrize("serial", ["5", 5.0, True, None])
+def test_only_an_integer_is_a_serial_number(fake, when, serial):
+    one = RevocationList.from_bytes(fake.revocation_list("root", at=when, revoked={1: None}))
+    assert code_of(one.entry, serial) == "input.expected"
+
+
 def test_r1_pem_is_read_as_der_is(fake, when):
     data = fake.revocation_list("root", at=when)
     pem = x509.load_der_x509_crl(data).public_bytes(Encoding.PEM)

@@ -4,9 +4,17 @@ from datetime import timedelta
 
 import pytest
 
-from nitro_attest import ANY_ENCLAVE, AttestationDocument, InputError, parse_unverified
+from nitro_attest import (
+    ANY_ENCLAVE,
+    AttestationDocument,
+    InputError,
+    NitroTpmPolicy,
+    Policy,
+    parse_unverified,
+)
 from nitro_attest.verification.policy import DocumentFacts
 from nitro_attest.verification.requirements import UNCHECKED, Requirements
+from support.errors import code_of
 
 MINUTE = timedelta(minutes=1)
 NAMES = ("nonce", "user_data", "public_key")
@@ -55,3 +63,8 @@ def test_x23_an_age_that_is_too_great_is_said_with_the_limit(document):
     [failure] = at_most.evaluate(document, DocumentFacts("i-1", None, 2 * MINUTE)).failures
     assert failure.code == "freshness.too_old"
     assert (failure.expected, failure.found) == ("at most 0:01:00", "0:02:00")
+
+
+@pytest.mark.parametrize("policy", [Policy([{0: "ab" * 48}]), NitroTpmPolicy([{4: "ab" * 48}])])
+def test_a_policy_evaluates_facts_and_nothing_else(document, policy):
+    assert code_of(policy.evaluate, document, {"instance_id": "i-1"}) == "input.expected"
