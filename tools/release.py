@@ -4,11 +4,12 @@
     python tools/release.py 1.2.0 --output DIR
 
 Sets the version in pyproject.toml, dates the changelog section, commits, builds the sdist and the
-wheel of this platform, describes both in an SBOM, and lists their SHA-256. All of it happens in a
-separate work tree: main and the tag change only when every file is there. Nothing is pushed.
+wheel of this platform, describes the wheel in an SBOM, and lists the SHA-256 of each file. All of
+it happens in a separate work tree: main and the tag change only when every file is there. Nothing
+is pushed.
 
-Needs the packages of the extra "release". The build uses them as they are installed, so that it
-needs no network; only the SBOM's environment is filled from the package index.
+Needs the packages of the extra "release", and builds with them as they are installed. Only the
+SBOM needs the package index, for the dependencies that it lists.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ TOOLS: Final = Path(sys.executable).parent
 
 
 class ReleaseError(Exception):
-    """A sentence that tells why no release was made."""
+    """The reason why no release was made."""
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
@@ -66,7 +67,7 @@ def check(repository: Path, version: str, output: Path) -> None:
     branch = run("git", "branch", "--show-current", cwd=repository)
     if branch != "main":
         raise ReleaseError(f"wrong branch: expected main, found {branch or 'a detached HEAD'}")
-    changed = run("git", "status", "--porcelain", cwd=repository)
+    changed = run("git", "status", "--porcelain", "--untracked-files=normal", cwd=repository)
     if changed:
         raise ReleaseError(f"the work tree is not clean; commit or remove:\n{changed}")
     if run("git", "tag", "--list", f"v{version}", cwd=repository):
@@ -130,7 +131,7 @@ def build(tree: Path, output: Path, epoch: str) -> Path:
 
 
 def describe(tree: Path, wheel: Path, sbom: Path) -> None:
-    """Writes the SBOM, CycloneDX 1.6 as JSON: the wheel, and the dependencies pip installs now."""
+    """Writes the SBOM, CycloneDX 1.6 as JSON: the wheel and the dependencies that pip installs."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=False)
         python = Path(folder) / "bin" / "python"

@@ -45,7 +45,7 @@ if host=$("$tools/find_python.sh" "$python"); then # under qemu this takes longe
 fi
 
 inside() { # ARGUMENT...: of the root's Python
-    env -i PYTHONPATH=/installed chroot "$root" /usr/bin/python3 "$@"
+    env -i PATH="$PATH" PYTHONPATH=/installed chroot "$root" /usr/bin/python3 "$@"
 }
 inside /sources/tools/try_wheel.py
 inside -m pytest -p no:cacheprovider /sources/tests/unit/verification/test_core.py
