@@ -130,7 +130,7 @@ def build(tree: Path, output: Path, epoch: str) -> Path:
     return wheel
 
 
-def describe(tree: Path, wheel: Path, sbom: Path) -> None:
+def describe(tree: Path, wheel: Path, sbom: Path, epoch: str) -> None:
     """Writes the SBOM, CycloneDX 1.6 as JSON: the wheel and the dependencies that pip installs."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=False)
@@ -142,6 +142,7 @@ def describe(tree: Path, wheel: Path, sbom: Path) -> None:
             *("--pyproject", "pyproject.toml", "--mc-type", "library"),
             *("--output-file", sbom, python),
             cwd=tree,
+            SOURCE_DATE_EPOCH=epoch,
         )
 
 
@@ -171,7 +172,7 @@ def release(repository: Path, version: str, output: Path) -> None:
             commit = run("git", "rev-parse", "HEAD", cwd=tree)
             epoch = run("git", "log", "-1", "--format=%ct", cwd=tree)
             wheel = build(tree, files, epoch)
-            describe(tree, wheel, files / f"{wheel.name.split('-')[0]}-{version}.cdx.json")
+            describe(tree, wheel, files / f"{wheel.name.split('-')[0]}-{version}.cdx.json", epoch)
             write_checksums(files)
         finally:
             run("git", "worktree", "remove", "--force", tree, cwd=repository)
