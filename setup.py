@@ -1,11 +1,16 @@
 """Builds the C core; all other settings of the package are in pyproject.toml."""
 
+import gzip
 import os
 import re
 import sys
+import sysconfig
+import tarfile
+from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 from setuptools.errors import CCompilerError, CompileError, ExecError
 
 # docs/explanation/build-flags.md explains each flag.
@@ -53,8 +58,42 @@ class BuildCore(build_ext):
             ) from None
 
 
+class RepeatableSdist(sdist):
+    """An sdist that depends on the names and bytes of its files only, and SOURCE_DATE_EPOCH."""
+
+    def make_archive(self, base_name, fmt, root_dir=None, base_dir=None, **owner):
+        """Writes a .tar.gz whose members are sorted and have no owner and one time."""
+        epoch = os.environ.get("SOURCE_DATE_EPOCH")
+        if epoch is None or fmt != "gztar":
+            return super().make_archive(base_name, fmt, root_dir, base_dir, **owner)
+
+        def without_traces(member):
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            member.mtime = int(epoch)
+            return member
+
+        folder = Path(root_dir or ".")
+        archive = f"{base_name}.tar.gz"
+        with (
+            Path(archive).open("wb") as raw,
+            gzip.GzipFile("", "wb", fileobj=raw, mtime=int(epoch)) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            for path in sorted((folder / base_dir).rglob("*")):
+                tar.add(path, path.relative_to(folder), recursive=False, filter=without_traces)
+        return archive
+
+
+# The stable ABI of free-threaded interpreters begins with 3.15. For cp314t, cffi and bdist_wheel
+# build for that one version.
+STABLE_ABI = {} if sysconfig.get_config_var("Py_GIL_DISABLED") else {"py_limited_api": "cp310"}
+
+os.umask(0o022)  # a wheel records the permissions of its files
+
 setup(
     cffi_modules=["csrc/ffi_build.py:ffibuilder"],
-    cmdclass={"build_ext": BuildCore},
-    options={"bdist_wheel": {"py_limited_api": "cp310"}},
+    cmdclass={"build_ext": BuildCore, "sdist": RepeatableSdist},
+    options={"bdist_wheel": STABLE_ABI},
 )

@@ -88,6 +88,19 @@ def test_a_failure_inside_a_step_ends_the_run_and_the_other_lane(script_with, fa
     assert not re.search("after|not reached|all passed", result.stdout)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "result"), [("x", "1", 0), ("x", "2", 1), ("y", "1", 1)]
+)
+def test_distributions_with_other_names_or_bytes_fail(script_with, name, content, result):
+    script = script_with(
+        step_lint=f"""mkdir "$CI_WORK/one" "$CI_WORK/two"
+        echo 1 >"$CI_WORK/one/x"
+        echo {content} >"$CI_WORK/two/{name}"
+        same_files "$CI_WORK/one" "$CI_WORK/two" """
+    )
+    assert run("lint", script=script).returncode == result
+
+
 def test_a_preparation_runs_once_for_all_steps(script_with):
     script = script_with(
         distributions="echo built",
