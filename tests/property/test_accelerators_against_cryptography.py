@@ -223,7 +223,7 @@ def accelerate(verifier, accelerator):
     """Gives a new verifier an accelerator that no name loads."""
     verifier._accelerator = accelerator
     verifier._check = accelerator.check
-    verifier._paths = PathVerifier(ROOTS, 64, accelerator.confirms_link)
+    verifier._paths = PathVerifier(ROOTS, 64, accelerator.confirms_link, look_ahead=True)
     return verifier
 
 

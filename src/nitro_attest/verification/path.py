@@ -90,19 +90,25 @@ class PathVerifier:
         roots: The trusted roots.
         cache_size: The number of paths, and of lists of issuers, to cache; 0 for none.
         confirms: An accelerator's check of links; None: ``cryptography`` checks all of them.
+        look_ahead: Prepare for calls of ``known`` and ``read_ahead``, which otherwise cost more.
     """
 
     def __init__(
-        self, roots: TrustedRoots, cache_size: int, confirms: LinkCheck | None = None
+        self,
+        roots: TrustedRoots,
+        cache_size: int,
+        confirms: LinkCheck | None = None,
+        *,
+        look_ahead: bool = False,
     ) -> None:
         # The cached functions do not refer to self: only the garbage collector could free that.
         self._roots = roots
         self._known: _KnownPaths = WeakValueDictionary()
         self._read: _Read = read_certificate
-        if confirms is not None:
+        if look_ahead:
             self._read = lru_cache(_READ_AHEAD)(read_certificate)
         self.issuers = lru_cache(cache_size)(partial(_walk_issuers, self._read, roots, confirms))
-        known = None if confirms is None else self._known
+        known = self._known if look_ahead else None
         self.paths = lru_cache(cache_size)(
             partial(_walk, self._read, self.issuers, known, confirms)
         )
@@ -123,10 +129,7 @@ class PathVerifier:
         return self.paths(cabundle, certificate)
 
     def known(self, cabundle: tuple[bytes, ...], certificate: bytes) -> CertificatePath | None:
-        """Returns the path of these certificates if it is remembered; verifies nothing.
-
-        Only paths of a verifier with an accelerator are found.
-        """
+        """Returns the path of these certificates if it is remembered; verifies nothing."""
         return self._known.get((cabundle, certificate))
 
     def read_ahead(

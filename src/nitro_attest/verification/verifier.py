@@ -55,7 +55,7 @@ from nitro_attest.verification.document import (
     UnverifiedDocument,
     parse_unverified,
 )
-from nitro_attest.verification.path import CertificatePath, LinkCheck, PathVerifier, check_windows
+from nitro_attest.verification.path import CertificatePath, PathVerifier, check_windows
 from nitro_attest.verification.policy import (
     AnyEnclave,
     AnyInstance,
@@ -131,11 +131,15 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         trusted = as_trusted_roots(roots)
         self._accelerator = None if accelerator is None else accelerators.load(accelerator)
         self._check: SignatureCheck = check_with_cryptography
-        confirms_link: LinkCheck | None = None
+        self._paths = PathVerifier(trusted, _cache_size(cache_size))
         if self._accelerator is not None:
             self._check = self._accelerator.check
-            confirms_link = self._accelerator.confirms_link
-        self._paths = PathVerifier(trusted, _cache_size(cache_size), confirms_link)
+            self._paths = PathVerifier(
+                trusted,
+                cache_size,
+                self._accelerator.confirms_link,
+                look_ahead=self._accelerator.lanes > 1,
+            )
         self._policy = policy
         self._skew_ms = _skew_in_milliseconds(clock_skew)
         if consistency not in (None, "refuse", "warn"):

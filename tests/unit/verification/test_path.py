@@ -41,14 +41,9 @@ def test_x5_the_root_of_a_path_is_our_own_copy(path, roots):
     assert path.certificates[0] is root.certificate
 
 
-def nothing(parent, child):
-    """An accelerator that confirms no link."""
-    return False
-
-
 def test_only_a_path_that_was_walked_is_known(roots, forms):
     *issuers, leaf = (form.der for form in forms)
-    paths, bundle = PathVerifier(roots, 1, nothing), tuple(issuers)
+    paths, bundle = PathVerifier(roots, 1, look_ahead=True), tuple(issuers)
     assert paths.known(bundle, leaf) is None
     walked = paths.verify(bundle, leaf)
     assert paths.known(bundle, leaf) is walked
@@ -56,7 +51,7 @@ def test_only_a_path_that_was_walked_is_known(roots, forms):
     assert paths.known(bundle, bundle[-1]) is None
 
 
-def test_without_an_accelerator_no_path_is_looked_up(roots, forms):
+def test_a_path_is_only_known_to_who_looks_ahead(roots, forms):
     *issuers, leaf = (form.der for form in forms)
     paths = PathVerifier(roots, 1)
     walked = paths.verify(tuple(issuers), leaf)
@@ -66,7 +61,7 @@ def test_without_an_accelerator_no_path_is_looked_up(roots, forms):
 
 def test_the_certificates_read_ahead_are_those_whose_links_will_be_checked(roots, forms, fake):
     *issuers, leaf = (form.der for form in forms)
-    paths, bundle = PathVerifier(roots, 1, nothing), tuple(issuers)
+    paths, bundle = PathVerifier(roots, 1, look_ahead=True), tuple(issuers)
     ahead = paths.read_ahead(bundle, leaf)
     walked = paths.verify(bundle, leaf)  # which reads none of them again
     assert all(map(is_, ahead, walked.certificates))
@@ -79,7 +74,7 @@ def test_the_certificates_read_ahead_are_those_whose_links_will_be_checked(roots
 @pytest.mark.parametrize("broken", [1, 2, 3, 4])
 def test_nothing_is_read_ahead_of_certificates_that_will_be_rejected(roots, forms, broken):
     *issuers, leaf = (form.der if at != broken else b"0" for at, form in enumerate(forms))
-    assert PathVerifier(roots, 1, nothing).read_ahead(tuple(issuers), leaf) == ()
+    assert PathVerifier(roots, 1, look_ahead=True).read_ahead(tuple(issuers), leaf) == ()
 
 
 def test_a_link_that_is_confirmed_is_not_checked_again(roots, forms, monkeypatch):
