@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 import click
 
 from nitro_attest._internal.checks import check_keys
+from nitro_attest._internal.files import unreadable
 from nitro_attest._internal.strict_json import read_json
 from nitro_attest.cli.options import duration, hex_bytes, moment
 from nitro_attest.cli.output import Source
@@ -93,7 +94,7 @@ def from_batch(
     """
     found = False
     with open_input(name) as file:
-        lines = _decompressed(file)
+        lines = _decompressed(name, file)
         for number in count(1):
             entry: dict[str, Any] = {}
             read_as: str | None = None
@@ -169,18 +170,26 @@ def line_count(name: str) -> int | None:
     if not Path(name).is_file():
         return None
     with open_input(name) as file:
-        if _is_gzip(file):
+        if _is_gzip(name, file):
             return None
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_LONGEST_LINE), b""))
 
 
-def _is_gzip(file: BinaryIO) -> bool:
-    return cast("BufferedReader", file).peek(len(_GZIP)).startswith(_GZIP)
+def _is_gzip(name: str, file: BinaryIO) -> bool:
+    """Recognises gzip by its first bytes.
+
+    Raises:
+        InputError: ``input.file``: the file cannot be read.
+    """
+    try:
+        return cast("BufferedReader", file).peek(len(_GZIP)).startswith(_GZIP)
+    except OSError as error:
+        raise unreadable(name, error) from error
 
 
-def _decompressed(file: BinaryIO) -> BinaryIO:
-    """Returns a reader of the lines; gzip, recognised by its first bytes, is read as a stream."""
-    if not _is_gzip(file):
+def _decompressed(name: str, file: BinaryIO) -> BinaryIO:
+    """Returns a reader of the lines of a file; gzip is read as a stream, in bounded memory."""
+    if not _is_gzip(name, file):
         return file
     from gzip import GzipFile  # 4 ms, rarely needed
 
@@ -188,7 +197,7 @@ def _decompressed(file: BinaryIO) -> BinaryIO:
 
 
 def _unread(error: Exception) -> InputError:
-    return InputError("input.file", f"cannot read this line, and skipped all that follows: {error}")
+    return InputError("input.file", f"cannot read this line, and skipped all after it: {error}")
 
 
 def _line(file: BinaryIO) -> bytes:

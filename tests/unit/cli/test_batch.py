@@ -305,7 +305,7 @@ def test_where_compressed_data_break_the_batch_fails(verify_lines, document, bro
     *before, last = answers
     assert codes(before) == [None] * len(before)
     assert last["error"]["code"] == "input.file"
-    assert "skipped all that follows" in last["error"]["message"]
+    assert "skipped all after it" in last["error"]["message"]
 
 
 def test_a_compressed_line_without_an_end_takes_no_memory(tmp_path, document):
@@ -321,6 +321,12 @@ def test_a_compressed_line_without_an_end_takes_no_memory(tmp_path, document):
     tracemalloc.stop()
     assert peak < 2 << 20
     assert (first.item.code, second.item.document) == ("input.batch", document)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file that opens, but cannot be read")
+def test_a_batch_that_opens_but_cannot_be_read_is_an_input_error(capsys):
+    assert run(["verify", "--batch", "/proc/self/mem"]) == 2
+    assert "input.file: cannot read '/proc/self/mem'" in capsys.readouterr().err
 
 
 def test_the_lines_of_a_compressed_file_are_not_counted_ahead(tmp_path):
