@@ -1,6 +1,6 @@
 """Faster checks of signatures: used only on request, never a dependency.
 
-Why they cannot make anything acceptable that is not is the subject of ``base.py``.
+They can only confirm: ``base.py`` gives the argument why they add nothing to what is accepted.
 """
 
 from __future__ import annotations

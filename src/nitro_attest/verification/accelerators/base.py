@@ -1,9 +1,9 @@
-"""The interface of accelerators, and the facts that they may confirm.
+"""The interface of accelerators, and the claims that they may confirm.
 
-An accelerator answers one question: is this P-384 signature of this digest valid under this key?
-It is trusted to be right when it says yes. The following keeps the rest independent of it:
+A claim is that a P-384 key made a signature of a digest. An accelerator is trusted to be right when
+it confirms one. The following keeps everything else independent of it:
 
-- It confirms one ``SignatureClaim`` by its exact values, and only by returning True. After any
+- It confirms a ``SignatureClaim`` by its exact values, and only by returning True. After any
   other answer, or an exception, ``cryptography`` decides: ``check_with_cryptography`` for a
   document, ``verify_directly_issued_by`` for a link, which is a certificate and its issuer.
 - The claim of a link is made only if everything else that ``verify_directly_issued_by`` checks
