@@ -219,11 +219,22 @@ def test_every_fault_and_variant_gives_the_same_result_with_an_accelerator(accel
     assert {"chain.signature", "chain.name", "cert.algorithm", "signature.invalid"} < codes.keys()
 
 
-def accelerate(verifier, accelerator):
+@pytest.mark.parametrize(
+    ("kind", "policy"), [(Verifier, ANY_ENCLAVE), (NitroTpmVerifier, ANY_INSTANCE)]
+)
+def test_genuine_documents_give_the_same_result(accelerator, corpus, kind, policy):
+    documents = [document for _, document in corpus]
+    accelerated = accelerate(kind(policy=policy), accelerator, TrustedRoots.AWS)
+    assert outcomes(accelerated, documents, "document") == outcomes(
+        kind(policy=policy), documents, "document"
+    )
+
+
+def accelerate(verifier, accelerator, roots=ROOTS):
     """Gives a new verifier an accelerator that no name loads."""
     verifier._accelerator = accelerator
     verifier._check = accelerator.check
-    verifier._paths = PathVerifier(ROOTS, 64, accelerator.confirms_link, look_ahead=True)
+    verifier._paths = PathVerifier(roots, 64, accelerator.confirms_link, look_ahead=True)
     return verifier
 
 
