@@ -91,7 +91,7 @@ def documents(fake, when):
 
 @pytest.fixture
 def curve_calls(monkeypatch):
-    """What ``cryptography`` was asked: the claims of documents, and the issued certificates."""
+    """The claims of documents and the issued certificates that ``cryptography`` checked."""
     calls = []
 
     def counted(claim):
