@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from base64 import encodebytes
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
@@ -24,6 +24,7 @@ from nitro_attest.limits import (
     MAX_SERIAL_OCTETS,
 )
 from nitro_attest.testing import LIST_FAULTS, FakeNitro
+from nitro_attest.verification.accelerators.base import Accelerator
 from nitro_attest.verification.certificate import (
     check_authority,
     check_signer,
@@ -34,7 +35,8 @@ from nitro_attest.verification.certificate import (
 from nitro_attest.verification.crl import RevocationList
 from nitro_attest.verification.path import CertificatePath, PathVerifier, check_windows
 from nitro_attest.verification.roots import TrustedRoots
-from targets.base import VECTORS, Target, outcome, refused
+from nitro_attest.verification.signature import SignatureClaim, check_with_cryptography
+from targets.base import VECTORS, Target, outcome, refused, rejection
 from targets.documents import ROOTS, WHEN, parsed_documents
 
 _SPKI = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
@@ -70,11 +72,25 @@ def certificates() -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(der for row in rows for der in row))
 
 
+class Faithful(Accelerator):
+    """Confirms what ``cryptography`` does."""
+
+    def confirm(self, claim: SignatureClaim) -> bool:
+        return check_with_cryptography(claim)
+
+    def prepare(self, claims: Iterable[SignatureClaim]) -> None:
+        """Does nothing."""
+
+
 PATHS = PathVerifier(ROOTS, 1024)
+ACCELERATED = PathVerifier(ROOTS, 1024, Faithful().confirms_link, look_ahead=True)
 
 
 def check_chain(data: bytes) -> bool:
-    """A row of certificates, each behind two octets of length: only signed ones make a path."""
+    """A row of certificates, each behind two octets of length: only signed ones make a path.
+
+    An accelerator changes nothing.
+    """
     row = []
     while data and len(row) <= MAX_CABUNDLE_CERTIFICATES:
         size = int.from_bytes(data[:2], "big")
@@ -83,8 +99,12 @@ def check_chain(data: bytes) -> bool:
     if len(row) < 2:
         return False
     path = outcome(0, ChainError, PATHS.verify, tuple(row[:-1]), row[-1])
+    ahead = ACCELERATED.read_ahead(tuple(row[:-1]), row[-1])
+    accelerated = outcome(0, ChainError, ACCELERATED.verify, tuple(row[:-1]), row[-1])
+    assert rejection(accelerated) == rejection(path)
     if refused(path):
         return False
+    assert ahead == accelerated.certificates[-len(ahead) :]
     assert ROOTS.find(row[0]) is path.root
     assert [item.parsed.public_bytes(Encoding.DER) for item in path.certificates] == row
     # Anybody can write s as n - s in a certificate too; all else is under the signatures.
@@ -219,7 +239,9 @@ TARGETS = {
         rows,
         (
             "verification.path:_walk,_walk_issuers,_read_issuer,_untrusted_root,_check_link,"
-            "_path_length_fault,_key_identifier_fault,_check_signature,_check_names,check_windows",
+            "_path_length_fault,_key_identifier_fault,_check_signature,_check_names,check_windows,"
+            "PathVerifier.read_ahead",
+            "verification.accelerators.base:link_claim",
         ),
         "der.dict",
         8192,

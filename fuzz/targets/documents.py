@@ -318,7 +318,14 @@ TARGETS = {
         longest=16500,
     ),
     "verify": Target(
-        check_verify, documents, ("verification.path", "verification.signature"), longest=21000
+        check_verify,
+        documents,
+        (
+            "verification.path:_walk,_walk_issuers,_read_issuer,_untrusted_root,_check_link,"
+            "_check_names,_check_signature,check_windows",
+            "verification.signature",
+        ),
+        longest=21000,
     ),
     "signed": Target(check_signed, signed_payloads, ("verification.agreement",), longest=8192),
     "challenge": Target(

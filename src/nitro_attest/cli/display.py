@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import click
 
+from nitro_attest.cli.fields import ALL
 from nitro_attest.cli.options import Decorator, json_option, with_options
 from nitro_attest.cli.terminal import color_option
 
@@ -18,14 +19,16 @@ class Display:
         quiet: The verdict alone.
         short: The verdict, the enclave, the age, the measurement set that matched, the warnings.
         as_json: One JSON object per result.
+        fields: The fields of an attestation in such an object.
 
     Raises:
-        click.UsageError: Several are given.
+        click.UsageError: Several of the three are given.
     """
 
     quiet: bool
     short: bool
     as_json: bool
+    fields: frozenset[str] = ALL
 
     def __post_init__(self) -> None:
         if self.quiet + self.short + self.as_json > 1:

@@ -258,7 +258,7 @@ def _rejection_lines(error: NitroAttestError, at: datetime | None) -> Iterator[s
     if error.offset is not None:
         yield f"  at byte {error.offset}"
     if at is not None:
-        yield f"  verified as of {utc(at)}, given by --at"
+        yield f"  verified as of {utc(at)}, as given"
     if error.code in _HINTS:
         option, hint = _HINTS[error.code]
         options = _options_of_verb()

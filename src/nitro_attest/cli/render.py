@@ -13,6 +13,7 @@ from nitro_attest._internal.wording import plural
 from nitro_attest.channel.bindings.base import Bound
 from nitro_attest.cli.display import Display
 from nitro_attest.cli.exit_codes import EXIT_REQUIREMENT
+from nitro_attest.cli.fields import selected
 from nitro_attest.cli.output import (
     Kind,
     emit,
@@ -43,7 +44,7 @@ _SHOWN_BYTES: Final = 64
 
 _TIME_SOURCES: Final = {
     "now": "now",
-    "given": "given by --at",
+    "given": "as given",
     "document": "the document's own timestamp",
 }
 
@@ -82,7 +83,11 @@ def report(
         of += f", as of {utc(attestation.verified_at)}"
     if display.as_json:
         extras = _members(bound, provenance, failed_on)
-        values = {"source": source, "verified": not failed_on, "attestation": attestation.to_dict()}
+        values = {
+            "source": source,
+            "verified": not failed_on,
+            "attestation": selected(attestation, display.fields),
+        }
         emit([to_json(**members, **values, **extras)])
     elif not display.quiet:
         lines = (

@@ -6,18 +6,30 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import click
+from click.core import ParameterSource
 
-from nitro_attest.cli.batch import from_batch, from_files, line_count, outcomes, summary
+from nitro_attest.cli.batch import (
+    Job,
+    counts,
+    from_batch,
+    from_files,
+    line_count,
+    outcomes,
+    summary,
+)
 from nitro_attest.cli.display import Display, display_options
+from nitro_attest.cli.exit_codes import EXIT_REQUIREMENT, exit_code_of
 from nitro_attest.cli.expected import (
     WarningOptions,
     expected_options,
     expected_values,
     warning_options,
 )
+from nitro_attest.cli.fields import ALL, WITHOUT_CERTIFICATES
+from nitro_attest.cli.fields import fields as fields_type
 from nitro_attest.cli.options import (
     EXISTING_FILE,
     Verb,
@@ -29,7 +41,7 @@ from nitro_attest.cli.options import (
     format_option,
     json_field_option,
 )
-from nitro_attest.cli.output import Kind, emit, reject, styled
+from nitro_attest.cli.output import Kind, emit, reject, styled, to_json
 from nitro_attest.cli.render import report
 from nitro_attest.cli.requirements import (
     RequirementOptions,
@@ -40,8 +52,10 @@ from nitro_attest.cli.requirements import (
 from nitro_attest.cli.source import Encoding
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
 from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyError
+from nitro_attest.provenance import Provenance
 from nitro_attest.verification.batch import Outcome
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
+from nitro_attest.verification.requirements import Request
 
 
 @click.command("verify", cls=Verb)
@@ -50,7 +64,7 @@ from nitro_attest.verification.policy import NitroTpmPolicy, Policy
     "--batch",
     "batch_file",
     type=EXISTING_FILE,
-    help="File with one JSON object per line: document, nonce, ...",
+    help="File with one JSON object per line: document, nonce, ...; also compressed with gzip.",
 )
 @root_options
 @list_options
@@ -68,6 +82,18 @@ from nitro_attest.verification.policy import NitroTpmPolicy, Policy
     "--accelerator",
     type=click.Choice(["libcrypto_mb", "aws-lc"]),
     help="Installed library that checks the signatures of many documents faster.",
+)
+@click.option(
+    "--summary",
+    "summary_only",
+    is_flag=True,
+    help="Print only the number of documents by result.",
+)
+@click.option(
+    "--fields",
+    type=fields_type,
+    metavar="NAME,...",
+    help="With --json: fields of an attestation to print [all; with --batch, no certificates].",
 )
 @display_options("Print one JSON object per document.")
 def command(
@@ -91,6 +117,8 @@ def command(
     encoding: Encoding | None,
     json_field: str | None,
     accelerator: str | None,
+    summary_only: bool,
+    fields: frozenset[str] | None,
     quiet: bool,
     short: bool,
     as_json: bool,
@@ -107,9 +135,12 @@ def command(
         raise click.UsageError("expected either one or more DOC or a --batch file")
     if max_age is not None and at == "document":
         raise click.UsageError("--max-age cannot be combined with --at document")
-    display = Display(quiet, short, as_json)
+    display = _display(quiet, short, as_json, summary_only, fields, bool(batch_file))
     warnings = WarningOptions(fail_on_warning, accepted)
     options = expected_values(nonce=nonce, user_data=user_data, public_key=public_key)
+    source = click.get_current_context().get_parameter_source("at")
+    if source is ParameterSource.COMMANDLINE:
+        options["at"] = at
     policy, provenance = policy_of(
         RequirementOptions(**requirements), any_enclave, any_instance, allow_debug
     )
@@ -130,22 +161,71 @@ def command(
     verify = partial(verify, workers=1 if total == 1 else None, at=at, max_age=max_age)
     exit_code = 0
     results: Counter[str] = Counter()
+    reporter = _Reporter(None if summary_only else display, warnings, policy, provenance)
     for job, outcome in outcomes(verify, jobs, total):
-        members: dict[str, Any] = {} if job.id is None else {"id": job.id}
-        if outcome.error is not None:
-            members |= {"warnings": _weaknesses(policy, outcome.error), "verified": False}
-            moment = at if isinstance(at, datetime) else None
-            code = reject(job.name, outcome.error, as_json, quiet=quiet, at=moment, **members)
-            results[outcome.error.code] += 1
-        else:
-            members |= {"provenance": provenance, "failed_on": warnings.failures(outcome.unwrap())}
-            code = report(job.name, outcome.unwrap(), display, **members)
-            results["failed on a warning" if members["failed_on"] else "verified"] += 1
+        result, code = reporter.report(job, outcome)
+        results[result] += 1
         exit_code = exit_code or code
-    if total != 1:
+    if summary_only:
+        emit([to_json(documents=results.total(), results=results)] if as_json else counts(results))
+    elif total != 1:
         kind: Kind = "accepted" if results["verified"] == results.total() else "rejected"
         emit([styled(summary(results), kind, to_stderr=True)], to_stderr=True)
     return exit_code
+
+
+def _display(
+    quiet: bool,
+    short: bool,
+    as_json: bool,
+    summary_only: bool,
+    fields: frozenset[str] | None,
+    batch: bool,
+) -> Display:
+    if summary_only and (quiet or short or fields):
+        raise click.UsageError("--summary cannot be combined with --quiet, --short or --fields")
+    if fields and not as_json:
+        raise click.UsageError("--fields requires --json")
+    return Display(quiet, short, as_json, fields or (WITHOUT_CERTIFICATES if batch else ALL))
+
+
+class _Reporter(NamedTuple):
+    """Reports the outcomes of documents.
+
+    Attributes:
+        display: The amount of output; None for nothing.
+        warnings: The options about warnings.
+        policy: The policy.
+        provenance: The signed statement of the expected measurements.
+    """
+
+    display: Display | None
+    warnings: WarningOptions
+    policy: object
+    provenance: Provenance | None
+
+    def report(self, job: Job, outcome: Outcome[Any]) -> tuple[str, int]:
+        """Prints an outcome; returns its name in a summary, and its exit code."""
+        members: dict[str, Any] = {} if job.id is None else {"id": job.id}
+        display = self.display
+        if outcome.error is not None:
+            if display is not None:
+                members["warnings"] = _weaknesses(self.policy, outcome.error)
+                members |= {"verified": False, "quiet": display.quiet, "at": _time_of(job)}
+                reject(job.name, outcome.error, display.as_json, **members)
+            return outcome.error.code, exit_code_of(outcome.error)
+        attestation = outcome.unwrap()
+        failed_on = self.warnings.failures(attestation)
+        if display is not None:
+            members |= {"provenance": self.provenance, "failed_on": failed_on}
+            report(job.name, attestation, display, **members)
+        return ("failed on a warning", EXIT_REQUIREMENT) if failed_on else ("verified", 0)
+
+
+def _time_of(job: Job) -> datetime | None:
+    """The verification time of a document, if an option or its line gives one."""
+    at = job.item.at if isinstance(job.item, Request) else None
+    return at if isinstance(at, datetime) else None
 
 
 def _weaknesses(policy: object, error: NitroAttestError) -> list[AttestationWarning]:

@@ -108,11 +108,17 @@ class BaseAttestation(Generic[_DocumentT]):
         """The document's nonce, passed by the attested code."""
         return self.document.nonce
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns JSON-ready values: bytes as lower-case hex, times as RFC 3339, else None."""
+    def to_dict(self, *, certificates: bool = True) -> dict[str, Any]:
+        """Returns JSON-ready values: bytes as lower-case hex, times as RFC 3339, else None.
+
+        Args:
+            certificates: Include ``chain``, and ``certificate`` and ``cabundle`` of the document:
+                most of the size, and of the time.
+        """
+        chain = {"chain": [_certificate_to_dict(one) for one in self.chain]} if certificates else {}
         return {
-            "document": self.document.to_dict(),
-            "chain": [_certificate_to_dict(certificate) for certificate in self.chain],
+            "document": self.document.to_dict(certificates=certificates),
+            **chain,
             "root": {"name": self.root.name, "sha256": self.root.sha256},
             "verified_at": self.verified_at.isoformat(timespec="milliseconds"),
             "time_source": self.time_source,

@@ -16,7 +16,7 @@ from nitro_attest._internal.times import to_milliseconds
 from nitro_attest.errors import ChainError
 from nitro_attest.limits import MAX_SERIAL_OCTETS
 
-_ECDSA_WITH_SHA384: Final = bytes.fromhex("300a06082a8648ce3d040303")
+ECDSA_WITH_SHA384: Final = bytes.fromhex("300a06082a8648ce3d040303")
 """The whole AlgorithmIdentifier: parameters must be absent (RFC 5758 section 3.2)."""
 
 _P384_KEY_INFO: Final = bytes.fromhex("3076301006072a8648ce3d020106052b8104002203620004")
@@ -229,25 +229,52 @@ def _checked_key_info(certificate: x509.Certificate, der: bytes, label: str) -> 
     the TBSCertificate is the same, and that the point is on the curve.
     """
     signature = certificate.signature
-    tail = _ECDSA_WITH_SHA384 + bytes((_BIT_STRING, len(signature) + 1 & 0x7F, 0)) + signature
+    tail = ECDSA_WITH_SHA384 + bytes((_BIT_STRING, len(signature) + 1 & 0x7F, 0)) + signature
     if not der.endswith(tail):
         oid = certificate.signature_algorithm_oid.dotted_string
         raise _algorithm_error(label, f"a signature with {oid} or with parameters")
-    position = _key_info_position(der)
+    position = _position(der, _BEFORE_KEY_INFO)
     if not der.startswith(_P384_KEY_INFO, position):
         oid = certificate.public_key_algorithm_oid.dotted_string
         raise _algorithm_error(label, f"a key of another kind or encoding ({oid})")
     return der[position : position + _P384_KEY_INFO_BYTES]
 
 
-def _key_info_position(der: bytes) -> int:
-    """Returns the offset of the key info in a certificate that has already been parsed.
+class SignedFields(NamedTuple):
+    """Three fields of a TBSCertificate, each the whole element as DER.
+
+    Attributes:
+        algorithm: The AlgorithmIdentifier that is signed (RFC 5280 section 4.1.2.3).
+        issuer: The name of the issuer.
+        subject: The name of the subject.
+    """
+
+    algorithm: bytes
+    issuer: bytes
+    subject: bytes
+
+
+def signed_fields(tbs: bytes) -> SignedFields:
+    """Cuts these fields out of the TBSCertificate of a certificate that has been parsed."""
+    algorithm, issuer, validity, subject, end = [
+        _position(tbs, _BEFORE_KEY_INFO[1:count]) for count in (4, 5, 6, 7, 8)
+    ]
+    return SignedFields(tbs[algorithm:issuer], tbs[issuer:validity], tbs[subject:end])
+
+
+def _position(der: bytes, elements: tuple[bool, ...]) -> int:
+    """Returns the offset after these elements of DER that has already been parsed.
 
     The cryptography package offers the key, but not its original encoding. Encoding it again and
-    searching for the result took 27 us, and a copy elsewhere would satisfy the search.
+    searching for the result took 27 us, and a copy elsewhere would satisfy the search. Nor does it
+    offer the algorithm inside the TBSCertificate.
+
+    Args:
+        der: A certificate, or its TBSCertificate.
+        elements: The elements from its start, True for those to enter.
     """
     position = 0
-    for entered in _BEFORE_KEY_INFO:
+    for entered in elements:
         length = der[position + 1]
         position += 2
         if length & 0x80:  # long form: the length itself is in so many octets

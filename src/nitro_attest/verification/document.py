@@ -78,16 +78,23 @@ class BaseDocument:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.module_id} at {self.timestamp.isoformat()}>"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns JSON-ready values: bytes as lower-case hex, absent fields as None."""
+    def to_dict(self, *, certificates: bool = True) -> dict[str, Any]:
+        """Returns JSON-ready values: bytes as lower-case hex, absent fields as None.
+
+        Args:
+            certificates: Include ``certificate`` and ``cabundle``.
+        """
+        chain: dict[str, Any] = {}
+        if certificates:
+            chain["certificate"] = self.certificate.hex()
+            chain["cabundle"] = [certificate.hex() for certificate in self.cabundle]
         return {
             "module_id": self.module_id,
             "digest": self.digest,
             "timestamp_ms": self.timestamp_ms,
             "timestamp": self.timestamp.isoformat(timespec="milliseconds"),
             self._pcrs_name: {str(i): value.hex() for i, value in self._content.pcrs.items()},
-            "certificate": self.certificate.hex(),
-            "cabundle": [certificate.hex() for certificate in self.cabundle],
+            **chain,
             "public_key": _hex(self.public_key),
             "user_data": _hex(self.user_data),
             "nonce": _hex(self.nonce),
@@ -171,10 +178,14 @@ class UnverifiedDocument(BaseDocument):
         """
         return kind(self._content)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns JSON-ready values: bytes as lower-case hex, absent fields as None."""
+    def to_dict(self, *, certificates: bool = True) -> dict[str, Any]:
+        """Returns JSON-ready values: bytes as lower-case hex, absent fields as None.
+
+        Args:
+            certificates: Include ``certificate`` and ``cabundle``.
+        """
         kind = AttestationDocument if self.kind == "enclave" else NitroTpmDocument
-        return {"kind": self.kind} | kind(self._content).to_dict()
+        return {"kind": self.kind} | kind(self._content).to_dict(certificates=certificates)
 
 
 def parse_unverified(

@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import pairwise
 from operator import attrgetter
+from typing import Final
 from weakref import WeakValueDictionary
 
 from cryptography import x509
@@ -65,8 +66,17 @@ class CertificatePath:
         return tuple([certificate.common_name for certificate in self.certificates[1:]])
 
 
+LinkCheck = Callable[[Certificate, Certificate], bool]
+"""Confirms that the first certificate issued the second; False leaves it to ``cryptography``."""
+
+_SIGNER: Final = "the signing certificate"
+
+_READ_AHEAD: Final = 256
+"""Certificates that are kept between ``read_ahead`` and ``verify``: several batches of them."""
+
 _Issuers = tuple[Root, tuple[Certificate, ...]]
-_KnownPaths = WeakValueDictionary[tuple[tuple[bytes, ...], bytes], CertificatePath]
+_Read = Callable[[bytes, str], Certificate]
+_KnownPaths = WeakValueDictionary[tuple[tuple[bytes, ...], bytes | None], CertificatePath]
 
 
 class PathVerifier:
@@ -79,13 +89,29 @@ class PathVerifier:
     Args:
         roots: The trusted roots.
         cache_size: The number of paths, and of lists of issuers, to cache; 0 for none.
+        confirms: An accelerator's check of links; None: ``cryptography`` checks all of them.
+        look_ahead: Prepare for calls of ``known`` and ``read_ahead``, which otherwise cost more.
     """
 
-    def __init__(self, roots: TrustedRoots, cache_size: int) -> None:
+    def __init__(
+        self,
+        roots: TrustedRoots,
+        cache_size: int,
+        confirms: LinkCheck | None = None,
+        *,
+        look_ahead: bool = False,
+    ) -> None:
         # The cached functions do not refer to self: only the garbage collector could free that.
+        self._roots = roots
         self._known: _KnownPaths = WeakValueDictionary()
-        self.issuers = lru_cache(cache_size)(partial(_walk_issuers, roots))
-        self.paths = lru_cache(cache_size)(partial(_walk, self.issuers, self._known))
+        self._read: _Read = read_certificate
+        if look_ahead:
+            self._read = lru_cache(_READ_AHEAD)(read_certificate)
+        self.issuers = lru_cache(cache_size)(partial(_walk_issuers, self._read, roots, confirms))
+        known = self._known if look_ahead else None
+        self.paths = lru_cache(cache_size)(
+            partial(_walk, self._read, self.issuers, known, confirms)
+        )
 
     def verify(self, cabundle: tuple[bytes, ...], certificate: bytes) -> CertificatePath:
         """Verifies the path from a trusted root to the signing certificate.
@@ -106,10 +132,35 @@ class PathVerifier:
         """Returns the path of these certificates if it is remembered; verifies nothing."""
         return self._known.get((cabundle, certificate))
 
+    def read_ahead(
+        self, cabundle: tuple[bytes, ...], certificate: bytes
+    ) -> tuple[Certificate, ...]:
+        """Reads the certificates whose links ``verify`` will check; verifies nothing.
+
+        Returns:
+            The certificates, issuers first: the last issuer and the signing certificate if a path
+            with the same issuers is remembered. () if ``verify`` will reject them unchecked.
+        """
+        root = self._roots.find(cabundle[0])
+        if root is None:
+            return ()
+        sibling = self._known.get((cabundle, None))
+        try:
+            leaf = self._read(certificate, _SIGNER)
+            if sibling is not None:
+                return sibling.certificates[-2], leaf
+            positions = range(1, len(cabundle))
+            issuers = [_read_issuer(self._read, cabundle[at], at) for at in positions]
+        except ChainError:
+            return ()
+        return root.certificate, *issuers, leaf
+
 
 def _walk(
+    read: _Read,
     walk_issuers: Callable[[tuple[bytes, ...]], _Issuers],
-    known: _KnownPaths,
+    known: _KnownPaths | None,
+    confirms: LinkCheck | None,
     cabundle: tuple[bytes, ...],
     certificate: bytes,
 ) -> CertificatePath:
@@ -117,26 +168,30 @@ def _walk(
         raise ChainError("chain.order", "the signing certificate is also in the cabundle")
     if len(set(cabundle)) != len(cabundle):
         raise ChainError("chain.loop", "a certificate is in the cabundle twice")
-    leaf = read_certificate(certificate, "the signing certificate")
+    leaf = read(certificate, _SIGNER)
     check_signer(leaf)
     root, issuers = walk_issuers(cabundle)
     certificates = (*issuers, leaf)
-    _check_link(issuers[-1], leaf, certificates, further_authorities=0)
+    _check_link(issuers[-1], leaf, certificates, confirms, further_authorities=0)
     path = CertificatePath(root, certificates, load_key(leaf))
-    known[cabundle, certificate] = path
+    if known is not None:
+        known[cabundle, certificate] = known[cabundle, None] = path
     return path
 
 
-def _walk_issuers(roots: TrustedRoots, cabundle: tuple[bytes, ...]) -> _Issuers:
+def _walk_issuers(
+    read: _Read, roots: TrustedRoots, confirms: LinkCheck | None, cabundle: tuple[bytes, ...]
+) -> _Issuers:
     """Verifies the issuers alone, down to the one that issues signing certificates."""
     root = roots.find(cabundle[0])
     first = 0 if root is None else 1
-    read = [_read_issuer(cabundle[at], at) for at in range(first, len(cabundle))]
+    issuers = [_read_issuer(read, cabundle[at], at) for at in range(first, len(cabundle))]
     if root is None:
         raise _untrusted_root(cabundle, roots)
-    path = (root.certificate, *read)
+    path = (root.certificate, *issuers)
     for position, (parent, child) in enumerate(pairwise(path)):
-        _check_link(parent, child, path, further_authorities=len(path) - 1 - position)
+        further_authorities = len(path) - 1 - position
+        _check_link(parent, child, path, confirms, further_authorities=further_authorities)
     return root, path
 
 
@@ -171,9 +226,9 @@ def check_windows(path: CertificatePath, at_ms: int, skew_ms: int) -> None:
             )
 
 
-def _read_issuer(der: bytes, position: int) -> Certificate:
+def _read_issuer(read: _Read, der: bytes, position: int) -> Certificate:
     role = "root" if position == 0 else "intermediate CA"
-    certificate = read_certificate(der, f"certificate {position} ({role})")
+    certificate = read(der, f"certificate {position} ({role})")
     check_authority(certificate)
     return certificate
 
@@ -192,7 +247,12 @@ def _untrusted_root(cabundle: Sequence[bytes], roots: TrustedRoots) -> ChainErro
 
 
 def _check_link(
-    parent: Certificate, child: Certificate, path: Sequence[Certificate], further_authorities: int
+    parent: Certificate,
+    child: Certificate,
+    path: Sequence[Certificate],
+    confirms: LinkCheck | None,
+    *,
+    further_authorities: int,
 ) -> None:
     """Checks one link (X-3, X-7, X-8, X-16, X-19), the cheap rules first.
 
@@ -206,7 +266,8 @@ def _check_link(
     if fault is not None:
         _check_names(parent, child, path)
         raise fault
-    _check_signature(parent, child, path)
+    if confirms is None or not confirms(parent, child):
+        _check_signature(parent, child, path)
 
 
 def _path_length_fault(parent: Certificate, further_authorities: int) -> ChainError | None:

@@ -14,15 +14,18 @@ A PolicyError therefore always means: authentic, but rejected by the requirement
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain, pairwise, starmap
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from nitro_attest._internal.times import check_max_age, to_milliseconds
 from nitro_attest._internal.values import reject_state
 from nitro_attest.errors import (
     AttestationWarning,
+    ChainError,
     FormatError,
     InputError,
     NitroAttestError,
@@ -35,6 +38,7 @@ from nitro_attest.limits import (
     MAX_CLOCK_SKEW_SECONDS,
 )
 from nitro_attest.verification import accelerators, agreement
+from nitro_attest.verification.accelerators.base import link_claim
 from nitro_attest.verification.attestation import (
     VERIFIED,
     Attestation,
@@ -42,6 +46,7 @@ from nitro_attest.verification.attestation import (
     NitroTpmAttestation,
     TimeSource,
 )
+from nitro_attest.verification.certificate import load_key
 from nitro_attest.verification.core import DEFAULT_LIMITS, Kind, Limits, check_limits
 from nitro_attest.verification.document import (
     AttestationDocument,
@@ -65,6 +70,7 @@ from nitro_attest.verification.requirements import UNCHECKED, At, Requirements
 from nitro_attest.verification.roots import TrustedRoots, as_trusted_roots
 from nitro_attest.verification.signature import (
     SignatureCheck,
+    SignatureClaim,
     check_signature,
     check_with_cryptography,
     claim_of,
@@ -124,10 +130,16 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
     ) -> None:
         trusted = as_trusted_roots(roots)
         self._accelerator = None if accelerator is None else accelerators.load(accelerator)
-        self._check: SignatureCheck = (
-            self._accelerator.check if self._accelerator else check_with_cryptography
-        )
+        self._check: SignatureCheck = check_with_cryptography
         self._paths = PathVerifier(trusted, _cache_size(cache_size))
+        if self._accelerator is not None:
+            self._check = self._accelerator.check
+            self._paths = PathVerifier(
+                trusted,
+                cache_size,
+                self._accelerator.confirms_link,
+                look_ahead=self._accelerator.lanes > 1,
+            )
         self._policy = policy
         self._skew_ms = _skew_in_milliseconds(clock_skew)
         if consistency not in (None, "refuse", "warn"):
@@ -257,7 +269,8 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
     ) -> _AttestationT:
         moment = _moment(at, requirements.max_age)
         parsed = parse_unverified(document, self._limits)
-        return self._verify_parsed(parsed, requirements, moment, self._check)
+        self._prepare([parsed])
+        return self._verify_parsed(parsed, requirements, moment)
 
     def verify_many(
         self,
@@ -308,10 +321,9 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         self, at: At, max_age: timedelta | None, items: Sequence[Taken | NitroAttestError]
     ) -> list[_AttestationT | NitroAttestError]:
         parsed = [self._parse_item(item) for item in items]
-        check = self._precheck(parsed)
+        self._prepare(parsed)
         return [
-            self._result(item, one, at, max_age, check)
-            for item, one in zip(items, parsed, strict=True)
+            self._result(item, one, at, max_age) for item, one in zip(items, parsed, strict=True)
         ]
 
     def _parse_item(self, item: Taken | NitroAttestError) -> UnverifiedDocument | NitroAttestError:
@@ -325,19 +337,25 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         except NitroAttestError as error:
             return error.with_traceback(None)  # which would refer to all items of the batch
 
-    def _precheck(self, parsed: Sequence[UnverifiedDocument | NitroAttestError]) -> SignatureCheck:
-        """Verifies the signatures of a batch together, if there is an accelerator.
+    def _prepare(self, parsed: Sequence[UnverifiedDocument | NitroAttestError]) -> None:
+        """Has an accelerator that checks several signatures at once check those of a batch.
 
-        Only documents with a cached path are included: no other signing key is verified yet.
+        A confirmed signature makes nothing valid: it only answers the question that a later step
+        may ask about the same key, signature and digest.
         """
-        if self._accelerator is None:
-            return self._check
-        known = [
-            (one, self._paths.known(one.cabundle, one.certificate))
-            for one in parsed
-            if isinstance(one, UnverifiedDocument)
-        ]
-        return self._accelerator.precheck(claim_of(one, path.key) for one, path in known if path)
+        if self._accelerator is not None and self._accelerator.lanes > 1:
+            documents = [one for one in parsed if isinstance(one, UnverifiedDocument)]
+            self._accelerator.prepare(chain.from_iterable(map(self._claims, documents)))
+
+    def _claims(self, document: UnverifiedDocument) -> Iterator[SignatureClaim]:
+        """Yields the claims that steps 2 and 4 will check, as far as they can be read."""
+        path = self._paths.known(document.cabundle, document.certificate)
+        if path is not None:
+            yield claim_of(document, path.key)
+        elif certificates := self._paths.read_ahead(document.cabundle, document.certificate):
+            yield from filter(None, starmap(link_claim, pairwise(certificates)))
+            with suppress(ChainError):
+                yield claim_of(document, load_key(certificates[-1]))
 
     def _result(
         self,
@@ -345,7 +363,6 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         parsed: UnverifiedDocument | NitroAttestError,
         at: At,
         max_age: timedelta | None,
-        check: SignatureCheck,
     ) -> _AttestationT | NitroAttestError:
         if isinstance(item, NitroAttestError):
             return item
@@ -364,7 +381,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             moment = _moment(at if request.at is None else request.at, requirements.max_age)
             if isinstance(parsed, NitroAttestError):
                 return parsed
-            return self._verify_parsed(parsed, requirements, moment, check)
+            return self._verify_parsed(parsed, requirements, moment)
         except NitroAttestError as error:
             return error
 
@@ -373,7 +390,6 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         parsed: UnverifiedDocument,
         requirements: Requirements[_DocumentT],
         moment: tuple[TimeSource, int | None],
-        check: SignatureCheck,
     ) -> _AttestationT:
         """Performs all steps; the result is made only after the last one."""
         source, at_ms = moment
@@ -389,7 +405,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         if at_ms is not None:
             check_windows(path, at_ms, self._skew_ms)
         # 4. Signature. The document is authentic from here on.
-        attestation_id = check_signature(parsed, path.key, check)
+        attestation_id = check_signature(parsed, path.key, self._check)
         if at_ms is None:
             at_ms = parsed.timestamp_ms
             check_windows(path, at_ms, self._skew_ms)
@@ -470,9 +486,9 @@ class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
         cache_size: The number of verified certificate paths to remember, 0 to 65536. A further
             document of a known enclave then costs one signature check instead of five. Nothing else
             is remembered, and validity times are checked anew for every document.
-        accelerator: A faster check of the signatures of documents whose path is known, for machines
-            that have it: ``libcrypto_mb`` (eight at once, in ``verify_many``) or ``aws-lc``.
-            ``cryptography`` checks every signature that it does not confirm.
+        accelerator: A faster check of the signatures of documents and certificates, for machines
+            that have it: ``libcrypto_mb`` (eight at once: a new path, or ``verify_many``) or
+            ``aws-lc``. ``cryptography`` checks every signature that it does not confirm.
         revocation: The revocation lists to check every path against (R-2 to R-8); None: revocation
             is not checked, as AWS documents.
 

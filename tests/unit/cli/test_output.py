@@ -149,7 +149,7 @@ def test_short_prints_the_enclave_the_age_the_set_and_the_warnings(tool, files, 
     assert found.pop("warning").startswith("root.custom: ")
     assert found == {
         "document": str(document),
-        "verified at": "2026-03-01 12:01:30.250 UTC, given by --at",
+        "verified at": "2026-03-01 12:01:30.250 UTC, as given",
         "age": "0:01:30",
         "matched": "v1.4.2 (PCR0)",
     }
@@ -173,7 +173,7 @@ def test_the_verification_time_and_its_source_are_shown(tool, files, fake, form,
     for at, expected in {
         "now": "2026-03-01 12:00:00.250 UTC, now",
         "document": "2026-03-01 12:00:00.250 UTC, the document's own timestamp",
-        "2026-03-01T13:00:00+00:30": "2026-03-01 12:30:00.000 UTC, given by --at",
+        "2026-03-01T13:00:00+00:30": "2026-03-01 12:30:00.000 UTC, as given",
     }.items():
         code, out, _ = tool("verify", document, *options[:2], "--at", at, *form)
         assert (code, rows(out)["verified at"]) == (0, expected)
@@ -184,7 +184,7 @@ def test_a_rejection_shows_a_verification_time_that_was_given(tool, files):
     past = ["--at", "2020-01-01T01:00:00+01:00"]
     code, _, err = tool("verify", document, *options[:2], *past)
     assert code == 4
-    assert "  verified as of 2020-01-01 00:00:00.000 UTC, given by --at\n" in err
+    assert "  verified as of 2020-01-01 00:00:00.000 UTC, as given\n" in err
 
 
 def test_a_document_from_the_future_has_no_plain_age(tool, files, when):

@@ -1,17 +1,33 @@
 """An accelerator may only say yes, of exactly the signature that it was asked about (C-16)."""
 
 import ctypes
+import hashlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from nitro_attest import ANY_ENCLAVE, InputError, Request, TrustedRoots, Verifier
+from nitro_attest import ANY_ENCLAVE, InputError, Request, Verifier
+from nitro_attest.testing import FakeNitro
+from nitro_attest.testing import _der as der
+from nitro_attest.testing.certificates import ECDSA_WITH_SHA384
+from nitro_attest.testing.faults.chain import ECDSA_WITH_SHA256, UNKNOWN_OID
 from nitro_attest.verification import accelerators
-from nitro_attest.verification.accelerators import libcrypto_mb
-from nitro_attest.verification.signature import SignatureClaim, check_with_cryptography
+from nitro_attest.verification import path as path_module
+from nitro_attest.verification.accelerators import base, libcrypto_mb
+from nitro_attest.verification.certificate import read_certificate
+from nitro_attest.verification.signature import (
+    SignatureClaim,
+    check_with_cryptography,
+    der_signature,
+)
 from reference.claims import good_claims, signing_key
+from reference.paths import document
 from support.errors import outcome_codes
 
 
@@ -22,40 +38,47 @@ def claim_in(arguments, place):
     return r + s, digest, x[::-1] + y[::-1]
 
 
+def key_at(point):
+    """The key with these coordinates; cryptography checks that it is on the curve."""
+    x, y = (int.from_bytes(half, "big") for half in (point[:48], point[48:]))
+    return signing_key(ec.EllipticCurvePublicNumbers(x, y, ec.SECP384R1()).public_key())
+
+
 class FakeLibrary:
     """Stands in for libcrypto_mb: asks ``cryptography``, and keeps what it was asked."""
 
-    def __init__(self, known=(), *, never=False):
-        self.keys = {}
+    def __init__(self, status=None):
         self.asked = []
-        self.never = never
-        for key in known:
-            self.keys[key.info[-96:]] = key
+        self.status = status
 
     def __call__(self, *arguments):
-        status, digests = 0, []
-        for place in range(8):
-            signature, digest, point = claim_in(arguments, place)
-            digests.append(digest)
-            holds = check_with_cryptography(SignatureClaim(self.keys[point], signature, digest))
-            status |= 0 if holds and not self.never else 8 << 4 * place
-        self.asked.append(digests)
+        lanes = [claim_in(arguments, place) for place in range(8)]
+        self.asked.append([digest for _, digest, _ in lanes])
+        if self.status is not None:
+            return self.status
+        status = 0
+        for place, (signature, digest, point) in enumerate(lanes):
+            holds = check_with_cryptography(SignatureClaim(key_at(point), signature, digest))
+            status |= 0 if holds else 8 << 4 * place
         return status
 
 
+def multi_buffer(library, monkeypatch):
+    monkeypatch.setattr(libcrypto_mb, "_load", lambda: library)
+    return libcrypto_mb.MultiBuffer()
+
+
 @pytest.fixture
-def verifier_with(monkeypatch, fake, when):
+def verifier_with(monkeypatch, roots, fake, when):
     """Makes a Verifier over a fake library; the path of the fake's documents is known to it."""
 
-    def make(*, never=False, cache_size=64):
-        library = FakeLibrary(never=never)
+    def make(status=None, *, known=True):
+        library = FakeLibrary(status)
         monkeypatch.setattr(libcrypto_mb, "_load", lambda: library)
-        roots = TrustedRoots.from_pem(fake.root_pem)
-        verifier = Verifier(
-            roots, policy=ANY_ENCLAVE, accelerator="libcrypto_mb", cache_size=cache_size
-        )
-        key = signing_key(verifier.verify(fake.document(at=when), at=when).chain[0].public_key())
-        library.keys[key.info[-96:]] = key
+        verifier = Verifier(roots, policy=ANY_ENCLAVE, accelerator="libcrypto_mb")
+        if known:
+            verifier.verify(fake.document(at=when), at=when)
+            library.asked.clear()
         return verifier, library
 
     return make
@@ -68,14 +91,18 @@ def documents(fake, when):
 
 @pytest.fixture
 def curve_calls(monkeypatch):
-    """How often ``cryptography`` was asked about a document's signature."""
+    """The claims of documents and the issued certificates that ``cryptography`` checked."""
     calls = []
 
     def counted(claim):
         calls.append(claim)
         return check_with_cryptography(claim)
 
-    monkeypatch.setattr(libcrypto_mb, "check_with_cryptography", counted)
+    real = path_module._check_signature
+    monkeypatch.setattr(base, "check_with_cryptography", counted)
+    monkeypatch.setattr(
+        path_module, "_check_signature", lambda *of: calls.append(of[1]) or real(*of)
+    )
     return calls
 
 
@@ -100,6 +127,36 @@ def test_a_request_is_confirmed_as_its_document_is(verifier_with, documents, whe
     assert curve_calls == []
 
 
+def test_the_five_signatures_of_a_new_path_are_one_call(
+    verifier_with, fake_document, when, curve_calls
+):
+    verifier, library = verifier_with(known=False)
+    assert verifier.verify(fake_document, at=when)
+    assert [len(set(asked)) for asked in library.asked] == [5]
+    assert curve_calls == []
+
+
+def test_a_batch_of_new_paths_fills_the_lanes_and_shares_links(
+    verifier_with, fake, when, curve_calls
+):
+    documents = [fake.document(at=when + timedelta(seconds=n)) for n in range(8)]
+    verifier, library = verifier_with(known=False)
+    found = verifier.verify_many(documents, workers=1, at=when + timedelta(minutes=1))
+    assert outcome_codes(found) == [None] * 8
+    assert [len(set(asked)) for asked in library.asked] == [8, 8, 3]  # 3 issuers, 8 leaves
+    assert curve_calls == []
+
+
+def test_under_known_issuers_two_signatures_are_checked(verifier_with, fake, when, curve_calls):
+    verifier, library = verifier_with()
+    curve_calls.clear()
+    documents = [fake.document(at=when + timedelta(seconds=n)) for n in range(1, 5)]
+    found = verifier.verify_many(documents, workers=1, at=when + timedelta(minutes=1))
+    assert outcome_codes(found) == [None] * 4
+    assert [len(set(asked)) for asked in library.asked] == [8]
+    assert curve_calls == []
+
+
 def test_what_was_confirmed_is_forgotten_with_the_batch(
     verifier_with, documents, when, curve_calls
 ):
@@ -113,12 +170,11 @@ def test_what_was_confirmed_is_forgotten_with_the_batch(
 
 
 def test_what_it_does_not_confirm_cryptography_decides(verifier_with, documents, when, curve_calls):
-    verifier, library = verifier_with(never=True)
-    curve_calls.clear()
+    verifier, library = verifier_with(0x88888888, known=False)
     found = verifier.verify_many(documents[:8], workers=1, at=when + timedelta(minutes=1))
     assert outcome_codes(found) == [None] * 8
-    assert len(library.asked) == 1
-    assert len(curve_calls) == 8
+    assert len(library.asked) == 2
+    assert len(curve_calls) == 4 + 8
 
 
 def test_c16_a_document_that_was_altered_is_refused_among_confirmed_ones(
@@ -144,31 +200,34 @@ def test_fewer_than_three_are_not_worth_a_call(verifier_with, documents, when):
     assert len(library.asked) == 1
 
 
-def test_the_signature_under_an_unknown_path_is_not_looked_at_ahead(verifier_with, documents, when):
-    verifier, library = verifier_with(cache_size=0)
-    found = verifier.verify_many(documents[:8], workers=1, at=when + timedelta(minutes=1))
-    assert outcome_codes(found) == [None] * 8
-    assert library.asked == []
-
-
-def test_a_confirmed_claim_says_nothing_of_any_other():
+def test_a_confirmed_claim_says_nothing_of_any_other(monkeypatch):
     (one, other, *more) = good_claims(b"confirmed", 8)
-    library = FakeLibrary([claim.key for claim in (one, other, *more)])
-    accelerator = object.__new__(libcrypto_mb.MultiBuffer)
-    accelerator._verify = library
-    check = accelerator.precheck([one, other, *more])
-    assert check(one)
-    assert not check(one._replace(digest=other.digest))
-    assert not check(one._replace(signature=other.signature))
-    assert not check(one._replace(key=other.key))
+    accelerator = multi_buffer(FakeLibrary(), monkeypatch)
+    assert not accelerator.confirm(one)
+    accelerator.prepare([one, other, *more])
+    assert accelerator.confirm(one)
+    assert not accelerator.confirm(one._replace(digest=other.digest))
+    assert not accelerator.confirm(one._replace(signature=other.signature))
+    assert not accelerator.confirm(one._replace(key=other.key))
+    accelerator.prepare([])
+    assert not accelerator.confirm(one)
+
+
+def test_what_one_thread_prepared_another_does_not_see(monkeypatch):
+    claims = list(good_claims(b"threads", 3))
+    accelerator = multi_buffer(FakeLibrary(), monkeypatch)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(accelerator.prepare, claims).result()
+        assert not accelerator.confirm(claims[0])
+        assert pool.submit(accelerator.confirm, claims[0]).result()
 
 
 @pytest.mark.parametrize("status", [*range(1, 16)])
-def test_c16_a_lane_with_any_status_but_0_is_not_confirmed(status):
+def test_c16_a_lane_with_any_status_but_0_is_not_confirmed(status, monkeypatch):
     claims = list(good_claims(b"status", 8))
     for place in range(8):
-        accelerator = object.__new__(libcrypto_mb.MultiBuffer)
-        accelerator._verify = lambda *arguments, place=place: status << 4 * place
+        library = FakeLibrary(status << 4 * place)
+        accelerator = multi_buffer(library, monkeypatch)
         confirmed = accelerator._confirmed([libcrypto_mb._lane(claim) for claim in claims])
         assert confirmed == {libcrypto_mb._lane(c) for c in claims if c is not claims[place]}
 
@@ -302,15 +361,14 @@ def test_aws_lc_is_asked_first_and_cryptography_where_it_does_not_confirm(aws_lc
     assert accelerator.check(claim)
     assert not accelerator.check(claim._replace(digest=bytes(48)))
     assert aws_lc.asked == [claim.digest, bytes(48)]
-    assert accelerator.precheck([claim]) == accelerator.check
 
 
-def test_a_verifier_asks_its_accelerator_about_every_document(aws_lc, fake, fake_document, when):
-    roots = TrustedRoots.from_pem(fake.root_pem)
+def test_a_verifier_asks_its_accelerator_about_every_signature(aws_lc, roots, fake_document, when):
     verifier = Verifier(roots, policy=ANY_ENCLAVE, accelerator="aws-lc")
     attestation_id = verifier.verify(fake_document, at=when).attestation_id
+    assert len(set(aws_lc.asked)) == 5
     assert outcome_codes(verifier.verify_many([fake_document], workers=1, at=when)) == [None]
-    assert aws_lc.asked == [attestation_id] * 2
+    assert aws_lc.asked[4:] == [attestation_id] * 2
 
 
 def test_aws_lc_remembers_the_256_keys_used_last(aws_lc, monkeypatch):
@@ -331,3 +389,64 @@ def test_aws_lc_remembers_the_256_keys_used_last(aws_lc, monkeypatch):
     assert check_with_keys(range(256)) == 256
     assert check_with_keys(range(256)) == 0
     assert check_with_keys([256, 0]) == 2
+
+
+# ---- Links of certificates ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def forms(fake, when):
+    """The forms of the five certificates of a document, root first."""
+    return fake._pki.path(when, fake.module_id)
+
+
+def read(form):
+    return read_certificate(form.der, "a certificate")
+
+
+def test_the_claim_of_a_link_is_that_the_parents_key_signed_the_tbs_certificate(forms):
+    for parent, child in pairwise(map(read, forms)):
+        claim = base.link_claim(parent, child)
+        assert claim.key.info == parent.key_info
+        assert claim.digest == hashlib.sha384(child.parsed.tbs_certificate_bytes).digest()
+        assert der_signature(claim.signature) == child.parsed.signature
+        assert check_with_cryptography(claim)
+
+
+WRAPPED = der.sequence(der.object_identifier(UNKNOWN_OID), ECDSA_WITH_SHA384)
+UNCLAIMED = {
+    "another name": {"issuer": b"0\0"},
+    "another algorithm in the signed part": {"inner_algorithm": ECDSA_WITH_SHA256},
+    "another algorithm outside": {"outer_algorithm": WRAPPED},
+    "no numbers": {"signature": b"no DER"},
+    "a negative number": {"signature": der.sequence(der.integer(-1), der.integer(1))},
+    "a number of 49 bytes": {"signature": der.sequence(der.integer(1 << 384), der.integer(1))},
+}
+
+
+@pytest.mark.parametrize("change", UNCLAIMED.values(), ids=UNCLAIMED)
+def test_a_link_with_another_fault_has_no_claim(forms, change):
+    parent, child = forms[:2]
+    assert base.link_claim(read(parent), read(child))
+    assert base.link_claim(read(parent), read(replace(child, **change))) is None
+
+
+def off_curve(form):
+    return replace(form, spki=form.key.spki[:-1] + bytes([form.key.spki[-1] ^ 1]))
+
+
+def test_x9_a_parent_whose_point_is_not_on_the_curve_has_no_claim(forms):
+    assert base.link_claim(read(off_curve(forms[0])), read(forms[1])) is None
+
+
+def test_documents_of_a_batch_whose_path_is_rejected_are_rejected_alone(
+    verifier_with, fake, documents, when
+):
+    issuers = [form.der for form in fake._pki.path(when, fake.module_id)]
+    leaf = off_curve(fake._pki.path(when, fake.module_id)[-1])
+    broken = document(fake, when, cabundle=issuers[:-1], certificate=leaf.der)
+    verifier, library = verifier_with(known=False)
+    stranger = FakeNitro(seed=b"stranger").document(at=when)
+    found = verifier.verify_many([broken, stranger, documents[0]], workers=1, at=when)
+    assert outcome_codes(found) == ["cert.algorithm", "chain.untrusted_root", None]
+    assert len(library.asked) == 1

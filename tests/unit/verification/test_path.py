@@ -1,6 +1,8 @@
 """The walk over a path, called by itself: what the sentences say, and what no document shows."""
 
 from dataclasses import replace
+from itertools import pairwise
+from operator import is_
 
 import pytest
 from cryptography import x509
@@ -10,6 +12,7 @@ from nitro_attest import TrustedRoots
 from nitro_attest.testing import FakeNitro
 from nitro_attest.testing.certificates import Extension
 from nitro_attest.testing.pki import host_name
+from nitro_attest.verification import path as path_module
 from nitro_attest.verification.path import CertificatePath, PathVerifier, check_windows
 from support.errors import rejection
 
@@ -40,12 +43,55 @@ def test_x5_the_root_of_a_path_is_our_own_copy(path, roots):
 
 def test_only_a_path_that_was_walked_is_known(roots, forms):
     *issuers, leaf = (form.der for form in forms)
-    paths, bundle = PathVerifier(roots, 1), tuple(issuers)
+    paths, bundle = PathVerifier(roots, 1, look_ahead=True), tuple(issuers)
     assert paths.known(bundle, leaf) is None
     walked = paths.verify(bundle, leaf)
     assert paths.known(bundle, leaf) is walked
     assert paths.known(bundle[:-1], leaf) is None
     assert paths.known(bundle, bundle[-1]) is None
+
+
+def test_a_path_is_only_known_to_who_looks_ahead(roots, forms):
+    *issuers, leaf = (form.der for form in forms)
+    paths = PathVerifier(roots, 1)
+    walked = paths.verify(tuple(issuers), leaf)
+    assert paths.known(tuple(issuers), leaf) is None
+    assert paths.verify(tuple(issuers), leaf) is walked
+
+
+def test_the_certificates_read_ahead_are_those_whose_links_will_be_checked(roots, forms, fake):
+    *issuers, leaf = (form.der for form in forms)
+    paths, bundle = PathVerifier(roots, 1, look_ahead=True), tuple(issuers)
+    ahead = paths.read_ahead(bundle, leaf)
+    walked = paths.verify(bundle, leaf)  # which reads none of them again
+    assert all(map(is_, ahead, walked.certificates))
+    assert len(ahead) == len(walked.certificates)
+    assert paths.read_ahead(bundle, leaf) == walked.certificates[-2:]
+    assert paths.read_ahead(bundle[:-1], leaf) == (*walked.certificates[:-2], ahead[-1])
+    assert paths.read_ahead(bundle[1:], leaf) == ()
+
+
+@pytest.mark.parametrize("broken", [1, 2, 3, 4])
+def test_nothing_is_read_ahead_of_certificates_that_will_be_rejected(roots, forms, broken):
+    *issuers, leaf = (form.der if at != broken else b"0" for at, form in enumerate(forms))
+    assert PathVerifier(roots, 1, look_ahead=True).read_ahead(tuple(issuers), leaf) == ()
+
+
+def test_a_link_that_is_confirmed_is_not_checked_again(roots, forms, monkeypatch):
+    *issuers, leaf = (form.der for form in forms)
+    checked, real = [], path_module._check_signature
+    monkeypatch.setattr(
+        path_module, "_check_signature", lambda *of: checked.append(of[:2]) or real(*of)
+    )
+    asked = []
+
+    def confirms(parent, child):
+        asked.append((parent, child))
+        return len(asked) % 2 == 0
+
+    walked = PathVerifier(roots, 0, confirms).verify(tuple(issuers), leaf)
+    assert asked == list(pairwise(walked.certificates))
+    assert checked == asked[::2]
 
 
 def test_x24_a_certificate_without_a_common_name_has_an_empty_one(roots, forms):

@@ -1,31 +1,15 @@
-"""Faster checks of document signatures: used only on request, never a dependency.
+"""Faster checks of signatures: used only on request, never a dependency.
 
-An accelerator can only confirm. ``cryptography`` checks every signature that it does not
-confirm, and always loads the keys, which checks that they are on the curve. Accelerators never see
-certificates.
+They can only confirm: ``base.py`` gives the argument why they add nothing to what is accepted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from nitro_attest.errors import InputError
-from nitro_attest.verification.signature import SignatureCheck, SignatureClaim
-
-
-class Accelerator(Protocol):
-    """The interface of every accelerator."""
-
-    @property
-    def lanes(self) -> int:
-        """Number of signatures that one call checks."""
-
-    def check(self, claim: SignatureClaim) -> bool:
-        """Verifies one claim."""
-
-    def precheck(self, claims: Iterable[SignatureClaim]) -> SignatureCheck:
-        """Verifies several claims in one call; returns a check that accepts the confirmed ones."""
+from nitro_attest.verification.accelerators.base import Accelerator
 
 
 def _libcrypto_mb() -> Accelerator:

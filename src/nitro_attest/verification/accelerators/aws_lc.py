@@ -7,20 +7,14 @@ from functools import lru_cache
 from typing import Any, Final
 
 from nitro_attest.errors import InputError
-from nitro_attest.verification.signature import (
-    SignatureCheck,
-    SignatureClaim,
-    check_with_cryptography,
-    der_signature,
-)
+from nitro_attest.verification.accelerators.base import Accelerator
+from nitro_attest.verification.signature import SignatureClaim, der_signature
 
 _KEYS_REMEMBERED: Final = 256
 
 
-class AwsLc:
-    """Verifies with AWS-LC first. AWS-LC holds the interpreter's lock, so threads gain nothing."""
-
-    lanes: Final = 1
+class AwsLc(Accelerator):
+    """Confirms one at a time. AWS-LC holds the interpreter's lock, so threads gain nothing."""
 
     def __init__(self) -> None:
         try:
@@ -34,17 +28,10 @@ class AwsLc:
             ) from error
         self._load = lru_cache(_KEYS_REMEMBERED)(load)
 
-    def check(self, claim: SignatureClaim) -> bool:
-        """Verifies one claim with AWS-LC or, if that does not confirm it, ``cryptography``."""
-        return self._confirms(claim) or check_with_cryptography(claim)
+    def confirm(self, claim: SignatureClaim) -> bool:
+        """Returns True if AWS-LC confirms the claim; raises if AWS-LC rejects its key."""
+        key: Any = self._load(claim.key.info)
+        return key.verify(claim.digest, der_signature(claim.signature)) is True
 
-    def precheck(self, claims: Iterable[SignatureClaim]) -> SignatureCheck:
-        """Returns the same check: AWS-LC does not batch."""
-        return self.check
-
-    def _confirms(self, claim: SignatureClaim) -> bool:
-        try:
-            key: Any = self._load(claim.key.info)
-            return key.verify(claim.digest, der_signature(claim.signature)) is True
-        except (ValueError, RuntimeError):  # input that it rejects is not confirmed
-            return False
+    def prepare(self, claims: Iterable[SignatureClaim]) -> None:
+        """Does nothing: AWS-LC checks one signature at a time."""

@@ -8,17 +8,15 @@ status for each lane (its header ``ec_nistp384.h``, ``status.h``).
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Set
 from itertools import islice
 from typing import Final, NamedTuple
 
 from nitro_attest.errors import InputError
 from nitro_attest.limits import SIGNATURE_BYTES
-from nitro_attest.verification.signature import (
-    SignatureCheck,
-    SignatureClaim,
-    check_with_cryptography,
-)
+from nitro_attest.verification.accelerators.base import Accelerator
+from nitro_attest.verification.signature import SignatureClaim
 
 _LANES: Final = 8
 _FEWEST: Final = 3
@@ -31,26 +29,26 @@ _HALF: Final = SIGNATURE_BYTES // 2
 _Pointers = ctypes.c_char_p * _LANES
 
 
-class MultiBuffer:
+class MultiBuffer(Accelerator):
     """Confirms eight signatures at a time, without holding the interpreter's lock."""
 
-    lanes: Final = _LANES
+    lanes = _LANES
 
     def __init__(self) -> None:
         self._verify = _load()
+        self._thread = _Confirmed()
 
-    def check(self, claim: SignatureClaim) -> bool:
-        """Verifies a single claim with ``cryptography``."""
-        return check_with_cryptography(claim)
-
-    def precheck(self, claims: Iterable[SignatureClaim]) -> SignatureCheck:
-        """Verifies claims eight at a time; the check recognises confirmed ones by exact value."""
-        confirmed: set[_Lane] = set()
-        remaining = iter(claims)
-        while lanes := [_lane(claim) for claim in islice(remaining, _LANES)]:
+    def prepare(self, claims: Iterable[SignatureClaim]) -> None:
+        """Checks claims eight at a time; replaces what this thread has confirmed before."""
+        self._thread.lanes = confirmed = set[_Lane]()
+        remaining = iter(dict.fromkeys(map(_lane, claims)))  # paths often share a link
+        while lanes := list(islice(remaining, _LANES)):
             if len(lanes) >= _FEWEST:
                 confirmed |= self._confirmed(lanes)
-        return lambda claim: _lane(claim) in confirmed or check_with_cryptography(claim)
+
+    def confirm(self, claim: SignatureClaim) -> bool:
+        """Returns True if this thread's last call of ``prepare`` confirmed exactly this claim."""
+        return _lane(claim) in self._thread.lanes
 
     def _confirmed(self, lanes: list[_Lane]) -> set[_Lane]:
         filled = lanes + [lanes[0]] * (_LANES - len(lanes))
@@ -67,6 +65,12 @@ class _Lane(NamedTuple):
     digest: bytes
     x: bytes  # 64-bit words, least significant first: little-endian on its only CPUs
     y: bytes
+
+
+class _Confirmed(threading.local):
+    """The lanes that a thread's last call of ``prepare`` confirmed."""
+
+    lanes: Set[_Lane] = frozenset()
 
 
 def _lane(claim: SignatureClaim) -> _Lane:
