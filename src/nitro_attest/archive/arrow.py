@@ -175,7 +175,7 @@ def verify_batch(
         raise InputError(
             "input.expected", f"batch: expected a RecordBatch, found {type(batch).__name__}"
         )
-    _check_arguments(verifier, columns, at)
+    check_arguments(verifier, columns, at)
     outcomes = verifier.verify_many(requests_of(batch, columns), workers=1, at=at, max_age=max_age)
     kept = [column_of(batch, name) for name in columns.keep]
     results = result_arrays(outcomes)
@@ -221,7 +221,7 @@ def verify_stream(
             f"data: expected a table or a stream of Arrow batches, found {type(data).__name__}",
         )
     reader = pa.RecordBatchReader.from_stream(data)
-    _check_arguments(verifier, columns, at)
+    check_arguments(verifier, columns, at)
     schema = result_schema(reader.schema, columns)
     empty = pa.RecordBatch.from_pylist([], schema=reader.schema)
     verify_batch(empty, verifier, columns, at=at, max_age=max_age)  # raises before the first read
@@ -241,6 +241,12 @@ def result_schema(schema: pa.Schema, columns: Columns) -> pa.Schema:
     """
     kept = [schema.field(index_of(schema, name)) for name in columns.keep]
     return pa.schema([pa.field(each.name, plain_type(each.type)) for each in kept] + list(SCHEMA))
+
+
+def names_of(columns: Columns) -> list[str]:
+    """Returns the names of all columns to read, each once."""
+    named = (columns.document, columns.at, columns.nonce, columns.user_data, columns.public_key)
+    return list(dict.fromkeys([name for name in named if name is not None] + [*columns.keep]))
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
@@ -282,7 +288,12 @@ def result_arrays(outcomes: Iterable[Outcome[Any]]) -> list[pa.Array]:
     return [pa.array(values, each.type) for each, values in zip(SCHEMA, columns, strict=bool(rows))]
 
 
-def _check_arguments(verifier: object, columns: object, at: object) -> None:
+def check_arguments(verifier: object, columns: object, at: object) -> None:
+    """Rejects a verifier or columns of another type, and two sources of verification times.
+
+    Raises:
+        InputError: ``input.expected`` or ``input.time``.
+    """
     if not isinstance(verifier, (Verifier, NitroTpmVerifier)):
         raise InputError(
             "input.expected",

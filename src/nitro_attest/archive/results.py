@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nitro_attest._internal.version import __version__
 from nitro_attest.archive.arrow import Columns
 from nitro_attest.archive.sources import Source
 from nitro_attest.errors import InputError
@@ -82,8 +83,8 @@ def job_digest(
 ) -> str:
     """Returns SHA-256, in hex, over all that results depend on.
 
-    That is the name, size and time of change of every file, and all arguments of the verifier but
-    those that only change its speed.
+    That is the version of this package, the name, size and time of change of every file, and all
+    arguments of the verifier but those that only change its speed.
 
     Raises:
         InputError: ``input.expected``: the policy is neither one of this package nor can be
@@ -93,6 +94,7 @@ def job_digest(
     settings = rebuild.keywords
     lists = settings["revocation"]
     identity = [
+        __version__,
         [[one.name, one.size, one.changed_ns] for one in sources],
         type(verifier).__name__,
         sorted(root.sha256 for root in roots),

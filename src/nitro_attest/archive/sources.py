@@ -27,7 +27,15 @@ import pyarrow.parquet as pq
 
 from nitro_attest._internal.files import unreadable
 from nitro_attest._internal.strict_json import read_json
-from nitro_attest.archive.arrow import Columns, column_of, index_of, is_bytes, is_text, plain_type
+from nitro_attest.archive.arrow import (
+    Columns,
+    column_of,
+    index_of,
+    is_bytes,
+    is_text,
+    names_of,
+    plain_type,
+)
 from nitro_attest.document_text import MAX_TEXT_BYTES, decode
 from nitro_attest.errors import FormatError, InputError, NitroAttestError
 from nitro_attest.limits import MAX_DOCUMENT_BYTES
@@ -201,12 +209,6 @@ def read(
             yield from _text_batches(source, columns, schema)
     if documents:
         yield _batch_of(documents, names, schema)
-
-
-def names_of(columns: Columns) -> list[str]:
-    """Returns the names of all columns to read, each once."""
-    named = (columns.document, columns.at, columns.nonce, columns.user_data, columns.public_key)
-    return list(dict.fromkeys([name for name in named if name is not None] + [*columns.keep]))
 
 
 def _files_in(folder: Path, skipped: Sequence[Path]) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from nitro_attest.archive.arrow import SCHEMA, Columns, verify_batch
+from nitro_attest.archive.arrow import SCHEMA, Columns, check_arguments, names_of, verify_batch
 from nitro_attest.errors import InputError
 from nitro_attest.verification.requirements import At
 from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
@@ -49,14 +49,15 @@ def verify(
         The results, in the order of the partitions. Nothing is verified before they are read.
 
     Raises:
-        InputError: ``input.column``: a column is missing, or there are two of its name. Wrong types
-            and other wrong arguments are errors of the tasks.
+        InputError: ``input.column``: a column is missing, or there are two of its name.
+            ``input.expected`` or ``input.time``: another argument is wrong. A wrong type of a
+            column is an error of the tasks.
     """
     from pyspark.sql.pandas.types import from_arrow_schema
     from pyspark.sql.types import StructType
 
-    named = (columns.document, columns.at, columns.nonce, columns.user_data, columns.public_key)
-    for name in (*filter(None, named), *columns.keep):
+    check_arguments(verifier, columns, at)
+    for name in names_of(columns):
         if frame.columns.count(name) != 1:
             raise InputError(
                 "input.column",

@@ -93,7 +93,12 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, task), daemon=True)
-        self.process.start()
+        # The mask is inherited. Ctrl-C reaches every process, but the parent ends the others.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # so that the death of the process closes the connection
 
     def begin(self, index: int, part: bytes) -> None:
@@ -197,7 +202,6 @@ def _to_bytes(part: pa.RecordBatch) -> bytes:
 
 def _work(connection: Connection, task: Task) -> None:
     """The main function of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends us
     pa.set_cpu_count(1)
     while True:
         try:
