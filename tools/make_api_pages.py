@@ -49,6 +49,8 @@ PUBLIC_MODULES: Final = (
     "nitro_attest.kms.lint",
     "nitro_attest.kms.recipient",
     "nitro_attest.kms.client",
+    "nitro_attest.archive",
+    "nitro_attest.archive.spark",
     "nitro_attest.report",
     "nitro_attest.testing",
     "nitro_attest.testing.kms",

@@ -21,7 +21,7 @@ ROOT_PEM = SOURCE / "verification/aws_roots/aws.pem"
 LAYERS = (
     *("errors", "limits", "_internal", "verification", "policy_files", "document_text"),
     *("freshness", "keys", "measurements", "provenance", "transport", "kms", "enclave"),
-    *("channel", "report", "testing", "cli", "__main__"),
+    *("channel", "archive", "report", "testing", "cli", "__main__"),
 )
 """A layer imports itself and the layers before it, and nothing after it."""
 
@@ -35,7 +35,7 @@ STEPS = (
 DECIDES_WITH = {"errors", "limits", "_internal", "verification"}
 """All that ``verification/`` may import of this package."""
 
-CAPABILITIES = ("provenance", "kms", "enclave", "channel", "report")
+CAPABILITIES = ("provenance", "kms", "enclave", "channel", "archive", "report")
 """Each can be deleted without changing ``verification/`` or another capability."""
 
 USES_CAPABILITIES = {
@@ -56,6 +56,8 @@ ONLY_IN = {
     "anyio": {"channel.httpx_transport"},
     "httpcore": {"channel.httpx_transport"},
     "httpx": {"channel.httpx_transport"},
+    "pyarrow": {"archive"},
+    "pyspark": {"archive.spark"},
     "requests": {"channel.requests_adapter"},
     "sigstore": {"provenance.identity"},
     "urllib3": {"channel.requests_adapter"},
@@ -190,6 +192,8 @@ def loaded_by(code):
             "from nitro_attest.channel import attested_socket, open_attested_connection",
             {"httpx", "httpcore", "anyio", "requests", "urllib3"},
         ),
+        ("import nitro_attest.cli.audit", {"pyarrow"}),
+        ("import nitro_attest.archive.dataset", {"click", "pyspark"}),
         (
             "import nitro_attest.enclave.__main__",  # both servers, and the forwarder
             {"cryptography", "click", "_cffi_backend", "nitro_attest.verification"},

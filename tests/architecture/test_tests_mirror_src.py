@@ -12,6 +12,9 @@ UNIT = ROOT / "tests/unit"
 # Modules and folders without a test file of their own name, and the tests that run them.
 TESTED_BY = {
     "_internal": "unit",  # helpers, tested through every module that uses them
+    "archive/results": "unit/archive/test_dataset.py",
+    "archive/spark": "integration/archive/test_engines.py",
+    "archive/workers": "integration/archive/test_interruptions.py",
     "cli": "unit/cli/test_cli.py",  # tested through the command line
     "enclave/answers": "unit/enclave/test_server.py",
     "enclave/connections": "unit/enclave/test_forward.py",

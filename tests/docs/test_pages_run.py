@@ -69,6 +69,12 @@ def test_the_whole_tutorial(tmp_path):
     )
 
 
+def test_auditing_an_archive_in_python():
+    pytest.importorskip("pyarrow")
+    names = run("how-to/audit-an-archive.md", {}, count=1)
+    assert names["codes"] == [None, "policy.pcr_mismatch", "input.document"]
+
+
 def test_the_tutorial_on_channels(tmp_path):
     pytest.importorskip("nitro_attest.enclave.tls", exc_type=ImportError)
     then = (

@@ -28,8 +28,10 @@ MARK = "::exit code::"
 TOOL = f"""\
 #!{sys.executable}
 from nitro_attest.__main__ import main
-main()
+if __name__ == "__main__":
+    main()
 """
+"""As pip writes it: the processes of ``audit`` import the script again."""
 
 WITH_OUR_ROOT = f"""\
 #!{sys.executable}
@@ -41,7 +43,8 @@ if Path("root.pem").exists():
     root = roots._root_from_pem(Path("root.pem").read_bytes())
     roots.PINNED["aws"] = root.sha256
     roots._shipped_root = lambda _: root
-main()
+if __name__ == "__main__":
+    main()
 """
 """The tool with the fake root in place of the commercial AWS root; nothing else differs."""
 

@@ -12,12 +12,13 @@ from collections.abc import Generator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 import nitro_attest as api
-from nitro_attest import ANY_ENCLAVE, ANY_INSTANCE, NitroAttestError, provenance
+from nitro_attest import ANY_ENCLAVE, ANY_INSTANCE, NitroAttestError, archive, provenance
 from nitro_attest.enclave import client
 from nitro_attest.keys import public_key
 from nitro_attest.report import Report
@@ -33,6 +34,7 @@ MODULES = (
     "nitro_attest.document_text",
     "nitro_attest.enclave.client",
     "nitro_attest.report",
+    *(f"nitro_attest.archive.{name}" for name in ("arrow", "dataset")),
     *(f"nitro_attest.freshness.{name}" for name in ("challenge", "stores")),
     *(f"nitro_attest.keys.{name}" for name in ("public_key", "seal")),
     *(
@@ -68,6 +70,7 @@ NOT_CALLED = {
     "AnyInstance.evaluate": "accepts everything",
     "now_ms": "has no argument",
     "Report": "only Report.of() makes one",
+    "Summary": "only verify_dataset makes one",
     "load_ipython_extension": "takes a shell of IPython",
 }
 """Public names without an entry in ``calls``, and the reason."""
@@ -125,6 +128,11 @@ def calls(tmp_path_factory):
     conditions = {"max_age": None, "require_nonce": False, **places}
     store = {"key": bytes(32), "expires_ms": 2000}
     numbered = {"issuer": bytes(32), "number": 1}
+    batch = pa.record_batch({"document": [document]})
+    archive_file = file.with_name("archive.bin")
+    archive_file.write_bytes(document)
+    table = {"verifier": verifier, "columns": archive.Columns(), "at": NOW}
+    table["max_age"] = timedelta(minutes=1)
     list_file = file.with_name("list.crl")
     list_file.write_bytes(crl)
     return {
@@ -309,6 +317,17 @@ def calls(tmp_path_factory):
                 api.FormatError("cose.tag", "x"), api.Request(**named), policy=policy
             ).to_html(),
             dict(call),
+        ),
+        "Columns": (
+            archive.Columns,
+            {"document": "d", "at": None, "nonce": None, "user_data": None, "public_key": None}
+            | {"keep": ()},
+        ),
+        "verify_batch": (archive.verify_batch, {"batch": batch, **table}),
+        "verify_stream": (archive.verify_stream, {"data": pa.table(batch), **table}),
+        "verify_dataset": (
+            archive.verify_dataset,
+            {"source": archive_file, "sink": None, "workers": 1, "resume": False, **table},
         ),
         "Fetched": (client.Fetched, {"document": document, "nonce": bytes(32)}),
     }

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 _VERBS: Final = {
     "verify": "Verify attestation documents.",
     "inspect": "Show the content of a document without verifying it.",
+    "audit": "Verify an archive of documents and write a table of results.",
     "report": "Verify a document and write a report as HTML or Markdown.",
     "fetch": "Challenge an enclave and verify its document.",
     "eif": "Measure an enclave image file.",

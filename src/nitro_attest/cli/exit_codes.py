@@ -40,3 +40,9 @@ EXIT_CODES: Final[Mapping[type[NitroAttestError], int]] = {
 def exit_code_of(error: NitroAttestError) -> int:
     """Returns the exit code for an error, or for an error of a derived class."""
     return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), EXIT_BUG)
+
+
+def exit_code_of_code(code: str) -> int:
+    """Returns the exit code for an error of which only the code is left."""
+    family = code.partition(".")[0]
+    return next((exit_ for kind, exit_ in EXIT_CODES.items() if family in kind.families), EXIT_BUG)

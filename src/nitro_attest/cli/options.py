@@ -14,6 +14,9 @@ from typing import Any, Final, Literal
 
 import click
 
+from nitro_attest._internal.times import parse_time
+from nitro_attest.errors import InputError
+
 Decorator = Callable[[Any], Any]
 
 
@@ -40,13 +43,7 @@ _WHOLE: Final = 1000
 """Number of characters; every first sentence is shorter."""
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_MOMENT: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,6}))?)?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})?"
-)
-"""RFC 3339, with at most 6 digits of a second. datetime.fromisoformat() reads more forms, and not
-the same ones in every release of Python."""
-_EXPECTED_MOMENT: Final = "expected now, document or a time such as 2026-01-31T12:00:00Z"
+_EXPECTED_MOMENT: Final = "now, document or a time such as 2026-01-31T12:00:00Z"
 
 _WORDS: Final[dict[str, Literal["now", "document"]]] = {"now": "now", "document": "document"}
 
@@ -150,20 +147,10 @@ def moment(value: str) -> datetime | Literal["now", "document"]:
     """Converts ``now``, ``document``, or a time with its zone such as ``2026-01-31T12:00:00Z``."""
     if value in _WORDS:
         return _WORDS[value]
-    match = _MOMENT.fullmatch(value)
-    if match is None:
-        raise click.BadParameter(f"{_EXPECTED_MOMENT}, found {value!r}")
-    date, time, fraction, zone = match.groups()
-    if missing := " and ".join(
-        name for name, part in (("time of day", time), ("zone", zone)) if part is None
-    ):
-        raise click.BadParameter(f"{_EXPECTED_MOMENT}, found {value!r} without a {missing}")
-    digits = (fraction or "").ljust(6, "0")
-    offset = "+00:00" if zone in "zZ" else zone
     try:
-        return datetime.fromisoformat(f"{date}T{time}.{digits}{offset}")
-    except ValueError as error:
-        raise click.BadParameter(f"{_EXPECTED_MOMENT}, found {value!r}: {error}") from None
+        return parse_time(value, _EXPECTED_MOMENT)
+    except InputError as error:
+        raise click.BadParameter(error.message) from None
 
 
 def with_options(options: Sequence[Decorator], command: Any) -> Any:

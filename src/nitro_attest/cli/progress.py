@@ -65,24 +65,25 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         LAST_LINE.erase()
 
-    def show(self, done: float, total: float | None) -> None:
+    def show(self, done: float, total: float | None, note: str = "") -> None:
         """Draws the line, unless it was drawn a moment ago.
 
         Args:
             done: The part that is done.
             total: The whole; None if it is not known.
+            note: More to show after it.
         """
         now = time.monotonic()
         if now < self._next or terminal.width(sys.stderr) is None:
             return
         self._next = now + _SECONDS
         if not total:
-            LAST_LINE.draw(f"{self._label} {done:.0f}")
+            LAST_LINE.draw(f"{self._label} {done:.0f} {note}".rstrip())
             return
         part = min(done / total, 1)
         cells = int(part * _CELLS)
         bar = "#" * cells + "-" * (_CELLS - cells)
-        LAST_LINE.draw(f"{self._label} [{bar}] {int(part * 100)} %")
+        LAST_LINE.draw(f"{self._label} [{bar}] {int(part * 100)} % {note}".rstrip())
 
 
 @contextmanager

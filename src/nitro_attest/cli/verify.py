@@ -55,7 +55,7 @@ from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyErro
 from nitro_attest.provenance import Provenance
 from nitro_attest.verification.batch import Outcome
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
-from nitro_attest.verification.requirements import Request
+from nitro_attest.verification.batch import Request
 
 
 @click.command("verify", cls=Verb)

@@ -2,6 +2,12 @@
 # Those that show a rejection exit with another code than 0.
 . ./variables.sh
 
+# Audit an archive of documents (docs/how-to/audit-an-archive.md)
+
+mkdir archive && cp doc.bin debug.bin archive/
+nitro-attest audit archive --out results.parquet --root root.pem --eif app.eif --at document
+echo $?
+
 # Check revocation without trusting the network (docs/how-to/check-revocation.md)
 
 nitro-attest crl needed doc.bin

@@ -210,7 +210,7 @@ def in_threads(
             "input.document",
             f"items: expected an iterable of documents, found {type(items).__name__}",
         )
-    return _outcomes(iter(items), verify, _worker_count(workers), lanes)
+    return _outcomes(iter(items), verify, worker_count(workers), lanes)
 
 
 def _outcomes(
@@ -240,7 +240,12 @@ def _outcomes(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _worker_count(workers: int | None) -> int:
+def worker_count(workers: int | None) -> int:
+    """Returns the number of workers; None is one for each processor that this process may use.
+
+    Raises:
+        InputError: ``input.workers``.
+    """
     if workers is None:
         return min(MAX_WORKERS, _processors())
     if type(workers) is not int or not 1 <= workers <= MAX_WORKERS:

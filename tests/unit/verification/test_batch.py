@@ -393,11 +393,11 @@ def test_the_threads_of_the_pool_have_names_of_their_own():
 
 def test_by_default_there_is_a_worker_for_each_processor_up_to_the_most(monkeypatch):
     monkeypatch.setattr(batch, "_processors", lambda: 200)
-    assert batch._worker_count(None) == 64
+    assert batch.worker_count(None) == 64
     monkeypatch.undo()
-    assert 1 <= batch._worker_count(None) <= 64
+    assert 1 <= batch.worker_count(None) <= 64
     monkeypatch.delattr(batch.os, "sched_getaffinity", raising=False)
-    assert batch._worker_count(None) >= 1
+    assert batch.worker_count(None) >= 1
 
 
 def test_an_outcome_is_neither_true_nor_false():
