@@ -40,6 +40,7 @@ html_title = f"nitro-attest {release}"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_show_sphinx = False
 pygments_dark_style = "github-dark"

@@ -88,8 +88,16 @@ def link_names(app: Any, doctree: nodes.document, page: str) -> None:
         name = text.removesuffix("()")
         full = name if name in names.values() else names.get(name)
         is_name = full and (full == name or text != name or name[0].isupper())
-        if is_name and not isinstance(code.parent, (nodes.reference, nodes.title)):
+        if is_name and not is_inside(code, nodes.reference, nodes.title):
             code.replace_self(link(app, page, full, code.deepcopy()))
+
+
+def is_inside(node: nodes.Node, *kinds: type[nodes.Node]) -> bool:
+    """Returns True if a node is part of another one of these kinds."""
+    while node := node.parent:
+        if isinstance(node, kinds):
+            return True
+    return False
 
 
 def short_names(env: Any) -> dict[str, str]:
