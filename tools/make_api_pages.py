@@ -433,7 +433,8 @@ def markdown(text: str) -> str:
             code.append(dedent(block))
             continue
         if code:
-            blocks.append(fenced("\n\n".join(code)))
+            text = "\n\n".join(code)
+            blocks.append(fenced(text, "python" if is_python(text) else "text"))
             code = []
         if block.startswith(">>>"):
             blocks.append(fenced(without_prompts(block)))
@@ -442,9 +443,18 @@ def markdown(text: str) -> str:
     return "\n\n".join(blocks)
 
 
-def fenced(code: str) -> str:
-    """Returns Python as a block of code."""
-    return f"```python\n{code.rstrip()}\n```"
+def is_python(text: str) -> bool:
+    """Returns True for text that Python can parse; requests and command lines are not."""
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
+
+
+def fenced(code: str, language: str = "python") -> str:
+    """Returns a block of code."""
+    return f"```{language}\n{code.rstrip()}\n```"
 
 
 def without_prompts(block: str) -> str:
@@ -611,24 +621,24 @@ def page(module: str) -> str:
     constants = [constant_item(i.name, i.statement) for i in items if i.statement]
     if constants:
         blocks += ["## Constants", "\n".join(constants)]
-    aliases = type_aliases(module, "\n\n".join(blocks))
-    if aliases:
-        blocks += ["## Types in the signatures", "\n".join(aliases)]
+    types = further_types(module, "\n\n".join(blocks))
+    if types:
+        blocks += ["## Types in the signatures", "\n".join(types)]
     others = [each for name in exported(module) if (each := public(module, name)) not in items]
     if others:
         blocks += ["## Documented on other pages", "\n".join(map(reference, others))]
     return "\n\n".join(blocks) + "\n"
 
 
-def type_aliases(module: str, text: str) -> list[str]:
-    """Returns the type aliases that the signatures of a page use, as items of a list.
+def further_types(module: str, text: str) -> list[str]:
+    """Returns the other types that the signatures of a page use, as items of a list.
 
     Args:
         module: The public module of the page.
         text: The page.
 
     Returns:
-        The aliases that no public module exports, with their values.
+        The classes and aliases that no public module exports, with the values of the aliases.
     """
     used = set(
         re.findall(r"\b[A-Z][a-z]\w*", "".join(re.findall(r"```.*?```|`[^`]+`", text, re.S)))
@@ -640,11 +650,15 @@ def type_aliases(module: str, text: str) -> list[str]:
             if not isinstance(source, ast.ImportFrom) or (source.module or "").startswith(PACKAGE):
                 found[name] = definition(defining, name)[1]
     public_names = {name for each in PUBLIC_MODULES for name in exported(each)}
-    return [
-        constant_item(name, found[name])
-        for name in sorted(found.keys() - public_names)
-        if isinstance(found[name].node, (ast.Assign, ast.AnnAssign)) and found[name].docstring
-    ]
+    items = (type_item(name, found[name]) for name in sorted(found.keys() - public_names))
+    return [item for item in items if item]
+
+
+def type_item(name: str, found: Statement) -> str:
+    """Returns a class or a documented alias as an item of a list; empty for anything else."""
+    if isinstance(found.node, ast.ClassDef):
+        return item_of_list(f"`{name}`", first_sentence(ast.get_docstring(found.node) or ""))
+    return constant_item(name, found) if found.docstring else ""
 
 
 def reference(item: Public) -> str:

@@ -19,7 +19,8 @@ sys.path.insert(0, str(TOOLS))
 import make_desk_commands as desk
 from make_desk_commands import DEMO, blocks, steps
 
-ABOUT_AWS = [ROOT / "README.md", ROOT / "docs/reference/cli.md"]
+LANDING = ROOT / "docs/index.md"
+ABOUT_AWS = [ROOT / "README.md", LANDING, ROOT / "docs/reference/cli.md"]
 """Pages whose commands are about documents of AWS; they run on those of ``nitro-attest demo``."""
 
 HOW_TO = sorted((ROOT / "docs/how-to").glob("*.md"))
@@ -127,7 +128,7 @@ def commands_not_run(page):
     return [found.split() for found in re.findall(command, one_line_each, re.M)]
 
 
-@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [LANDING, *HOW_TO], ids=lambda page: page.name)
 def test_the_options_of_commands_that_are_not_run_exist(page):
     for words in commands_not_run(page):
         verb = list(itertools.takewhile(str.isalpha, words))
@@ -158,7 +159,8 @@ def fake_aws():
     return FakeNitro(seed=b"pages")
 
 
-def test_every_python_block_of_the_readme_runs(fake_aws, monkeypatch):
+@pytest.mark.parametrize("page", [ROOT / "README.md", LANDING], ids=lambda page: page.name)
+def test_every_python_block_of_an_overview_runs(page, fake_aws, monkeypatch):
     monkeypatch.setitem(roots.PINNED, "aws", hashlib.sha256(fake_aws.root_der).hexdigest())
     root = roots._root_from_pem(fake_aws.root_pem)
     monkeypatch.setattr(roots, "_shipped_root", lambda _: root)
@@ -166,10 +168,10 @@ def test_every_python_block_of_the_readme_runs(fake_aws, monkeypatch):
     pcrs = {index: bytes([index + 1]) * 48 for index in range(3)}
     names = {f"pcr{index}": value for index, value in pcrs.items()}
     names |= {"nonce": nonce, "document": fake_aws.document(nonce=nonce, pcrs=pcrs)}
-    python = blocks((ROOT / "README.md").read_text(), "python")
+    python = blocks(page.read_text(), "python")
     assert python
     for block in python:
-        exec(compile(block, "README.md", "exec"), names)
+        exec(compile(block, page.name, "exec"), names)
 
 
 @pytest.mark.parametrize(
@@ -199,5 +201,5 @@ def test_a_page_that_shows_something_else_fails(block, right, tmp_path):
 
 def test_every_page_shows_commands():
     shown = {page.name for page in [*ABOUT_AWS, *desk.pages()] if commands_of(page)}
-    assert shown >= {"README.md", "cli.md", "pin-an-image.md", "rolling-release.md"}
+    assert shown >= {"README.md", "index.md", "cli.md", "pin-an-image.md", "rolling-release.md"}
     assert shown >= {"kms-key-policy.md", "instance-attestation.md", "check-revocation.md"}

@@ -31,6 +31,7 @@ AsgiMessage = MutableMapping[str, Any]
 AsgiReceive = Callable[[], Awaitable[AsgiMessage]]
 AsgiSend = Callable[[AsgiMessage], Awaitable[None]]
 AsgiApplication = Callable[[AsgiMessage, AsgiReceive, AsgiSend], Awaitable[None]]
+"""An ASGI application: a callable that takes the scope, receive and send."""
 
 
 class AsgiAttestation:
