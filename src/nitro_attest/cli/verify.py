@@ -53,9 +53,8 @@ from nitro_attest.cli.source import Encoding
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
 from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyError
 from nitro_attest.provenance import Provenance
-from nitro_attest.verification.batch import Outcome
+from nitro_attest.verification.batch import Outcome, Request
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
-from nitro_attest.verification.batch import Request
 
 
 @click.command("verify", cls=Verb)
