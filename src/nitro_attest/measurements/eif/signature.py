@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from nitro_attest._internal.cbor import has_tag_or_indefinite
 from nitro_attest._internal.quiet import quietly
 from nitro_attest.errors import ImageError, InputError
 from nitro_attest.measurements.pcr import first_pem_certificate, image_measurement
@@ -206,27 +207,16 @@ def _invalid(message: str) -> ImageError:
     return ImageError("eif.signature", message)
 
 
-class _NoTags(dict[int, Any]):
-    """Rejects every CBOR tag, because a tag can trigger costly conversions."""
-
-    def __missing__(self, tag: int) -> Any:
-        raise ValueError(f"unexpected tag {tag}")
-
-
 def _decode(data: bytes, what: str) -> Any:
+    if has_tag_or_indefinite(data):  # a tag can trigger costly conversions
+        raise _invalid(f"{what} is not well-formed CBOR: a tag or an indefinite length")
     try:
-        return cbor2.loads(
-            data,
-            semantic_decoders=_NoTags(),
-            max_depth=_MAX_NESTING,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-        )
+        return cbor2.loads(data, max_depth=_MAX_NESTING)
     except Exception as error:  # the decoder does not document all of its exceptions
         raise _invalid(f"{what} is not well-formed CBOR: {error}") from error
 
 
 def _require_canonical(value: Any, data: bytes, what: str) -> None:
-    """Rejects trailing bytes and heads longer than needed: re-encoding removes both."""
+    """Rejects trailing bytes, duplicate keys and long heads: encoding again removes them."""
     if cbor2.dumps(value) != data:
-        raise _invalid(f"{what} is not in shortest form, or has trailing bytes")
+        raise _invalid(f"{what} is not in shortest form, or has duplicate keys or trailing bytes")
