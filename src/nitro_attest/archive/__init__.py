@@ -16,8 +16,7 @@ try:
 except ImportError as error:
     raise InputError(
         "input.extra",
-        f"pyarrow is not installed ({error}); install this package with its extra arrow: "
-        "pip install 'nitro-attest[arrow]'",
+        f"pyarrow is not installed ({error}); install this package with its extra arrow",
     ) from error
 
 if TYPE_CHECKING:
