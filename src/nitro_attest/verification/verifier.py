@@ -18,7 +18,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain, pairwise, starmap
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from nitro_attest._internal.times import check_max_age, to_milliseconds
@@ -38,7 +38,6 @@ from nitro_attest.limits import (
     MAX_CLOCK_SKEW_SECONDS,
 )
 from nitro_attest.verification import accelerators, agreement
-from nitro_attest.verification.accelerators.base import link_claim
 from nitro_attest.verification.attestation import (
     VERIFIED,
     Attestation,
@@ -76,7 +75,8 @@ from nitro_attest.verification.signature import (
     claim_of,
 )
 
-if TYPE_CHECKING:  # loaded by whoever makes lists: most verifications have none
+if TYPE_CHECKING:  # loaded by whoever asks for one or makes lists: most verifications have none
+    from nitro_attest.verification.accelerators.base import Accelerator
     from nitro_attest.verification.batch import Item, Outcome, Taken
     from nitro_attest.verification.crl import RevocationList
     from nitro_attest.verification.revocation import RevocationLists
@@ -343,17 +343,21 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         A confirmed signature makes nothing valid: it only answers the question that a later step
         may ask about the same key, signature and digest.
         """
-        if self._accelerator is not None and self._accelerator.lanes > 1:
+        accelerator = self._accelerator
+        if accelerator is not None and accelerator.lanes > 1:
             documents = [one for one in parsed if isinstance(one, UnverifiedDocument)]
-            self._accelerator.prepare(chain.from_iterable(map(self._claims, documents)))
+            claims = [self._claims(accelerator, document) for document in documents]
+            accelerator.prepare(chain.from_iterable(claims))
 
-    def _claims(self, document: UnverifiedDocument) -> Iterator[SignatureClaim]:
+    def _claims(
+        self, accelerator: Accelerator, document: UnverifiedDocument
+    ) -> Iterator[SignatureClaim]:
         """Yields the claims that steps 2 and 4 will check, as far as they can be read."""
         path = self._paths.known(document.cabundle, document.certificate)
         if path is not None:
             yield claim_of(document, path.key)
         elif certificates := self._paths.read_ahead(document.cabundle, document.certificate):
-            yield from filter(None, starmap(link_claim, pairwise(certificates)))
+            yield from accelerator.link_claims(certificates)
             with suppress(ChainError):
                 yield claim_of(document, load_key(certificates[-1]))
 

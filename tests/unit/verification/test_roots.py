@@ -13,7 +13,6 @@ from nitro_attest import (
     InputError,
     TrustedRoots,
     Verifier,
-    verification,
     verify,
 )
 from nitro_attest.verification import roots
@@ -51,7 +50,7 @@ def test_a_shipped_root_equals_the_independent_copy(partition):
 @pytest.mark.parametrize("content", [None, "", "-----BEGIN\nabcde\n-----END", "the GovCloud root"])
 def test_an_installation_whose_root_was_altered_is_refused(content, monkeypatch, tmp_path):
     roots._shipped_root.cache_clear()
-    monkeypatch.setattr(verification, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(roots, "__file__", str(tmp_path / "roots.py"))
     if content == "the GovCloud root":
         content = (FIXTURES / "roots" / "aws-us-gov.pem").read_text()
     if content is not None:

@@ -6,10 +6,12 @@ They can only confirm: ``base.py`` gives the argument why they add nothing to wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nitro_attest.errors import InputError
-from nitro_attest.verification.accelerators.base import Accelerator
+
+if TYPE_CHECKING:  # most verifications use none
+    from nitro_attest.verification.accelerators.base import Accelerator
 
 
 def _libcrypto_mb() -> Accelerator:

@@ -17,9 +17,10 @@ it confirms one. The following keeps everything else independent of it:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha384
+from itertools import pairwise, starmap
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import SignatureAlgorithmOID
@@ -57,6 +58,10 @@ class Accelerator(ABC):
         """Confirms that one certificate issued another; False leaves it to ``cryptography``."""
         claim = link_claim(parent, child)
         return claim is not None and self._confirms(claim)
+
+    def link_claims(self, certificates: Iterable[Certificate]) -> Iterator[SignatureClaim]:
+        """Returns the claims of the links between these certificates, issuers first."""
+        return filter(None, starmap(link_claim, pairwise(certificates)))
 
     def _confirms(self, claim: SignatureClaim) -> bool:
         with suppress(Exception):  # whatever the library raises, it has not confirmed the claim
