@@ -352,6 +352,13 @@ def test_section_1_3_one_attestation_has_four_encodings_and_one_id(fake, when):
     assert len(ids) == 1
 
 
+def test_to_dict_without_certificates_has_everything_else(fake, fake_document, when):
+    result = verify(fake_document, fake.root_pem, at=when)
+    full = result.to_dict()
+    del full["chain"], full["document"]["certificate"], full["document"]["cabundle"]
+    assert result.to_dict(certificates=False) == full
+
+
 def test_to_dict_is_json_with_hex_null_and_empty(fake, when):
     import json
 
