@@ -155,7 +155,7 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         for worker in self._workers:
-            worker.process.kill()  # idle, or after an error; a part is whole or not there
+            worker.process.kill()  # idle, or after an error; parts are complete or absent
             worker.process.join()
             worker.connection.close()
 

@@ -1,4 +1,4 @@
-"""Archives: counts, results on disk, and what a job that did not end leaves."""
+"""Archives: counts, results on disk, and what a job that did not finish leaves."""
 
 import json
 from collections import Counter
