@@ -42,7 +42,7 @@ async def document_of(request: Request) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > MAX_DOCUMENT_BYTES:
-            raise HTTPException(413, "document.size")
+            raise HTTPException(413, "document.too_large")
     return bytes(body)
 
 

@@ -1,4 +1,4 @@
-"""Tables of documents: Arrow batches, data sets on all processors of a machine, and engines.
+"""Archives of documents: Arrow batches, files on all processors of a machine, and engines.
 
 Needs pyarrow, the extra ``arrow``: without it every import from here raises InputError
 ``input.extra``. Names are loaded at their first use.

@@ -82,7 +82,7 @@ class Columns:
     """The names of the columns of a table of documents.
 
     A row in which one of the columns ``at``, ``nonce``, ``user_data`` or ``public_key`` is null is
-    rejected: the column says that a check is wanted, and a missing value must not remove it.
+    rejected: naming the column requests a check, and a missing value must not remove it.
 
     Attributes:
         document: The documents: bytes, or text in one of the forms of ``decode_document``.
@@ -142,8 +142,8 @@ def verify_batch(
 ) -> pa.RecordBatch:
     """Verifies the documents of one Arrow batch, in the caller's thread.
 
-    Bytes are read where the batch has them. Run several processes to use several processors, as
-    ``verify_dataset`` and every engine do: beside a fast curve, threads wait for one another.
+    Documents are read in place. To use several processors, run several processes, as
+    ``verify_dataset`` and every engine do: threads wait for the interpreter's lock.
 
     Args:
         batch: The documents, one per row, with the columns that ``columns`` names.
@@ -328,7 +328,7 @@ def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
 
     Raises:
         InputError: ``input.column``: there is not exactly one of that name, or its buffers
-            contradict each other, which would make a reader leave them.
+            contradict each other, so that a reader could read past their end.
     """
     column = batch.column(index_of(batch.schema, name))
     try:
@@ -384,14 +384,16 @@ def _converted(
 
 
 def _documents(batch: pa.RecordBatch, name: str) -> Iterator[memoryview | bytes | InputError]:
+    null = InputError("input.document", f"column {name!r} is null; expected a document")
+
     def raw(cell: memoryview | None) -> memoryview | InputError:
         if cell is None:
-            return InputError("input.document", f"the document in column {name!r} is null")
+            return null
         return cell
 
     def text(cell: memoryview | None) -> bytes | NitroAttestError:
         if cell is None:
-            return InputError("input.document", f"the document in column {name!r} is null")
+            return null
         try:
             return decode(bytes(cell[: MAX_TEXT_BYTES + 1])).document
         except NitroAttestError as error:
@@ -404,7 +406,7 @@ def _values(
     batch: pa.RecordBatch, what: str, name: str
 ) -> Iterator[memoryview | bytes | InputError]:
     code = "input.nonce" if what == "nonce" else "input.expected"
-    null = f"{what}: column {name!r} is null; expected a value in every row that is to be verified"
+    null = f"{what}: column {name!r} is null; expected a value in every row"
 
     def raw(cell: memoryview | None) -> memoryview | InputError:
         return InputError(code, null) if cell is None else cell
@@ -424,7 +426,7 @@ def _values(
 
 def _moments(batch: pa.RecordBatch, name: str) -> Iterator[datetime | InputError]:
     column = column_of(batch, name)
-    null = InputError("input.time", f"the verification time in column {name!r} is null")
+    null = InputError("input.time", f"at: column {name!r} is null; expected a time in every row")
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         try:
             column = column.cast(_TIME, safe=False).cast(pa.int64())
@@ -508,5 +510,5 @@ def _rejected(error: NitroAttestError) -> tuple[Any, ...]:
 
 
 def _utf_8(value: Any) -> Any:
-    """Escapes what a column of text cannot have: messages of a user's policy may be any text."""
+    """Escapes characters that a column of text cannot have; a policy's messages may be any text."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

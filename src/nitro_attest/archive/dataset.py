@@ -1,4 +1,4 @@
-"""A whole archive on one machine: any number of files in, one table of results out."""
+"""An archive on one machine: any number of files in, one table of results out."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def verify_dataset(
         max_age: The maximum age of a document, as for ``verify_batch``.
         workers: The number of processes, 1 to 64; by default one per processor. With 1, all work
             is done in this process.
-        resume: Continue a job that did not end. All arguments but ``workers`` and the verifier's
+        resume: Continue a job that did not finish. All arguments but ``workers`` and the verifier's
             accelerator and cache must be the same, and the files unchanged.
         progress: Called after each part, in this process.
 
@@ -92,7 +92,7 @@ def verify_dataset(
 
     Raises:
         InputError: ``input.archive``: a file cannot be read in its form, there are no documents,
-            or ``sink`` or its parts do not fit this job. ``input.column``, ``input.file``,
+            or ``sink`` or its parts are not of this job. ``input.column``, ``input.file``,
             ``input.time``, ``input.workers`` or ``input.expected``: another argument is invalid. An
             error in a document is a row.
         OSError: The results cannot be written. ``ChildProcessError``: a process was killed.
@@ -213,7 +213,7 @@ def _sources(source: Any, target: Path | None) -> tuple[Source, ...]:
 
 
 def _parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yields all rows again, in parts that depend on nothing but the rows: those can be resumed."""
+    """Yields all rows in parts that depend only on the rows, so that a job can be resumed."""
     waiting: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:

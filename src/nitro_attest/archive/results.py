@@ -1,6 +1,7 @@
 """Internal: results on disk, of which only finished parts can be read.
 
-Each part is written under another name, made durable, and renamed: under its own name it is whole.
+Each part is written under a temporary name, synced to disk, and renamed: under its own name it is
+complete.
 """
 
 from __future__ import annotations
@@ -135,7 +136,8 @@ class Results:
 
     Raises:
         InputError: ``input.archive``: there are results of another job, or unfinished ones and
-            ``resume`` is False, or a file that no job wrote; or another process writes them.
+            ``resume`` is False, or a file that is not one of results; or another process is writing
+            results there.
         OSError: The folder cannot be made.
     """
 
@@ -170,8 +172,8 @@ class Results:
         if found is None:
             raise InputError(
                 "input.archive",
-                f"{str(self._sink)!r} exists and has no results of an archive; expected a new "
-                "name, or that of such results",
+                f"{str(self._sink)!r} exists and is not a file of results, so it is not replaced; "
+                "choose another name",
             )
         if resume and not self.folder.exists():
             self._check_job(found, self._sink)
@@ -183,8 +185,8 @@ class Results:
         except FileExistsError:
             raise InputError(
                 "input.archive",
-                f"{str(self.folder)!r} has unfinished results; pass resume=True to continue them, "
-                "or remove that folder",
+                f"{str(self.folder)!r} has unfinished results; continue them with resume=True "
+                "(--resume), or remove that folder",
             ) from None
 
     def _begin(self, lock: BinaryIO, resume: bool) -> None:
@@ -192,7 +194,7 @@ class Results:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                "input.archive", f"another process writes the results in {str(self.folder)!r}"
+                "input.archive", f"another process is writing results in {str(self.folder)!r}"
             ) from None
         job = self.folder / "job"
         if resume and job.exists():
@@ -206,7 +208,7 @@ class Results:
             raise InputError(
                 "input.archive",
                 f"{str(place)!r} has results of another job: the files, the policy, the roots or "
-                "an option have changed; remove it to begin anew",
+                "an option have changed; remove it to start again",
             )
 
     def part(self, index: int) -> pa.Table | None:
@@ -221,7 +223,7 @@ class Results:
         return pq.read_table(self._sink, columns=["verified", "code", "warnings"])
 
     def finish(self, parts: int, schema: pa.Schema) -> None:
-        """Joins all parts into the file, which appears under its name when it is whole.
+        """Joins all parts into the file, which appears under its name when it is complete.
 
         Raises:
             OSError: It cannot be written; the parts are kept.
@@ -260,7 +262,7 @@ def with_job(schema: pa.Schema, job: str) -> pa.Schema:
 
 
 def write_part(folder: Path, index: int, results: pa.Table) -> None:
-    """Writes a part, whole or not at all.
+    """Writes a part, completely or not at all.
 
     Raises:
         OSError: It cannot be written.
@@ -271,7 +273,7 @@ def write_part(folder: Path, index: int, results: pa.Table) -> None:
 
 
 def write_whole(path: Path, data: Any) -> None:
-    """Writes a file that appears under its name, durable, when all of it is written.
+    """Writes a file that appears under its name when all of it is on the disk.
 
     Raises:
         OSError: It cannot be written.
@@ -288,7 +290,7 @@ def write_whole(path: Path, data: Any) -> None:
 
 
 def _job_of(path: Path) -> str | None:
-    """Returns the digest of the job that wrote a file; None if it is no file of results."""
+    """Returns the digest of the job that wrote a file; None if it is not a file of results."""
     try:
         metadata: Mapping[bytes, bytes] = pq.read_schema(path).metadata or {}
     except (pa.ArrowException, OSError):

@@ -82,7 +82,7 @@ class Source:
     Attributes:
         path: The file.
         form: Its form, by its name.
-        size: Its size in bytes when it was found.
+        size: Its size in bytes when it was listed.
         changed_ns: The time of its last change then, in nanoseconds since 1970.
     """
 
@@ -108,11 +108,11 @@ class _Row(NamedTuple):
 def find_sources(
     paths: Sequence[str | os.PathLike[str]], skipped: Sequence[Path]
 ) -> tuple[Source, ...]:
-    """Lists the files to read, in order: those of a folder by name, those in its folders too.
+    """Lists the files to read, in order: those of a folder and of its subfolders by name.
 
     Args:
-        paths: Files and folders. In a folder, names that begin with ``.`` or ``_`` are skipped:
-            engines leave marks of their own there.
+        paths: Files and folders. In a folder, names that begin with ``.`` or ``_`` are skipped,
+            because engines write files of their own under such names.
         skipped: Files and folders that a folder may contain, but that are not read.
 
     Raises:
@@ -131,7 +131,7 @@ def find_sources(
 
 
 def check_unchanged(sources: Iterable[Source]) -> None:
-    """Rejects files that changed after they were found: their rows may be of two versions.
+    """Rejects files that changed after they were listed: their rows may be of two versions.
 
     Raises:
         InputError: ``input.archive`` or ``input.file``.
@@ -168,7 +168,7 @@ def schema_of(sources: Iterable[Source], columns: Columns) -> pa.Schema:
 
 
 def row_count(sources: Iterable[Source]) -> int | None:
-    """Returns the number of all rows; None if only reading a file can tell."""
+    """Returns the number of all rows; None if that requires reading a file."""
     total = 0
     for source in sources:
         if source.form == "parquet":
@@ -250,7 +250,7 @@ def _schema_of(source: Source, columns: Columns) -> pa.Schema:
     if source.form == "document" and names != [columns.document]:
         raise InputError(
             "input.column",
-            f"{source.name!r} is one document, without a column {names[1]!r}",
+            f"{source.name!r}: expected a table with a column {names[1]!r}, found one document",
         )
     with _readable(source):
         found = _whole_schema(source, names)

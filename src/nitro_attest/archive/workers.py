@@ -1,7 +1,7 @@
 """Internal: a pool of processes, each of which verifies one part at a time.
 
 Processes are spawned: a forked one would inherit locks of threads that it does not have. A process
-that dies ends the whole run, since its part is not done; the parts that are done stay.
+that dies ends the run, because its part is not finished; finished parts are kept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """All that a worker needs to know.
+    """The parts of the work that all workers have in common.
 
     Attributes:
         verifier: The verifier; each worker has a copy, with a cache of its own.
@@ -141,8 +141,8 @@ class Pool:
     """Spawned processes. A context manager, which ends them all.
 
     Args:
-        task: What they do.
-        workers: Their number.
+        task: The work.
+        workers: The number of processes.
     """
 
     def __init__(self, task: Task, workers: int) -> None:
@@ -155,7 +155,7 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         for worker in self._workers:
-            worker.process.kill()  # idle, or after an error; a part is whole or not there
+            worker.process.kill()  # idle, or after an error; parts are complete or absent
             worker.process.join()
             worker.connection.close()
 

@@ -87,7 +87,7 @@ if TYPE_CHECKING:  # needs pyarrow, which --help does not
     type=click.Choice(["libcrypto_mb", "aws-lc"]),
     help="Installed library that checks the signatures of many documents faster.",
 )
-@click.option("--resume", is_flag=True, help="Continue an audit that did not end.")
+@click.option("--resume", is_flag=True, help="Continue an audit that did not finish.")
 @json_option("Print the counts as one JSON object.")
 def command(
     sources: tuple[str, ...],
@@ -117,8 +117,8 @@ def command(
 
     SOURCE is a file or a folder of files: Parquet, Arrow IPC, CSV or JSONL with a column of
     documents; every other file is one document. The exit code is 0 only if every document was
-    verified, else that of verify for the first rejected one. An audit that did not end leaves no
-    FILE; --resume continues it.
+    verified, else that of verify for the first rejected one. An audit that did not finish leaves
+    no FILE; --resume continues it.
     """
     if (out is None) != summary_only:
         raise click.UsageError("expected either --out FILE or --summary-only")
@@ -155,7 +155,7 @@ def command(
                 progress=lambda done, total: progress.show(done.rows, total, _rejected(done)),
             )
     except OSError as error:
-        emit([f"nitro-attest: the audit did not end: {error}{_hint(out)}"], to_stderr=True)
+        emit([f"nitro-attest: the audit did not finish: {error}{_hint(out)}"], to_stderr=True)
         return EXIT_OUTPUT
     except KeyboardInterrupt:
         emit([f"nitro-attest: the audit was interrupted{_hint(out)}"], to_stderr=True)

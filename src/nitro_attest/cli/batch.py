@@ -79,8 +79,8 @@ def from_batch(
 ) -> Iterator[Job]:
     """Yields one job per line of a batch file; a malformed line is a job that fails.
 
-    Empty lines are skipped, but counted. The file may be compressed with gzip; if these data end
-    or break, that is the error of a last job.
+    Empty lines are skipped, but counted. The file may be compressed with gzip; if that data is
+    truncated or corrupt, a last job has the error.
 
     Args:
         name: The file, or ``-`` for stdin.
@@ -165,7 +165,7 @@ def summary(results: Counter[str]) -> str:
 
 
 def line_count(name: str) -> int | None:
-    """Number of lines in a batch file; None for gzip, and for a pipe, to be read only once."""
+    """Returns the number of lines; None for gzip, and for a pipe, which can be read only once."""
     if not Path(name).is_file():
         return None
     with open_input(name) as file:
@@ -196,7 +196,7 @@ def _decompressed(name: str, file: BinaryIO) -> BinaryIO:
 
 
 def _unread(error: Exception) -> InputError:
-    return InputError("input.file", f"cannot read this line, and skipped all after it: {error}")
+    return InputError("input.file", f"cannot read this line or any after it: {error}")
 
 
 def _line(file: BinaryIO) -> bytes:

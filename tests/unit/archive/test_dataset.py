@@ -1,4 +1,4 @@
-"""Archives: counts, results on disk, and what a job that did not end leaves."""
+"""Archives: counts, results on disk, and what a job that did not finish leaves."""
 
 import json
 from collections import Counter
@@ -196,7 +196,7 @@ def test_two_processes_cannot_write_the_same_results(archive, sink, verifier, wh
 
 def test_no_file_but_earlier_results_is_replaced(archive, sink, tmp_path, verifier, when):
     sink.write_bytes(b"somebody's file")
-    with pytest.raises(InputError, match="has no results of an archive"):
+    with pytest.raises(InputError, match="is not a file of results"):
         verify_dataset(archive, sink, verifier, at=when, workers=1)
     assert sink.read_bytes() == b"somebody's file"
     with pytest.raises(InputError, match="is the archive"):

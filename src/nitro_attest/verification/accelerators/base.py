@@ -78,7 +78,7 @@ def link_claim(parent: Certificate, child: Certificate) -> SignatureClaim | None
             signature ends as that of ECDSA with SHA-384 does.
 
     Returns:
-        The claim; None if the child's names, algorithms, signature or the parent's key forbid it.
+        The claim; None if the names, the algorithms, the signature or the parent's key rule it out.
     """
     tbs = child.parsed.tbs_certificate_bytes
     signed, issuing = signed_fields(tbs), signed_fields(parent.parsed.tbs_certificate_bytes)
