@@ -25,6 +25,7 @@ CONTENTS: Final = {
         "Share challenges <how-to/share-challenges>",
         "Check revocation <how-to/check-revocation>",
         "Show a report <how-to/show-a-report>",
+        "Audit an archive <how-to/audit-an-archive>",
         "Rotate the root <how-to/rotate-the-root>",
     ],
     "Reference": [
@@ -36,7 +37,9 @@ CONTENTS: Final = {
         "Signed measurements <reference/provenance>",
         "KMS key policies <reference/kms-policy>",
         "PCRs of an instance <reference/nitrotpm-pcrs>",
+        "Results of an archive <reference/archive>",
         "Conformance vectors <reference/conformance>",
+        "Platforms <reference/platforms>",
         "reference/glossary",
     ],
     "Background": [
