@@ -73,6 +73,7 @@ _NOTHING: Final = (None,) * 11
 """The columns from ``kind`` to ``debug`` of a rejected document: nothing in it is verified."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NANOSECONDS: Final = {"s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}
 _HEX: Final = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
 
 
@@ -426,11 +427,9 @@ def _moments(batch: pa.RecordBatch, name: str) -> Iterator[datetime | InputError
     column = column_of(batch, name)
     null = InputError("input.time", f"the verification time in column {name!r} is null")
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        try:
-            column = column.cast(_TIME, safe=False).cast(pa.int64())
-        except pa.ArrowException as error:
-            raise InputError("input.column", f"column {name!r}: {error}") from error
-        return (null if value is None else _after_epoch(value) for value in column.to_pylist())
+        unit = column.type.unit
+        values = column.cast(pa.int64()).to_pylist()
+        return (null if value is None else _after_epoch(value, unit) for value in values)
     if is_text(column.type):
         return (null if cell is None else _parsed(cell) for cell in _cells(column))
     if pa.types.is_null(column.type):
@@ -441,11 +440,11 @@ def _moments(batch: pa.RecordBatch, name: str) -> Iterator[datetime | InputError
     )
 
 
-def _after_epoch(microseconds: int) -> datetime | InputError:
+def _after_epoch(value: int, unit: str) -> datetime | InputError:
     try:
-        return _EPOCH + timedelta(microseconds=microseconds)
+        return _EPOCH + timedelta(microseconds=value * _NANOSECONDS[unit] // 1000)
     except OverflowError:
-        return InputError("input.time", f"{microseconds} microseconds since 1970: out of range")
+        return InputError("input.time", f"{value} {unit} since 1970: out of range")
 
 
 def _parsed(cell: memoryview) -> datetime | InputError:
