@@ -12,6 +12,7 @@ import gzip
 import json
 import os
 import reprlib
+import stat
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -116,15 +117,14 @@ def find_sources(
         skipped: Files and folders that a folder may contain, but that are not read.
 
     Raises:
-        InputError: ``input.file``: a file or folder does not exist or cannot be read.
+        InputError: ``input.file``: a file or folder does not exist or cannot be read, or is neither
+            a folder nor a regular file. ``input.archive``: links lead to one folder twice.
     """
-    found = []
+    found: list[Source] = []
     for path in map(Path, paths):
         try:
             files = _files_in(path, skipped) if path.is_dir() else iter([path])
-            for file in files:
-                status = file.stat()
-                found.append(Source(file, _form_of(file), status.st_size, status.st_mtime_ns))
+            found += map(_source, files)
         except (OSError, ValueError) as error:
             raise unreadable(path, error) from error
     return tuple(found)
@@ -211,14 +211,36 @@ def read(
         yield _batch_of(documents, names, schema)
 
 
+def _source(path: Path) -> Source:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe or a device may have no end
+        raise InputError("input.file", f"cannot read {str(path)!r}: expected a regular file")
+    return Source(path, _form_of(path), status.st_size, status.st_mtime_ns)
+
+
 def _files_in(folder: Path, skipped: Sequence[Path]) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "_")) or any(_same(path, other) for other in skipped):
-            continue
-        if path.is_dir():
-            yield from _files_in(path, skipped)
-        else:
+    """Yields the files by name. Without recursion, and each folder once: links may form loops."""
+    waiting = [folder]
+    seen = set()
+    while waiting:
+        path = waiting.pop()
+        if not path.is_dir():
             yield path
+            continue
+        status = path.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            raise InputError(
+                "input.archive",
+                f"{str(path)!r} is a folder that has another path in the archive too; remove the "
+                "link to it",
+            )
+        seen.add((status.st_dev, status.st_ino))
+        waiting += [
+            child
+            for child in sorted(path.iterdir(), reverse=True)
+            if not child.name.startswith((".", "_"))
+            and not any(_same(child, other) for other in skipped)
+        ]
 
 
 def _same(one: Path, other: Path) -> bool:

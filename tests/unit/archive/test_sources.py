@@ -223,3 +223,18 @@ def test_a_file_name_of_any_bytes_is_text_in_the_results(tmp_path):
         pytest.skip("this file system takes no such name")
     (row,) = rows_of(path)
     assert row["source"].endswith("/\\xff.bin")
+
+
+def test_only_regular_files_are_read(tmp_path):
+    os.mkfifo(tmp_path / "a.jsonl")  # opened, it would wait for a writer
+    assert code_of(find_sources, [tmp_path], ()) == "input.file"
+
+
+def test_a_folder_with_two_paths_is_an_error(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.bin").write_bytes(b"\x84")
+    assert len(find_sources([tmp_path], ())) == 1
+    for target in (".", "a"):  # a loop, and rows that would be counted twice
+        (tmp_path / "link").symlink_to(target)
+        assert code_of(find_sources, [tmp_path], ()) == "input.archive", target
+        (tmp_path / "link").unlink()
