@@ -402,19 +402,38 @@ def _lines(file: BinaryIO) -> Iterator[bytes | InputError]:
         first = False
 
 
-def _csv_text(file: BinaryIO) -> Iterator[str]:
-    """Yields lines for the parser; one that it must reject in place of one that is too long."""
-    for line in _lines(file):
-        yield (
-            '"too long"x\n'
-            if isinstance(line, InputError)
-            else line.decode("utf-8", "surrogateescape")
-        )
+class _CsvRows:
+    """The rows of a file, as an iterator.
+
+    The parser joins lines that end within quotes, however many. It gets one that it must reject,
+    within quotes or not, in place of a line that is too long or makes the row too long.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._lines = _lines(file)
+        self._size = 0
+        self._reader = csv.reader(self._text(), strict=True)
+
+    def __iter__(self) -> _CsvRows:
+        return self
+
+    def __next__(self) -> list[str]:
+        self._size = 0
+        return next(self._reader)
+
+    def _text(self) -> Iterator[str]:
+        for line in self._lines:
+            if isinstance(line, bytes):
+                self._size += len(line)
+                if self._size <= _LONGEST_LINE:
+                    yield line.decode("utf-8", "surrogateescape")
+                    continue
+            yield '"too long"x\n'
 
 
 def _csv_header(source: Source, file: BinaryIO) -> list[str]:
     try:
-        header = next(csv.reader(_csv_text(file), strict=True), [])
+        header = next(_CsvRows(file), [])
         for name in header:
             name.encode()
     except (csv.Error, UnicodeEncodeError) as error:
@@ -425,7 +444,7 @@ def _csv_header(source: Source, file: BinaryIO) -> list[str]:
 
 
 def _csv_rows(file: BinaryIO) -> Iterator[_Row]:
-    reader = csv.reader(_csv_text(file), strict=True)
+    reader = _CsvRows(file)
     header = next(reader, [])
     number = 0
     while True:

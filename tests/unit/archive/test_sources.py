@@ -238,3 +238,16 @@ def test_a_folder_with_two_paths_is_an_error(tmp_path):
         (tmp_path / "link").symlink_to(target)
         assert code_of(find_sources, [tmp_path], ()) == "input.archive", target
         (tmp_path / "link").unlink()
+
+
+def test_a_row_of_csv_that_has_no_end_is_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_LONGEST_LINE", 100)
+    path = tmp_path / "a.csv"
+    cells = 'x","x\n' * 50  # each line ends within quotes
+    path.write_text(f'document\n"\n{cells}')
+    first, second, *_ = rows_of(path)
+    assert [first["fault_code"], second["fault_code"]] == ["input.batch"] * 2
+    path.write_text(f'"\n{cells}')
+    assert code_of(rows_of, path) == "input.archive"
+    path.write_text('document,id\n"a\nb",1\nc,2\n')
+    assert [row["document"] for row in rows_of(path)] == ["a\nb", "c"]
