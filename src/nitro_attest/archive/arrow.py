@@ -315,13 +315,16 @@ def index_of(schema: pa.Schema, name: str) -> int:
         InputError: ``input.column``: there is not exactly one of that name.
     """
     found: list[int] = schema.get_all_field_indices(name)
-    if len(found) != 1:
-        raise InputError(
-            "input.column",
-            f"expected one column {name!r}, found {len(found) or 'none'}; the columns are: "
-            + ", ".join(map(repr, schema.names)),
-        )
-    return found[0]
+    if len(found) == 1:
+        return found[0]
+    try:
+        names = ", ".join(map(repr, schema.names))
+    except UnicodeDecodeError as error:
+        names = f"unknown, as a name is not UTF-8 ({error})"
+    raise InputError(
+        "input.column",
+        f"expected one column {name!r}, found {len(found) or 'none'}; the columns are: {names}",
+    )
 
 
 def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:

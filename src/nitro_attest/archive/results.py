@@ -214,11 +214,11 @@ class Results:
         path = part_path(self.folder, index)
         if not path.exists() or _job_of(path) != self._job:
             return None
-        return pq.read_table(path, columns=["verified", "code", "warnings"])
+        return _read(path, columns=["verified", "code", "warnings"])
 
     def read(self) -> pa.Table:
         """Reads the same columns of finished results."""
-        return pq.read_table(self._sink, columns=["verified", "code", "warnings"])
+        return _read(self._sink, columns=["verified", "code", "warnings"])
 
     def finish(self, parts: int, schema: pa.Schema) -> None:
         """Joins all parts into the file, which appears under its name when it is whole.
@@ -231,7 +231,7 @@ class Results:
             with pq.ParquetWriter(file, with_job(schema, self._job)) as writer:
                 for start in range(0, parts, _PARTS_PER_GROUP):
                     indexes = range(start, min(start + _PARTS_PER_GROUP, parts))
-                    tables = [pq.read_table(part_path(self.folder, index)) for index in indexes]
+                    tables = [_read(part_path(self.folder, index)) for index in indexes]
                     writer.write_table(pa.concat_tables(tables).combine_chunks())
             file.flush()
             os.fsync(file.fileno())
@@ -287,10 +287,16 @@ def write_whole(path: Path, data: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    with pa.OSFile(os.fsencode(path)) as file:  # a name of bytes: one of text must be UTF-8
+        return pq.read_table(file, columns=columns)
+
+
 def _job_of(path: Path) -> str | None:
     """Returns the digest of the job that wrote a file; None if it is no file of results."""
     try:
-        metadata: Mapping[bytes, bytes] = pq.read_schema(path).metadata or {}
+        with pa.OSFile(os.fsencode(path)) as file:
+            metadata: Mapping[bytes, bytes] = pq.read_schema(file).metadata or {}
     except (pa.ArrowException, OSError):
         return None
     found = metadata.get(_JOB)

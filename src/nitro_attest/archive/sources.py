@@ -172,8 +172,8 @@ def row_count(sources: Iterable[Source]) -> int | None:
     total = 0
     for source in sources:
         if source.form == "parquet":
-            with _readable(source):
-                total += pq.read_metadata(source.path).num_rows
+            with _readable(source), _file(source) as file:
+                total += pq.read_metadata(file).num_rows
         elif source.form == "document":
             total += 1
         else:
@@ -254,14 +254,17 @@ def _form_of(path: Path) -> Form:
 
 @contextmanager
 def _readable(source: Source) -> Iterator[None]:
-    """Turns every error of a reader (pyarrow, gzip) for one file into InputError."""
+    """Turns every error of a reader (pyarrow, csv, gzip) for one file into InputError.
+
+    ValueError is what pyarrow raises for names in the file that are not UTF-8.
+    """
     try:
         yield
     except NitroAttestError:
         raise
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise unreadable(source.path, error) from error
-    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+    except (pa.ArrowException, csv.Error, EOFError, OSError, ValueError, zlib.error) as error:
         raise InputError(
             "input.archive", f"cannot read {source.name!r} as {source.form}: {error}"
         ) from error
@@ -280,16 +283,35 @@ def _schema_of(source: Source, columns: Columns) -> pa.Schema:
         kinds = {name: plain_type(found.field(index_of(found, name)).type) for name in names}
     except InputError as error:
         raise InputError(error.code, f"{source.name!r}: {error.message}") from None
+    with _readable(source):
+        _decode_names(kinds.values())
     return pa.schema([(name, _wide(kind)) for name, kind in kinds.items()])
+
+
+def _decode_names(kinds: Iterable[pa.DataType]) -> None:
+    """Decodes the names in types. A file may have any bytes there, which many calls cannot use.
+
+    Raises:
+        UnicodeDecodeError: A name is not UTF-8.
+    """
+    waiting = list(kinds)
+    while waiting:
+        kind = plain_type(waiting.pop())
+        if pa.types.is_timestamp(kind):
+            _ = kind.tz
+        for field in map(kind.field, range(kind.num_fields)):
+            _ = field.name
+            waiting.append(field.type)
 
 
 def _whole_schema(source: Source, names: list[str]) -> pa.Schema:
     """Returns the schema of a file; a file of JSON or a document has whatever is expected."""
     match source.form:
         case "parquet":
-            return pq.read_schema(source.path)
+            with _file(source) as file:
+                return pq.read_schema(file)
         case "ipc":
-            with pa.memory_map(str(source.path)) as file:
+            with _mapped(source) as file:
                 return _ipc_reader(file).schema
         case "csv":
             with _opened(source) as file:
@@ -309,6 +331,15 @@ def _wide(kind: pa.DataType) -> pa.DataType:
 # Tables
 
 
+def _file(source: Source) -> pa.NativeFile:
+    """Opens a file. A name of text must be UTF-8 for pyarrow, one of bytes may have any."""
+    return pa.OSFile(os.fsencode(source.path))
+
+
+def _mapped(source: Source) -> pa.NativeFile:
+    return pa.memory_map(os.fsencode(source.path))
+
+
 def _ipc_reader(file: pa.NativeFile) -> Any:
     """Opens either form of Arrow IPC, a file or a stream."""
     try:
@@ -319,7 +350,7 @@ def _ipc_reader(file: pa.NativeFile) -> Any:
 
 
 def _ipc_batches(source: Source) -> Iterator[pa.RecordBatch]:
-    with pa.memory_map(str(source.path)) as file:
+    with _mapped(source) as file:
         reader = _ipc_reader(file)
         if isinstance(reader, pa.RecordBatchStreamReader):
             yield from reader
@@ -328,8 +359,8 @@ def _ipc_batches(source: Source) -> Iterator[pa.RecordBatch]:
 
 
 def _parquet_batches(source: Source, names: list[str]) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(source.path) as file:
-        yield from file.iter_batches(_ROWS, columns=names, use_threads=False)
+    with _file(source) as file, pq.ParquetFile(file) as table:
+        yield from table.iter_batches(_ROWS, columns=names, use_threads=False)
 
 
 def _table_batches(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

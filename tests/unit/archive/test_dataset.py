@@ -1,6 +1,7 @@
 """Archives: counts, results on disk, and what a job that did not end leaves."""
 
 import json
+import os
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
@@ -109,6 +110,18 @@ def test_counts_alone_need_no_file(archive, tmp_path, verifier, when):
         EXPECTED + EXPECTED
     )
     assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_results_may_have_a_name_of_any_bytes(archive, tmp_path, verifier, when):
+    sink = tmp_path / os.fsdecode(b"\xff.parquet")
+    try:
+        sink.touch()
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    sink.unlink()
+    for resume in (False, False, True):
+        found = verify_dataset(archive, sink, verifier, at=when, workers=1, resume=resume)
+        assert found == EXPECTED
 
 
 def test_unfinished_work_is_resumed_and_finished_work_is_not_repeated(archive, sink, roots, when):
