@@ -210,14 +210,17 @@ class Results:
             )
 
     def part(self, index: int) -> pa.Table | None:
-        """Reads the columns to count of a finished part; None if it is not finished."""
+        """Reads a finished part; None if it is not finished, or damaged."""
         path = part_path(self.folder, index)
         if not path.exists() or _job_of(path) != self._job:
             return None
-        return _read(path, columns=["verified", "code", "warnings"])
+        try:
+            return _read(path)
+        except (pa.ArrowException, OSError):
+            return None
 
     def read(self) -> pa.Table:
-        """Reads the same columns of finished results."""
+        """Reads the columns to count of finished results."""
         return _read(self._sink, columns=["verified", "code", "warnings"])
 
     def finish(self, parts: int, schema: pa.Schema) -> None:

@@ -190,6 +190,8 @@ def test_a_part_that_is_not_whole_or_not_of_the_job_is_done_again(archive, sink,
     parts[0].write_bytes(parts[0].read_bytes()[:-100])
     pq.write_table(pq.read_table(parts[1]).replace_schema_metadata({}), parts[1])
     pq.write_table(pq.read_table(parts[2]).slice(1), parts[2])
+    whole = parts[3].read_bytes()
+    parts[3].write_bytes(whole[:4] + bytes(60) + whole[64:])
     (parts[0].parent / "part-00000004.parquet.1.tmp").write_bytes(b"half a part")
     found = verify_dataset(archive, sink, verifier, COLUMNS, resume=True, **arguments)
     assert found == EXPECTED
