@@ -128,7 +128,7 @@ def verify_dataset(
         run.verify(chain([first], parts), processes)
         check_unchanged(sources)
         if results is not None:
-            results.finish(len(run.done), found)
+            results.finish(len(run.done))
     return run.summary()
 
 

@@ -223,7 +223,7 @@ class Results:
         """Reads the columns to count of finished results."""
         return _read(self._sink, columns=["verified", "code", "warnings"])
 
-    def finish(self, parts: int, schema: pa.Schema) -> None:
+    def finish(self, parts: int) -> None:
         """Joins all parts into the file, which appears under its name when it is whole.
 
         Raises:
@@ -231,7 +231,10 @@ class Results:
         """
         temporary = self.folder / "results.tmp"
         with temporary.open("wb") as file:
-            with pq.ParquetWriter(file, with_job(schema, self._job)) as writer:
+            # Parquet has no unit for some types of columns to keep, such as times in seconds: the
+            # parts have another type then.
+            schema = _schema_of(part_path(self.folder, 0))
+            with pq.ParquetWriter(file, schema) as writer:
                 for start in range(0, parts, _PARTS_PER_GROUP):
                     indexes = range(start, min(start + _PARTS_PER_GROUP, parts))
                     tables = [_read(part_path(self.folder, index)) for index in indexes]
@@ -266,10 +269,16 @@ def write_part(folder: Path, index: int, results: pa.Table) -> None:
     """Writes a part, whole or not at all.
 
     Raises:
+        InputError: ``input.column``: Parquet cannot have a column to keep.
         OSError: It cannot be written.
     """
     data = pa.BufferOutputStream()
-    pq.write_table(results, data)
+    try:
+        pq.write_table(results, data)
+    except pa.ArrowException as error:
+        raise InputError(
+            "input.column", f"keep: a column cannot be written as Parquet: {error}"
+        ) from error
     write_whole(part_path(folder, index), data.getvalue())
 
 
@@ -295,11 +304,15 @@ def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
         return pq.read_table(file, columns=columns)
 
 
+def _schema_of(path: Path) -> pa.Schema:
+    with pa.OSFile(os.fsencode(path)) as file:
+        return pq.read_schema(file)
+
+
 def _job_of(path: Path) -> str | None:
     """Returns the digest of the job that wrote a file; None if it is no file of results."""
     try:
-        with pa.OSFile(os.fsencode(path)) as file:
-            metadata: Mapping[bytes, bytes] = pq.read_schema(file).metadata or {}
+        metadata: Mapping[bytes, bytes] = _schema_of(path).metadata or {}
     except (pa.ArrowException, OSError):
         return None
     found = metadata.get(_JOB)
