@@ -224,7 +224,7 @@ def verify_stream(
     reader = pa.RecordBatchReader.from_stream(data)
     check_arguments(verifier, columns, at)
     schema = result_schema(reader.schema, columns)
-    empty = pa.RecordBatch.from_pylist([], schema=reader.schema)
+    empty = empty_batch(reader.schema)
     verify_batch(empty, verifier, columns, at=at, max_age=max_age)  # raises before the first read
     results = (verify_batch(one, verifier, columns, at=at, max_age=max_age) for one in reader)
     return pa.RecordBatchReader.from_batches(schema, results)
@@ -242,6 +242,11 @@ def result_schema(schema: pa.Schema, columns: Columns) -> pa.Schema:
     """
     kept = [schema.field(index_of(schema, name)) for name in columns.keep]
     return pa.schema([pa.field(each.name, plain_type(each.type)) for each in kept] + list(SCHEMA))
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """Returns a batch without rows; ``RecordBatch.from_pylist`` cannot make every type."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, each.type) for each in schema], schema=schema)
 
 
 def names_of(columns: Columns) -> list[str]:

@@ -243,6 +243,15 @@ def test_a_stream_is_read_as_it_is_needed(document, verifier, when):
     assert results.read_all().column("code").to_pylist() == [None, "document.empty"] * 2
 
 
+def test_a_stream_may_have_a_column_of_any_type(document, verifier, when):
+    union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([7])])
+    table = pa.table({"document": [document], "kept": union})
+    for keep in ((), ("kept",)):
+        found = verify_stream(table, verifier, Columns(keep=keep), at=when).read_all()
+        assert found.column("verified").to_pylist() == [True]
+    assert found.column("kept").to_pylist() == [7]
+
+
 def test_wrong_arguments_of_a_stream_are_errors_before_the_first_batch(document, verifier):
     table = pa.table({"document": [document]})
     assert code_of(verify_stream, [document], verifier) == "input.expected"
