@@ -73,6 +73,7 @@ _NOTHING: Final = (None,) * 11
 """The columns from ``kind`` to ``debug`` of a rejected document: nothing in it is verified."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NANOSECONDS: Final = {"s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}
 _HEX: Final = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
 
 
@@ -223,7 +224,7 @@ def verify_stream(
     reader = pa.RecordBatchReader.from_stream(data)
     check_arguments(verifier, columns, at)
     schema = result_schema(reader.schema, columns)
-    empty = pa.RecordBatch.from_pylist([], schema=reader.schema)
+    empty = empty_batch(reader.schema)
     verify_batch(empty, verifier, columns, at=at, max_age=max_age)  # raises before the first read
     results = (verify_batch(one, verifier, columns, at=at, max_age=max_age) for one in reader)
     return pa.RecordBatchReader.from_batches(schema, results)
@@ -241,6 +242,11 @@ def result_schema(schema: pa.Schema, columns: Columns) -> pa.Schema:
     """
     kept = [schema.field(index_of(schema, name)) for name in columns.keep]
     return pa.schema([pa.field(each.name, plain_type(each.type)) for each in kept] + list(SCHEMA))
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """Returns a batch without rows; ``RecordBatch.from_pylist`` cannot make every type."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, each.type) for each in schema], schema=schema)
 
 
 def names_of(columns: Columns) -> list[str]:
@@ -314,13 +320,16 @@ def index_of(schema: pa.Schema, name: str) -> int:
         InputError: ``input.column``: there is not exactly one of that name.
     """
     found: list[int] = schema.get_all_field_indices(name)
-    if len(found) != 1:
-        raise InputError(
-            "input.column",
-            f"expected one column {name!r}, found {len(found) or 'none'}; the columns are: "
-            + ", ".join(map(repr, schema.names)),
-        )
-    return found[0]
+    if len(found) == 1:
+        return found[0]
+    try:
+        names = ", ".join(map(repr, schema.names))
+    except UnicodeDecodeError as error:
+        names = f"unknown, as a name is not UTF-8 ({error})"
+    raise InputError(
+        "input.column",
+        f"expected one column {name!r}, found {len(found) or 'none'}; the columns are: {names}",
+    )
 
 
 def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -428,11 +437,9 @@ def _moments(batch: pa.RecordBatch, name: str) -> Iterator[datetime | InputError
     column = column_of(batch, name)
     null = InputError("input.time", f"at: column {name!r} is null; expected a time in every row")
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        try:
-            column = column.cast(_TIME, safe=False).cast(pa.int64())
-        except pa.ArrowException as error:
-            raise InputError("input.column", f"column {name!r}: {error}") from error
-        return (null if value is None else _after_epoch(value) for value in column.to_pylist())
+        unit = column.type.unit
+        values = column.cast(pa.int64()).to_pylist()
+        return (null if value is None else _after_epoch(value, unit) for value in values)
     if is_text(column.type):
         return (null if cell is None else _parsed(cell) for cell in _cells(column))
     if pa.types.is_null(column.type):
@@ -443,11 +450,11 @@ def _moments(batch: pa.RecordBatch, name: str) -> Iterator[datetime | InputError
     )
 
 
-def _after_epoch(microseconds: int) -> datetime | InputError:
+def _after_epoch(value: int, unit: str) -> datetime | InputError:
     try:
-        return _EPOCH + timedelta(microseconds=microseconds)
+        return _EPOCH + timedelta(microseconds=value * _NANOSECONDS[unit] // 1000)
     except OverflowError:
-        return InputError("input.time", f"{microseconds} microseconds since 1970: out of range")
+        return InputError("input.time", f"{value} {unit} since 1970: out of range")
 
 
 def _parsed(cell: memoryview) -> datetime | InputError:

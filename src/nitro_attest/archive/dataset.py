@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from nitro_attest.archive.arrow import Columns, result_schema, verify_batch
+from nitro_attest.archive.arrow import Columns, empty_batch, result_schema, verify_batch
 from nitro_attest.archive.results import Results, Summary, count, folder_of, job_digest
 from nitro_attest.archive.sources import (
     MARKS,
@@ -108,7 +108,7 @@ def verify_dataset(
     target = None if sink is None else _file(sink)
     sources = _sources(source, target)
     schema = schema_of(sources, columns)
-    empty = pa.RecordBatch.from_pylist([], schema=schema)
+    empty = empty_batch(schema)
     verify_batch(empty, verifier, columns, at=at, max_age=max_age)  # checks the arguments
     total = row_count(sources)
     parts = _parts(read(sources, columns, schema))
@@ -128,7 +128,7 @@ def verify_dataset(
         run.verify(chain([first], parts), processes)
         check_unchanged(sources)
         if results is not None:
-            results.finish(len(run.done), found)
+            results.finish(len(run.done))
     return run.summary()
 
 

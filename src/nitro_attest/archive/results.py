@@ -212,17 +212,20 @@ class Results:
             )
 
     def part(self, index: int) -> pa.Table | None:
-        """Reads the columns to count of a finished part; None if it is not finished."""
+        """Reads a finished part; None if it is not finished, or damaged."""
         path = part_path(self.folder, index)
         if not path.exists() or _job_of(path) != self._job:
             return None
-        return pq.read_table(path, columns=["verified", "code", "warnings"])
+        try:
+            return _read(path)
+        except (pa.ArrowException, OSError):
+            return None
 
     def read(self) -> pa.Table:
-        """Reads the same columns of finished results."""
-        return pq.read_table(self._sink, columns=["verified", "code", "warnings"])
+        """Reads the columns to count of finished results."""
+        return _read(self._sink, columns=["verified", "code", "warnings"])
 
-    def finish(self, parts: int, schema: pa.Schema) -> None:
+    def finish(self, parts: int) -> None:
         """Joins all parts into the file, which appears under its name when it is complete.
 
         Raises:
@@ -230,10 +233,13 @@ class Results:
         """
         temporary = self.folder / "results.tmp"
         with temporary.open("wb") as file:
-            with pq.ParquetWriter(file, with_job(schema, self._job)) as writer:
+            # Parquet has no unit for some types of columns to keep, such as times in seconds: the
+            # parts have another type then.
+            schema = _schema_of(part_path(self.folder, 0))
+            with pq.ParquetWriter(file, schema) as writer:
                 for start in range(0, parts, _PARTS_PER_GROUP):
                     indexes = range(start, min(start + _PARTS_PER_GROUP, parts))
-                    tables = [pq.read_table(part_path(self.folder, index)) for index in indexes]
+                    tables = [_read(part_path(self.folder, index)) for index in indexes]
                     writer.write_table(pa.concat_tables(tables).combine_chunks())
             file.flush()
             os.fsync(file.fileno())
@@ -265,10 +271,16 @@ def write_part(folder: Path, index: int, results: pa.Table) -> None:
     """Writes a part, completely or not at all.
 
     Raises:
+        InputError: ``input.column``: Parquet cannot have a column to keep.
         OSError: It cannot be written.
     """
     data = pa.BufferOutputStream()
-    pq.write_table(results, data)
+    try:
+        pq.write_table(results, data)
+    except pa.ArrowException as error:
+        raise InputError(
+            "input.column", f"keep: a column cannot be written as Parquet: {error}"
+        ) from error
     write_whole(part_path(folder, index), data.getvalue())
 
 
@@ -289,10 +301,20 @@ def write_whole(path: Path, data: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    with pa.OSFile(os.fsencode(path)) as file:  # a name of bytes: one of text must be UTF-8
+        return pq.read_table(file, columns=columns)
+
+
+def _schema_of(path: Path) -> pa.Schema:
+    with pa.OSFile(os.fsencode(path)) as file:
+        return pq.read_schema(file)
+
+
 def _job_of(path: Path) -> str | None:
     """Returns the digest of the job that wrote a file; None if it is not a file of results."""
     try:
-        metadata: Mapping[bytes, bytes] = pq.read_schema(path).metadata or {}
+        metadata: Mapping[bytes, bytes] = _schema_of(path).metadata or {}
     except (pa.ArrowException, OSError):
         return None
     found = metadata.get(_JOB)

@@ -12,6 +12,7 @@ import gzip
 import json
 import os
 import reprlib
+import stat
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -116,15 +117,14 @@ def find_sources(
         skipped: Files and folders that a folder may contain, but that are not read.
 
     Raises:
-        InputError: ``input.file``: a file or folder does not exist or cannot be read.
+        InputError: ``input.file``: a file or folder does not exist or cannot be read, or is neither
+            a folder nor a regular file. ``input.archive``: links lead to one folder twice.
     """
-    found = []
+    found: list[Source] = []
     for path in map(Path, paths):
         try:
             files = _files_in(path, skipped) if path.is_dir() else iter([path])
-            for file in files:
-                status = file.stat()
-                found.append(Source(file, _form_of(file), status.st_size, status.st_mtime_ns))
+            found += map(_source, files)
         except (OSError, ValueError) as error:
             raise unreadable(path, error) from error
     return tuple(found)
@@ -172,8 +172,8 @@ def row_count(sources: Iterable[Source]) -> int | None:
     total = 0
     for source in sources:
         if source.form == "parquet":
-            with _readable(source):
-                total += pq.read_metadata(source.path).num_rows
+            with _readable(source), _file(source) as file:
+                total += pq.read_metadata(file).num_rows
         elif source.form == "document":
             total += 1
         else:
@@ -211,14 +211,36 @@ def read(
         yield _batch_of(documents, names, schema)
 
 
+def _source(path: Path) -> Source:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe or a device may have no end
+        raise InputError("input.file", f"cannot read {str(path)!r}: expected a regular file")
+    return Source(path, _form_of(path), status.st_size, status.st_mtime_ns)
+
+
 def _files_in(folder: Path, skipped: Sequence[Path]) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "_")) or any(_same(path, other) for other in skipped):
-            continue
-        if path.is_dir():
-            yield from _files_in(path, skipped)
-        else:
+    """Yields the files by name. Without recursion, and each folder once: links may form loops."""
+    waiting = [folder]
+    seen = set()
+    while waiting:
+        path = waiting.pop()
+        if not path.is_dir():
             yield path
+            continue
+        status = path.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            raise InputError(
+                "input.archive",
+                f"{str(path)!r} is a folder that has another path in the archive too; remove the "
+                "link to it",
+            )
+        seen.add((status.st_dev, status.st_ino))
+        waiting += [
+            child
+            for child in sorted(path.iterdir(), reverse=True)
+            if not child.name.startswith((".", "_"))
+            and not any(_same(child, other) for other in skipped)
+        ]
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -232,14 +254,17 @@ def _form_of(path: Path) -> Form:
 
 @contextmanager
 def _readable(source: Source) -> Iterator[None]:
-    """Turns every error of a reader (pyarrow, gzip) for one file into InputError."""
+    """Turns every error of a reader (pyarrow, csv, gzip) for one file into InputError.
+
+    ValueError is what pyarrow raises for names in the file that are not UTF-8.
+    """
     try:
         yield
     except NitroAttestError:
         raise
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise unreadable(source.path, error) from error
-    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+    except (pa.ArrowException, csv.Error, EOFError, OSError, ValueError, zlib.error) as error:
         raise InputError(
             "input.archive", f"cannot read {source.name!r} as {source.form}: {error}"
         ) from error
@@ -258,16 +283,35 @@ def _schema_of(source: Source, columns: Columns) -> pa.Schema:
         kinds = {name: plain_type(found.field(index_of(found, name)).type) for name in names}
     except InputError as error:
         raise InputError(error.code, f"{source.name!r}: {error.message}") from None
+    with _readable(source):
+        _decode_names(kinds.values())
     return pa.schema([(name, _wide(kind)) for name, kind in kinds.items()])
+
+
+def _decode_names(kinds: Iterable[pa.DataType]) -> None:
+    """Decodes the names in types. A file may have any bytes there, which many calls cannot use.
+
+    Raises:
+        UnicodeDecodeError: A name is not UTF-8.
+    """
+    waiting = list(kinds)
+    while waiting:
+        kind = plain_type(waiting.pop())
+        if pa.types.is_timestamp(kind):
+            _ = kind.tz
+        for field in map(kind.field, range(kind.num_fields)):
+            _ = field.name
+            waiting.append(field.type)
 
 
 def _whole_schema(source: Source, names: list[str]) -> pa.Schema:
     """Returns the schema of a file; a file of JSON or a document has whatever is expected."""
     match source.form:
         case "parquet":
-            return pq.read_schema(source.path)
+            with _file(source) as file:
+                return pq.read_schema(file)
         case "ipc":
-            with pa.memory_map(str(source.path)) as file:
+            with _mapped(source) as file:
                 return _ipc_reader(file).schema
         case "csv":
             with _opened(source) as file:
@@ -287,6 +331,15 @@ def _wide(kind: pa.DataType) -> pa.DataType:
 # Tables
 
 
+def _file(source: Source) -> pa.NativeFile:
+    """Opens a file. A name of text must be UTF-8 for pyarrow, one of bytes may have any."""
+    return pa.OSFile(os.fsencode(source.path))
+
+
+def _mapped(source: Source) -> pa.NativeFile:
+    return pa.memory_map(os.fsencode(source.path))
+
+
 def _ipc_reader(file: pa.NativeFile) -> Any:
     """Opens either form of Arrow IPC, a file or a stream."""
     try:
@@ -297,7 +350,7 @@ def _ipc_reader(file: pa.NativeFile) -> Any:
 
 
 def _ipc_batches(source: Source) -> Iterator[pa.RecordBatch]:
-    with pa.memory_map(str(source.path)) as file:
+    with _mapped(source) as file:
         reader = _ipc_reader(file)
         if isinstance(reader, pa.RecordBatchStreamReader):
             yield from reader
@@ -306,8 +359,8 @@ def _ipc_batches(source: Source) -> Iterator[pa.RecordBatch]:
 
 
 def _parquet_batches(source: Source, names: list[str]) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(source.path) as file:
-        yield from file.iter_batches(_ROWS, columns=names, use_threads=False)
+    with _file(source) as file, pq.ParquetFile(file) as table:
+        yield from table.iter_batches(_ROWS, columns=names, use_threads=False)
 
 
 def _table_batches(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -380,19 +433,38 @@ def _lines(file: BinaryIO) -> Iterator[bytes | InputError]:
         first = False
 
 
-def _csv_text(file: BinaryIO) -> Iterator[str]:
-    """Yields lines for the parser; one that it must reject in place of one that is too long."""
-    for line in _lines(file):
-        yield (
-            '"too long"x\n'
-            if isinstance(line, InputError)
-            else line.decode("utf-8", "surrogateescape")
-        )
+class _CsvRows:
+    """The rows of a file, as an iterator.
+
+    The parser joins lines that end within quotes, however many. It gets one that it must reject,
+    within quotes or not, in place of a line that is too long or makes the row too long.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._lines = _lines(file)
+        self._size = 0
+        self._reader = csv.reader(self._text(), strict=True)
+
+    def __iter__(self) -> _CsvRows:
+        return self
+
+    def __next__(self) -> list[str]:
+        self._size = 0
+        return next(self._reader)
+
+    def _text(self) -> Iterator[str]:
+        for line in self._lines:
+            if isinstance(line, bytes):
+                self._size += len(line)
+                if self._size <= _LONGEST_LINE:
+                    yield line.decode("utf-8", "surrogateescape")
+                    continue
+            yield '"too long"x\n'
 
 
 def _csv_header(source: Source, file: BinaryIO) -> list[str]:
     try:
-        header = next(csv.reader(_csv_text(file), strict=True), [])
+        header = next(_CsvRows(file), [])
         for name in header:
             name.encode()
     except (csv.Error, UnicodeEncodeError) as error:
@@ -403,7 +475,7 @@ def _csv_header(source: Source, file: BinaryIO) -> list[str]:
 
 
 def _csv_rows(file: BinaryIO) -> Iterator[_Row]:
-    reader = csv.reader(_csv_text(file), strict=True)
+    reader = _CsvRows(file)
     header = next(reader, [])
     number = 0
     while True:

@@ -52,6 +52,7 @@ class Task:
         """Verifies a part, writes its results, and counts them.
 
         Raises:
+            InputError: ``input.column``: Parquet cannot have a column to keep.
             OSError: The results cannot be written.
         """
         marks = part.select(MARKS.names)

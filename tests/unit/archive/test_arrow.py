@@ -156,9 +156,10 @@ def test_every_row_has_its_own_verification_time(document, verifier, when):
     texts = [when.isoformat(), late.isoformat(), None, "2026-03-01", "yesterday" * 100]
     batch = batch_of(document=[document] * 5, received=texts)
     assert codes(batch, verifier, columns) == [None, "cert.expired", *["input.time"] * 3]
-    far = pa.array([2**62, -(2**62)], pa.int64()).cast(pa.timestamp("us", "UTC"))
-    batch = batch_of(document=[document] * 2, received=far)
-    assert codes(batch, verifier, columns) == ["input.time"] * 2
+    for unit in ("s", "ms", "us"):  # in microseconds, 2**64 of the others are an early time
+        far = pa.array([2**62, -(2**62), 2**58], pa.int64()).cast(pa.timestamp(unit, "UTC"))
+        batch = batch_of(document=[document] * 3, received=far)
+        assert codes(batch, verifier, columns) == ["input.time"] * 3, unit
     batch = batch_of(document=[document], received=pa.nulls(1))
     assert codes(batch, verifier, columns) == ["input.time"]
 
@@ -240,6 +241,15 @@ def test_a_stream_is_read_as_it_is_needed(document, verifier, when):
     results.read_next_batch()
     assert len(taken) == 1
     assert results.read_all().column("code").to_pylist() == [None, "document.empty"] * 2
+
+
+def test_a_stream_may_have_a_column_of_any_type(document, verifier, when):
+    union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([7])])
+    table = pa.table({"document": [document], "kept": union})
+    for keep in ((), ("kept",)):
+        found = verify_stream(table, verifier, Columns(keep=keep), at=when).read_all()
+        assert found.column("verified").to_pylist() == [True]
+    assert found.column("kept").to_pylist() == [7]
 
 
 def test_wrong_arguments_of_a_stream_are_errors_before_the_first_batch(document, verifier):

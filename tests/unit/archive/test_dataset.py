@@ -1,6 +1,8 @@
 """Archives: counts, results on disk, and what a job that did not finish leaves."""
 
 import json
+import os
+import shutil
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
@@ -13,6 +15,7 @@ from nitro_attest.errors import InputError
 from support.errors import code_of
 
 pa = pytest.importorskip("pyarrow")
+feather = pytest.importorskip("pyarrow.feather")
 pq = pytest.importorskip("pyarrow.parquet")
 from nitro_attest.archive import SCHEMA, Columns, Summary, dataset, verify_dataset  # noqa: E402
 
@@ -111,6 +114,42 @@ def test_counts_alone_need_no_file(archive, tmp_path, verifier, when):
     assert list(tmp_path.iterdir()) == [archive]
 
 
+def test_columns_to_keep_have_the_unit_that_parquet_has(archive, sink, verifier, when):
+    table = pq.read_table(archive)
+    source = archive.with_suffix(".feather")
+    for kind in (pa.time32("s"), pa.timestamp("s")):
+        cells = pa.array([1] * 18, pa.int32() if kind == pa.time32("s") else pa.int64())
+        feather.write_feather(table.append_column("kept", cells.cast(kind)), source)
+        verify_dataset(source, sink, verifier, Columns(keep=("kept",)), at=when, workers=1)
+        found = pq.read_table(sink).column("kept")
+        assert found.cast(kind).cast(cells.type).to_pylist() == [1] * 18
+
+
+def test_columns_that_parquet_cannot_have_are_an_error(archive, sink, verifier, when):
+    source = archive.with_suffix(".feather")
+    interval = pa.array([(1, 2, 3)] * 18, pa.month_day_nano_interval())
+    impossible = pa.array([2**62] * 18, pa.timestamp("s"))
+    for cells in (interval, impossible):
+        table = pq.read_table(archive).append_column("kept", cells)
+        feather.write_feather(table, source)
+        shutil.rmtree(sink.with_name("results.parquet.parts"), ignore_errors=True)
+        with pytest.raises(InputError) as caught:
+            verify_dataset(source, sink, verifier, Columns(keep=("kept",)), at=when, workers=1)
+        assert caught.value.code == "input.column"
+
+
+def test_results_may_have_a_name_of_any_bytes(archive, tmp_path, verifier, when):
+    sink = tmp_path / os.fsdecode(b"\xff.parquet")
+    try:
+        sink.touch()
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    sink.unlink()
+    for resume in (False, False, True):
+        found = verify_dataset(archive, sink, verifier, at=when, workers=1, resume=resume)
+        assert found == EXPECTED
+
+
 def test_unfinished_work_is_resumed_and_finished_work_is_not_repeated(archive, sink, roots, when):
     verifier = Verifier(roots, policy=Counting())
     evaluated.clear()
@@ -177,6 +216,8 @@ def test_a_part_that_is_not_whole_or_not_of_the_job_is_done_again(archive, sink,
     parts[0].write_bytes(parts[0].read_bytes()[:-100])
     pq.write_table(pq.read_table(parts[1]).replace_schema_metadata({}), parts[1])
     pq.write_table(pq.read_table(parts[2]).slice(1), parts[2])
+    whole = parts[3].read_bytes()
+    parts[3].write_bytes(whole[:4] + bytes(60) + whole[64:])
     (parts[0].parent / "part-00000004.parquet.1.tmp").write_bytes(b"half a part")
     found = verify_dataset(archive, sink, verifier, COLUMNS, resume=True, **arguments)
     assert found == EXPECTED

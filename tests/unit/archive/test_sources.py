@@ -215,11 +215,69 @@ def test_a_file_that_changes_is_noticed(tmp_path):
         sources.check_unchanged(found)
 
 
-def test_a_file_name_of_any_bytes_is_text_in_the_results(tmp_path):
-    path = tmp_path / os.fsdecode(b"\xff.bin")
+@pytest.mark.parametrize("end", ["bin", "parquet", "arrow"])
+def test_a_file_name_of_any_bytes_is_text_in_the_results(end, tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff." + end.encode())
+    pq.write_table(table([b"\x84"]), tmp_path / "parquet")
+    write_ipc(table([b"\x84"]), tmp_path / "arrow", pa.ipc.new_file)
+    (tmp_path / "bin").write_bytes(b"\x84")
     try:
-        path.write_bytes(b"\x84")
+        (tmp_path / end).rename(path)
     except OSError:
         pytest.skip("this file system takes no such name")
+    row_count(find_sources([path], ()))
     (row,) = rows_of(path)
-    assert row["source"].endswith("/\\xff.bin")
+    assert row["source"].endswith(f"/\\xff.{end}")
+    assert row["document"] == b"\x84"
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        *((b"document", "parquet"), (b"inner", "parquet")),
+        *((b"document", "arrow"), (b"inner", "arrow"), (b"Zulu", "arrow")),
+    ],
+)
+def test_a_table_with_names_that_are_not_utf_8_is_an_error(name, end, tmp_path):
+    path = tmp_path / f"a.{end}"
+    cells = {
+        "document": [b"\x84"],
+        "id": [{"inner": 1}],
+        "at": pa.array([0], pa.timestamp("us", "Zulu")),
+    }
+    if end == "parquet":
+        pq.write_table(pa.table(cells), path, store_schema=False)
+    else:
+        write_ipc(pa.table(cells), path, pa.ipc.new_file)
+    columns = Columns(at="at", keep=("id",))
+    assert len(rows_of(path, columns=columns)) == 1
+    path.write_bytes(path.read_bytes().replace(name, b"\xff" + name[1:]))
+    assert code_of(rows_of, path, columns=columns) in ("input.archive", "input.column")
+
+
+def test_only_regular_files_are_read(tmp_path):
+    os.mkfifo(tmp_path / "a.jsonl")  # opened, it would wait for a writer
+    assert code_of(find_sources, [tmp_path], ()) == "input.file"
+
+
+def test_a_folder_with_two_paths_is_an_error(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.bin").write_bytes(b"\x84")
+    assert len(find_sources([tmp_path], ())) == 1
+    for target in (".", "a"):  # a loop, and rows that would be counted twice
+        (tmp_path / "link").symlink_to(target)
+        assert code_of(find_sources, [tmp_path], ()) == "input.archive", target
+        (tmp_path / "link").unlink()
+
+
+def test_a_row_of_csv_that_has_no_end_is_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_LONGEST_LINE", 100)
+    path = tmp_path / "a.csv"
+    cells = 'x","x\n' * 50  # each line ends within quotes
+    path.write_text(f'document\n"\n{cells}')
+    first, second, *_ = rows_of(path)
+    assert [first["fault_code"], second["fault_code"]] == ["input.batch"] * 2
+    path.write_text(f'"\n{cells}')
+    assert code_of(rows_of, path) == "input.archive"
+    path.write_text('document,id\n"a\nb",1\nc,2\n')
+    assert [row["document"] for row in rows_of(path)] == ["a\nb", "c"]

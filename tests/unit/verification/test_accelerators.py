@@ -22,6 +22,7 @@ from nitro_attest.verification import path as path_module
 from nitro_attest.verification.accelerators import base, libcrypto_mb
 from nitro_attest.verification.certificate import read_certificate
 from nitro_attest.verification.signature import (
+    P384_ORDER,
     SignatureClaim,
     check_with_cryptography,
     der_signature,
@@ -420,6 +421,8 @@ UNCLAIMED = {
     "another algorithm outside": {"outer_algorithm": WRAPPED},
     "no numbers": {"signature": b"no DER"},
     "a negative number": {"signature": der.sequence(der.integer(-1), der.integer(1))},
+    "zero": {"signature": der.sequence(der.integer(0), der.integer(1))},
+    "the order": {"signature": der.sequence(der.integer(1), der.integer(P384_ORDER))},
     "a number of 49 bytes": {"signature": der.sequence(der.integer(1 << 384), der.integer(1))},
 }
 

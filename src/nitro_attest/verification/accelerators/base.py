@@ -9,7 +9,8 @@ it confirms one. The following keeps everything else independent of it:
 - The claim of a link is made only if everything else that ``verify_directly_issued_by`` checks
   holds: the issuer is named as the parent's subject is, DER for DER; the algorithm is ECDSA with
   SHA-384, both in the signed bytes and outside; ``cryptography`` has loaded the parent's key, so
-  its point is on the curve. Names and algorithm are read from the bytes whose digest the claim has.
+  its point is on the curve; r and s are in the range that C-14 requires in a document. Names and
+  algorithm are read from the bytes whose digest the claim has.
 - All other rules of a path and of a document are checked as without an accelerator, in the same
   order.
 """
@@ -33,7 +34,11 @@ from nitro_attest.verification.certificate import (
     load_key,
     signed_fields,
 )
-from nitro_attest.verification.signature import SignatureClaim, check_with_cryptography
+from nitro_attest.verification.signature import (
+    P384_ORDER,
+    SignatureClaim,
+    check_with_cryptography,
+)
 
 
 class Accelerator(ABC):
@@ -89,7 +94,9 @@ def link_claim(parent: Certificate, child: Certificate) -> SignatureClaim | None
     half = SIGNATURE_BYTES // 2
     try:
         r, s = decode_dss_signature(child.parsed.signature)
+        if not (0 < r < P384_ORDER and 0 < s < P384_ORDER):
+            return None
         signature = r.to_bytes(half, "big") + s.to_bytes(half, "big")
         return SignatureClaim(load_key(parent), signature, sha384(tbs).digest())
-    except (ValueError, OverflowError, ChainError):
+    except (ValueError, ChainError):
         return None
