@@ -23,7 +23,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     # Python and these packages have no inventory here: it would have to be downloaded.
     ("py:class", r"datetime|timedelta|Path|os\.PathLike|(asyncio|socket|ssl)\.\w+|WSGIApplication"),
-    ("py:class", r"(httpx|requests|urllib3)\.\w+"),
+    ("py:class", r"(httpx|pa|requests|urllib3)\.\w+|DataFrame"),
     # cryptography
     ("py:class", r"(x509|rsa)\.\w+|(Ed25519|X25519|EllipticCurve)PublicKey|PublicKeyTypes|Suite"),
     # Type variables have no documentation.

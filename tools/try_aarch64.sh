@@ -11,6 +11,7 @@ mountpoint -q /proc/sys/fs/binfmt_misc ||
     mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
 [ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ] || update-binfmts --enable qemu-aarch64
 
+mkdir -p "$2"
 # The packages are unpacked and not configured: nothing but Python runs under qemu.
 if [ ! -d "$root" ]; then # kept between runs, if the caller keeps it
     mirror=$(grep -rhoE 'https?://[^ ]*/debian/?( |$)' /etc/apt --include='*.list' --include='*.sources' | head -n 1)

@@ -50,4 +50,4 @@ def test_every_placeholder_and_every_file_that_uses_it_is_listed():
 
 
 def test_contributing_names_the_list():
-    assert "(.github/OWNER.md)" in (ROOT / "CONTRIBUTING.md").read_text()
+    assert "`.github/OWNER.md`" in (ROOT / "CONTRIBUTING.md").read_text()
