@@ -276,12 +276,25 @@ def write_part(folder: Path, index: int, results: pa.Table) -> None:
     """
     data = pa.BufferOutputStream()
     try:
-        pq.write_table(results, data)
+        pq.write_table(_without_seconds(results), data)
     except pa.ArrowException as error:
         raise InputError(
             "input.column", f"keep: a column cannot be written as Parquet: {error}"
         ) from error
     write_whole(part_path(folder, index), data.getvalue())
+
+
+def _without_seconds(results: pa.Table) -> pa.Table:
+    """Gives times in seconds a unit that Parquet has; pyarrow before 26 does not check the range.
+
+    Raises:
+        ArrowInvalid: A time is out of range.
+    """
+    for index, column in enumerate(results.schema):
+        if pa.types.is_timestamp(column.type) and column.type.unit == "s":
+            cells = results.column(index).cast(pa.timestamp("ms", column.type.tz))
+            results = results.set_column(index, column.name, cells)
+    return results
 
 
 def write_whole(path: Path, data: Any) -> None:

@@ -581,7 +581,10 @@ def test_s2_a_malformed_cose_sign1_is_rejected(cose: bytes, message: str) -> Non
         (GOOD_SECTION + b"\x00", "trailing bytes"),
         (b"\x98\x01" + GOOD_SECTION[1:], "not in shortest form"),
         (b"\x9f" + GOOD_SECTION[1:] + b"\xff", "not well-formed"),
-        (b"\xa2\x61a\x00\x61a\x00", "not well-formed"),
+        (
+            b"\x81\xa3" + GOOD_SECTION[2:] + cbor2.dumps("signature") + cbor2.dumps([*GOOD_COSE]),
+            "duplicate keys",
+        ),
         (b"\xc1" + GOOD_SECTION, "not well-formed"),
         (b"\xc5\x82\x1b\x00\x00\x00\x00\xff\xff\xff\xff\x03", "not well-formed"),
         (b"\x9b\x7f" + b"\xff" * 7, "not well-formed"),

@@ -48,7 +48,7 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
 """Schemes by curve name (RFC 9053 section 2.1). The image format fixes one per curve (S-2)."""
 
 _ENTRY_KEYS: Final = {"signing_certificate", "signature"}
-_MAX_NESTING: Final = 3  # array, map, array of integers
+_MAX_NESTING: Final = 4  # array, map, array of integers; cbor2 5.9 rejects the last level
 
 
 @dataclass(frozen=True, slots=True)
