@@ -48,6 +48,7 @@ def show(self, rows, total, note):
         globals()[action]()
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the caller may ignore it
     action, *sys.argv[1:] = sys.argv[1:]
     dataset._PART_ROWS = 4
     audit.Progress.show = show
