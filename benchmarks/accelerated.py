@@ -29,7 +29,7 @@ from nitro_attest.verification import accelerators
 SIZE = 64
 
 _NEW_ISSUERS = timedelta(days=21)
-"""After this time every certificate below the root is another one."""
+"""After this time every certificate below the root has been replaced."""
 
 
 def single(rounds: int) -> dict[str, float]:
