@@ -295,6 +295,11 @@ def _old_tls(context: ssl.SSLContext) -> None:
         context.maximum_version = ssl.TLSVersion.TLSv1_1
 
 
+def with_last_bit_changed(document):
+    """A document whose signature is that of no document."""
+    return document[:-1] + bytes([document[-1] ^ 1])
+
+
 OTHER_NITRO = FakeNitro(seed=b"another root")
 REDIRECT = http(b"", b"302 Found", b"Location: https://127.0.0.1:1/\r\n")
 
@@ -317,7 +322,7 @@ MISBEHAVIOURS: dict[str, tuple[str, dict[str, object]]] = {
     "no_nonce": ("policy.nonce", {"answer": document(nonce=None)}),
     "forged": (
         "signature.invalid",
-        {"answer": lambda server, nonce: http(server.document(nonce=nonce)[:-1] + b"\0")},
+        {"answer": lambda server, nonce: http(with_last_bit_changed(server.document(nonce=nonce)))},
     ),
     "no_document": ("document.empty", {"answer": lambda server, nonce: http(b"")}),
     "large": ("transport.too_large", {"answer": lambda server, nonce: http(bytes(1 << 20))}),
