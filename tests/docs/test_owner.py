@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
 
 PLACEHOLDER = re.compile(
     r"github\.com/OWNER/nitro-attest|@OWNER/[a-z]+|nitro-attest\.readthedocs\.io"
-    r"|pypi\.org/project/nitro-attest|\bOWNER\b(?!\.md|/NAME)"
+    r"|\bOWNER\b(?!\.md|/NAME)"
 )
 """The placeholders by name, and the word OWNER anywhere else. OWNER/NAME is only an example."""
 
