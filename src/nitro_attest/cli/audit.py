@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from nitro_attest.cli.completion import complete_file
-from nitro_attest.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OUTPUT, exit_code_of_code
+from nitro_attest.cli.exit_codes import (
+    EXIT_INTERRUPTED,
+    EXIT_OUTPUT,
+    EXIT_REQUIREMENT,
+    exit_code_of_code,
+)
+from nitro_attest.cli.expected import WarningOptions, warning_options
 from nitro_attest.cli.options import (
     EXISTING_FILE,
     Verb,
@@ -76,6 +82,7 @@ if TYPE_CHECKING:  # needs pyarrow, which --help does not
 @any_instance_option
 @allow_debug_option
 @consistency_option
+@warning_options
 @click.option(
     "--workers",
     type=click.IntRange(1, MAX_WORKERS),
@@ -107,6 +114,8 @@ def command(
     any_instance: bool,
     allow_debug: bool,
     consistency: Literal["refuse", "warn"] | None,
+    fail_on_warning: bool,
+    accepted: tuple[str, ...],
     workers: int | None,
     accelerator: str | None,
     resume: bool,
@@ -128,6 +137,7 @@ def command(
         raise click.UsageError("--at cannot be combined with --at-column")
     if max_age is not None and at == "document":
         raise click.UsageError("--max-age cannot be combined with --at document")
+    warnings = WarningOptions(fail_on_warning, accepted)
     from nitro_attest.archive import Columns, verify_dataset
 
     policy, _ = policy_of(
@@ -160,8 +170,11 @@ def command(
     except KeyboardInterrupt:
         emit([f"nitro-attest: the audit was interrupted{_hint(out)}"], to_stderr=True)
         return EXIT_INTERRUPTED
-    _report(found, out, as_json)
-    return 0 if found.first_rejected is None else exit_code_of_code(found.first_rejected)
+    failed_on = warnings.failures(sorted(found.warnings))
+    _report(found, out, as_json, failed_on)
+    if found.first_rejected is not None:
+        return exit_code_of_code(found.first_rejected)
+    return EXIT_REQUIREMENT if failed_on else 0
 
 
 def _rejected(found: Summary) -> str:
@@ -174,15 +187,18 @@ def _hint(out: Path | None) -> str:
     return "" if out is None else "; --resume continues it"
 
 
-def _report(found: Summary, out: Path | None, as_json: bool) -> None:
+def _report(found: Summary, out: Path | None, as_json: bool, failed_on: tuple[str, ...]) -> None:
     if as_json:
         members: dict[str, Any] = {"rows": found.rows, "verified": found.verified}
         members |= {"rejected": dict(found.rejected), "warnings": dict(found.warnings)}
+        members |= {"failed_on": failed_on} if failed_on else {}
         emit([to_json(**members, results=None if out is None else str(out))])
         return
-    whole = found.verified == found.rows
+    passed = found.verified == found.rows and not failed_on
     verdict = f"{found.verified} of {found.rows} verified"
-    lines = [styled(verdict, "accepted" if whole else "rejected")]
+    if failed_on:
+        verdict += f"; FAILED ON WARNING {', '.join(failed_on)}"
+    lines = [styled(verdict, "accepted" if passed else "rejected")]
     if out is not None:
         lines.append(row("results", str(out), shown_name))
     lines += _table("rejected", found.rejected) + _table("warnings", found.warnings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +17,6 @@ from nitro_attest.cli.options import (
 )
 from nitro_attest.cli.source import read_file
 from nitro_attest.errors import InputError
-from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
 
 WARNINGS: Final = (
     "cert.revoked_later",
@@ -106,9 +106,8 @@ class WarningOptions:
         if self.accepted and not self.fail_on_warning:
             raise click.UsageError("--accept-warning requires --fail-on-warning")
 
-    def failures(self, attestation: Attestation | NitroTpmAttestation) -> tuple[str, ...]:
-        """Returns the codes of the warnings that make a verified document fail, each once."""
+    def failures(self, codes: Iterable[str]) -> tuple[str, ...]:
+        """Returns those of the warnings' codes that make a verification fail, each once."""
         if not self.fail_on_warning:
             return ()
-        codes = dict.fromkeys(warning.code for warning in attestation.warnings)
-        return tuple(code for code in codes if code not in self.accepted)
+        return tuple(code for code in dict.fromkeys(codes) if code not in self.accepted)

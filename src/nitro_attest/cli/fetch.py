@@ -174,7 +174,7 @@ def command(
         _keep_rejected(save_rejected, recorder.received)
         return reject(source, error, as_json, quiet=quiet, verified=False)
     # Only a document that is on the disk gets a verdict, which is the last line.
-    failed_on = warnings.failures(attestation)
+    failed_on = warnings.failures(one.code for one in attestation.warnings)
     if failed_on:
         _keep_rejected(save_rejected, recorder.received)
     elif save is not None:

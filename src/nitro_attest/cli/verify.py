@@ -214,7 +214,7 @@ class _Reporter(NamedTuple):
                 reject(job.name, outcome.error, display.as_json, **members)
             return outcome.error.code, exit_code_of(outcome.error)
         attestation = outcome.unwrap()
-        failed_on = self.warnings.failures(attestation)
+        failed_on = self.warnings.failures(one.code for one in attestation.warnings)
         if display is not None:
             members |= {"provenance": self.provenance, "failed_on": failed_on}
             report(job.name, attestation, display, **members)

@@ -85,6 +85,32 @@ def test_the_exit_code_is_that_of_verify(
     assert tool(*call)[0] == code
 
 
+@pytest.mark.parametrize(
+    ("accepted", "rejected", "code", "failed_on"),
+    [
+        (("root.custom",), (), 6, ("freshness.unbound",)),
+        ((), (), 6, ("freshness.unbound", "root.custom")),
+        (("root.custom", "freshness.unbound"), (), 0, ()),
+        ((), (b"\x84",), 3, ("freshness.unbound", "root.custom")),
+    ],
+)
+def test_warnings_fail_an_audit_that_asks_for_it(
+    accepted, rejected, code, failed_on, tool, tmp_path, fake, fake_document, when
+):
+    pq.write_table(pa.table({"document": [fake_document, *rejected]}), tmp_path / "a.parquet")
+    (tmp_path / "root.pem").write_bytes(fake.root_pem)
+    call = ["audit", tmp_path / "a.parquet", "--summary-only", "--root", tmp_path / "root.pem"]
+    call += ["--any-enclave", "--at", when.isoformat(), "--workers", 1, "--fail-on-warning"]
+    call += [word for each in accepted for word in ("--accept-warning", each)]
+    found, output, _ = tool(*call)
+    verdict = f"1 of {1 + len(rejected)} verified"
+    verdict += f"; FAILED ON WARNING {', '.join(failed_on)}" if failed_on else ""
+    assert (found, output.splitlines()[0]) == (code, verdict)
+    found, output, _ = tool(*call, "--json")
+    assert found == code
+    assert json.loads(output).get("failed_on", []) == list(failed_on)
+
+
 def test_times_and_nonces_of_the_rows(tool, archive, tmp_path):
     call = ["audit", archive, "--document", "doc", "--root", tmp_path / "root.pem", "--any-enclave"]
     call += ["--workers", 1, "--json", "--summary-only", "--at-column", "received"]
@@ -108,6 +134,7 @@ def test_times_and_nonces_of_the_rows(tool, archive, tmp_path):
         (("--summary-only", "--workers", "0"), "--workers"),
         (("--summary-only", "--document", ""), "the value is empty"),
         (("--summary-only", "--accelerator", "none"), "--accelerator"),
+        (("--summary-only", "--accept-warning", "root.custom"), "requires --fail-on-warning"),
         (("--summary-only", "--document", "none"), "input.column"),
         (("--summary-only", "--any-enclave", "--pcr", "0=" + "ab" * 48), "--any-enclave"),
     ],
