@@ -14,7 +14,6 @@ TESTED_BY = {
     "_internal": "unit",  # helpers, tested through every module that uses them
     "archive/results": "unit/archive/test_dataset.py",
     "archive/spark": "integration/archive/test_engines.py",
-    "archive/workers": "integration/archive/test_interruptions.py",
     "cli": "unit/cli/test_cli.py",  # tested through the command line
     "enclave/answers": "unit/enclave/test_server.py",
     "enclave/connections": "unit/enclave/test_forward.py",

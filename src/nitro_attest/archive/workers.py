@@ -207,7 +207,7 @@ def _work(connection: Connection, task: Task) -> None:
     while True:
         try:
             index, data = connection.recv()
-        except EOFError:  # the parent has ended
+        except (EOFError, OSError):  # the parent has ended, perhaps without reading a result
             return
         try:
             part = pa.ipc.open_stream(data).read_next_batch()
@@ -216,5 +216,5 @@ def _work(connection: Connection, task: Task) -> None:
             result = error
         try:
             connection.send(result)
-        except OSError:  # the same
+        except OSError:
             return
