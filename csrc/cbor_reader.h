@@ -24,7 +24,7 @@ enum {
     CBOR_SIMPLE = 7
 };
 
-enum { CBOR_INFO_NULL = 22, CBOR_INFO_UNDEFINED = 23, CBOR_INFO_INDEFINITE = 31 };
+enum { CBOR_INFO_NULL = 22, CBOR_INFO_UNDEFINED = 23, CBOR_INFO_INDEFINITE = 31, CBOR_BREAK = 0xFF };
 
 typedef struct {
     const uint8_t *bytes;
@@ -263,6 +263,22 @@ static inline bool cbor_read_head(cbor_reader *r, cbor_head *head)
 static inline bool cbor_is_break(const cbor_head *head)
 {
     return head->major == CBOR_SIMPLE && head->info == CBOR_INFO_INDEFINITE;
+}
+
+/* Returns whether a map or array has another entry; moves past the break of an indefinite one. */
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(head) && \separated(r, head);
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && r->status == \old(r->status);
+    ensures  \result ==> r->position == \old(r->position);
+    ensures  head->info != CBOR_INFO_INDEFINITE ==> (\result <==> done < head->argument);
+    ensures  !\result ==> r->position <= \old(r->position) + 1;
+*/
+static inline bool cbor_has_more(cbor_reader *r, const cbor_head *head, uint64_t done)
+{
+    if (head->info == CBOR_INFO_INDEFINITE) {
+        return !cbor_take_if(r, CBOR_BREAK);
+    }
+    return done < head->argument;
 }
 
 /* Checks that an item is definite and of one major type; mismatch is the status for other types. */

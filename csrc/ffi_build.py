@@ -18,7 +18,7 @@ ffibuilder.set_source(
     "nitro_attest.verification._native",
     '#include "nitro_cose.h"',
     sources=["csrc/nitro_cose.c"],
-    depends=["csrc/nitro_cose.h", "csrc/cbor_reader.h"],
+    depends=["csrc/nitro_cose.h", "csrc/cbor_reader.h", "csrc/cbor_skip.h"],
     include_dirs=["csrc"],
     py_limited_api=True,
 )

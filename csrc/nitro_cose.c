@@ -7,6 +7,7 @@
 #include "nitro_cose.h"
 
 #include "cbor_reader.h"
+#include "cbor_skip.h"
 
 /*@ requires \valid_read(one + (0 .. length - 1)) && \valid_read(other + (0 .. length - 1));
     assigns  \nothing;
@@ -171,8 +172,8 @@ nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
 /* ---- The payload: one map of known fields ---------------------------------------------------- */
 
 /*
- * Reads the head of a field's value: definite and of one major type. A null in a field that must
- * not be null, and undefined anywhere, have a separate status (P-10).
+ * Reads the head of a field's value, of one major type. A null in a field that must not be null,
+ * and undefined anywhere, have a separate status (P-10).
  */
 /*@ requires \valid(r) && reader_valid(r) && \valid(head) && \separated(r, head);
     assigns  *r, *head;
@@ -180,7 +181,7 @@ nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
     ensures  \result ==> head->offset == \old(r->position) && head->major == major;
     ensures  \result ==> r->position > head->offset;
 */
-static bool read_value_head(cbor_reader *r, uint8_t major, cbor_head *head)
+static bool read_typed_head(cbor_reader *r, uint8_t major, cbor_head *head)
 {
     if (!cbor_read_head(r, head)) {
         return false;
@@ -192,7 +193,22 @@ static bool read_value_head(cbor_reader *r, uint8_t major, cbor_head *head)
         (head->info == CBOR_INFO_NULL || head->info == CBOR_INFO_UNDEFINED)) {
         return cbor_fail(r, NITRO_ERR_NOT_NULLABLE, head->offset, head->info);
     }
-    return cbor_require(r, head, major, NITRO_ERR_TYPE);
+    if (head->major != major) {
+        return cbor_fail(r, NITRO_ERR_TYPE, head->offset, head->major);
+    }
+    return true;
+}
+
+/* Reads the head of a field's value as read_typed_head() does; definite (P-3). */
+/*@ requires \valid(r) && reader_valid(r) && \valid(head) && \separated(r, head);
+    assigns  *r, *head;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> head->offset == \old(r->position) && head->major == major;
+    ensures  \result ==> r->position > head->offset;
+*/
+static bool read_value_head(cbor_reader *r, uint8_t major, cbor_head *head)
+{
+    return read_typed_head(r, major, head) && cbor_require(r, head, major, NITRO_ERR_TYPE);
 }
 
 /* Reads a byte string of least to most bytes; wrong_length is the status outside these bounds. */
@@ -388,7 +404,7 @@ static bool check_image_pcrs(cbor_reader *r, size_t offset, const nitro_payload 
     return true;
 }
 
-/* P-15 */
+/* P-2, P-15: the index of each pair is new, so an indefinite map too has at most 32 pairs. */
 /*@ requires \valid(r) && reader_valid(r) && \valid(out) && \separated(r, out);
     requires kind == NITRO_FIELD_PCRS || kind == NITRO_FIELD_NITROTPM_PCRS;
     requires pcrs_inside(out, r->length);
@@ -400,32 +416,51 @@ static bool check_image_pcrs(cbor_reader *r, size_t offset, const nitro_payload 
 static bool read_pcrs(cbor_reader *r, nitro_field kind, nitro_payload *out)
 {
     cbor_head map;
-    if (!read_value_head(r, CBOR_MAP, &map)) {
+    if (!read_typed_head(r, CBOR_MAP, &map)) {
         return false;
     }
-    if (map.argument < 1 || map.argument > NITRO_MAX_PCRS) {
+    if (map.argument > NITRO_MAX_PCRS) {
         return cbor_fail(r, NITRO_ERR_PCRS_COUNT, map.offset, map.argument);
     }
+    uint64_t pairs = 0;
     /*@ loop invariant reader_valid(r) && reads_on{LoopEntry, Here}(r) && r->status == NITRO_OK;
-        loop invariant i <= map.argument && pcrs_inside(out, r->length);
-        loop assigns i, *r, out->pcrs[0 .. NITRO_MAX_PCRS - 1];
-        loop variant map.argument - i;
+        loop invariant pairs <= r->position && pcrs_inside(out, r->length);
+        loop assigns pairs, *r, out->pcrs[0 .. NITRO_MAX_PCRS - 1];
+        loop variant r->length - r->position;
     */
-    for (uint64_t i = 0; i < map.argument; i++) {
+    while (cbor_has_more(r, &map, pairs)) {
         if (!read_pcr(r, kind, out)) {
             return false;
         }
+        pairs++;
     }
+    if (pairs == 0) {
+        return cbor_fail(r, NITRO_ERR_PCRS_COUNT, map.offset, 0);
+    }
+    /*@ assert pcrs_inside(out, r->length); */
     out->kind = kind;
     if (kind == NITRO_FIELD_PCRS && !check_image_pcrs(r, map.offset, out)) {
         return false;
     }
-    /*@ assert pcrs_inside(out, r->length) && out->kind == kind; */
+    /*@ assert pcrs_inside(out, r->length); */
+    /*@ assert out->kind == kind; */
     /*@ assert kind == NITRO_FIELD_PCRS ==> image_pcrs_present(out); */
     return true;
 }
 
-/* P-20, P-21 */
+/* P-20 */
+/*@ requires \valid(r) && reader_bounded(r) && r->status == NITRO_OK && offset <= r->length;
+    requires r->length <= UINT32_MAX;
+    assigns  *r;
+    ensures  reader_bounded(r) && reads_on{Pre, Post}(r) && !\result && r->status != NITRO_OK;
+*/
+static bool fail_cabundle(cbor_reader *r, size_t offset, uint64_t count)
+{
+    cbor_enter(r, NITRO_FIELD_CABUNDLE, NITRO_NO_INDEX);
+    return cbor_fail(r, NITRO_ERR_CABUNDLE, offset, count);
+}
+
+/* P-2, P-20, P-21 */
 /*@ requires \valid(r) && reader_valid(r) && \valid(out) && \separated(r, out);
     assigns  *r, out->cabundle[0 .. NITRO_MAX_CABUNDLE - 1], out->cabundle_count;
     ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
@@ -434,39 +469,47 @@ static bool read_pcrs(cbor_reader *r, nitro_field kind, nitro_payload *out)
 static bool read_cabundle(cbor_reader *r, nitro_payload *out)
 {
     cbor_head array;
-    if (!read_value_head(r, CBOR_ARRAY, &array)) {
+    if (!read_typed_head(r, CBOR_ARRAY, &array)) {
         return false;
     }
-    if (array.argument < 1 || array.argument > NITRO_MAX_CABUNDLE) {
-        return cbor_fail(r, NITRO_ERR_CABUNDLE, array.offset, array.argument);
+    if (array.argument > NITRO_MAX_CABUNDLE) {
+        return fail_cabundle(r, array.offset, array.argument);
     }
-    out->cabundle_count = (uint32_t)array.argument;
+    uint32_t count = 0;
     /*@ loop invariant reader_valid(r) && reads_on{LoopEntry, Here}(r) && r->status == NITRO_OK;
-        loop invariant i <= out->cabundle_count;
-        loop invariant certificates_inside(out, i, r->length);
-        loop assigns i, *r, out->cabundle[0 .. NITRO_MAX_CABUNDLE - 1];
-        loop variant out->cabundle_count - i;
+        loop invariant count <= NITRO_MAX_CABUNDLE;
+        loop invariant certificates_inside(out, count, r->length);
+        loop assigns count, *r, out->cabundle[0 .. NITRO_MAX_CABUNDLE - 1];
+        loop variant NITRO_MAX_CABUNDLE - count;
     */
-    for (uint32_t i = 0; i < out->cabundle_count; i++) {
-        cbor_enter(r, NITRO_FIELD_CABUNDLE, i);
+    while (cbor_has_more(r, &array, count)) {
+        cbor_enter(r, NITRO_FIELD_CABUNDLE, count);
         nitro_span entry;
         if (!read_bytes(r, 1, NITRO_MAX_CERTIFICATE, NITRO_ERR_CABUNDLE_ENTRY, &entry)) {
             return false;
         }
-        /*@ assert certificates_inside(out, i, r->length); */
-        out->cabundle[i].offset = entry.offset;
-        out->cabundle[i].length = entry.length;
-        /*@ assert certificates_inside(out, i, r->length); */
-        /*@ assert certificate_at(&out->cabundle[i], r->length); */
+        if (count == NITRO_MAX_CABUNDLE) { /* only an indefinite array has more */
+            return fail_cabundle(r, array.offset, NITRO_MAX_CABUNDLE + 1);
+        }
+        /*@ assert certificates_inside(out, count, r->length); */
+        out->cabundle[count].offset = entry.offset;
+        out->cabundle[count].length = entry.length;
+        /*@ assert certificates_inside(out, count, r->length); */
+        /*@ assert certificate_at(&out->cabundle[count], r->length); */
+        count++;
     }
+    if (count == 0) {
+        return fail_cabundle(r, array.offset, 0);
+    }
+    out->cabundle_count = count;
     return true;
 }
 
-enum { FIELDS = NITRO_FIELD_LAST + 1, KEYS = NITRO_FIELD_LAST - NITRO_FIELD_KEY, BREAK = 0xFF };
+enum { FIELDS = NITRO_FIELD_LAST + 1, KEYS = NITRO_FIELD_NONCE - NITRO_FIELD_KEY };
 
 /*@ predicate limits_valid(nitro_limits *limits) =
         limits->public_key <= NITRO_MAX_OPTIONAL && limits->user_data <= NITRO_MAX_OPTIONAL &&
-        limits->nonce <= NITRO_MAX_OPTIONAL;
+        limits->nonce <= NITRO_MAX_OPTIONAL && limits->unknown_fields <= NITRO_MAX_UNKNOWN;
 
     predicate field_valid(nitro_payload *out, integer field, integer length) =
         (field == NITRO_FIELD_MODULE_ID ==>
@@ -527,45 +570,60 @@ static bool is_kind(nitro_field field)
     return field == NITRO_FIELD_PCRS || field == NITRO_FIELD_NITROTPM_PCRS;
 }
 
-/* P-5, P-7: a key whose head was just read */
-/*@ requires \valid(r) && reader_valid(r) && \valid_read(head) && \valid(name) && \valid(field);
-    requires \separated(r, head, name, field);
-    requires r->status == NITRO_OK && head->offset < r->position;
-    assigns  *r, *name, *field;
-    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
-    ensures  \result ==> name->offset > 0 && span_inside(*name, r->length);
-    ensures  \result ==> NITRO_FIELD_KEY < *field <= NITRO_FIELD_LAST;
+/* A key of the payload: its first byte, its text, and NITRO_FIELD_KEY if it is unknown. */
+typedef struct {
+    size_t start;
+    nitro_span name;
+    nitro_field field;
+} payload_key;
+
+/* P-5: reads a key; r->status is not NITRO_OK if it is none */
+/*@ requires \valid(r) && reader_valid(r) && r->status == NITRO_OK;
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  r->status == NITRO_OK ==> \result.start <= r->length && r->position > \old(r->position);
+    ensures  r->status == NITRO_OK ==>
+                 \result.name.offset > 0 && span_inside(\result.name, r->length) &&
+                 \result.name.offset <= r->position;
+    ensures  r->status == NITRO_OK ==> NITRO_FIELD_KEY <= \result.field <= NITRO_FIELD_LAST;
 */
-static bool read_key(cbor_reader *r, const cbor_head *head, nitro_span *name, nitro_field *field)
+static payload_key read_key(cbor_reader *r)
 {
-    if (!cbor_require(r, head, CBOR_TEXT, NITRO_ERR_KEY_TYPE) || !cbor_take_text(r, head, name)) {
-        return false;
+    payload_key key = {r->position, {0, 0}, NITRO_FIELD_KEY};
+    cbor_head head;
+    cbor_enter(r, NITRO_FIELD_KEY, NITRO_NO_INDEX);
+    if (!cbor_read_head(r, &head)) {
+        return key;
     }
-    *field = field_of_key(r->bytes + name->offset, name->length);
-    if (*field == NITRO_FIELD_KEY) {
-        return cbor_fail_text(r, NITRO_ERR_UNKNOWN_KEY, head->offset, *name);
+    if (cbor_is_break(&head)) {
+        cbor_fail(r, NITRO_ERR_BREAK, head.offset, 0);
+        return key;
     }
-    return true;
+    nitro_span name;
+    if (cbor_require(r, &head, CBOR_TEXT, NITRO_ERR_KEY_TYPE) && cbor_take_text(r, &head, &name)) {
+        key.name = name;
+        key.field = field_of_key(r->bytes + name.offset, name.length);
+    }
+    return key;
 }
 
 /* P-6, P-9: rejects a key that was read before, and a second kind of PCRs */
-/*@ requires \valid(r) && reader_valid(r) && r->status == NITRO_OK && start <= r->length;
+/*@ requires \valid(r) && reader_valid(r) && r->status == NITRO_OK && key.start <= r->length;
     requires \valid_read(seen + (0 .. FIELDS - 1)) && \separated(r, seen + (0 .. FIELDS - 1));
-    requires name.offset > 0 && span_inside(name, r->length);
-    requires NITRO_FIELD_KEY < field <= NITRO_FIELD_LAST;
+    requires key.name.offset > 0 && span_inside(key.name, r->length);
+    requires NITRO_FIELD_KEY < key.field <= NITRO_FIELD_LAST;
     assigns  *r;
     ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
     ensures  r->position == \old(r->position);
 */
-static bool check_key(cbor_reader *r, size_t start, nitro_span name, nitro_field field,
-                      const bool seen[FIELDS])
+static bool check_key(cbor_reader *r, payload_key key, const bool seen[FIELDS])
 {
-    cbor_enter(r, field, NITRO_NO_INDEX);
-    if (seen[field]) {
-        return cbor_fail_text(r, NITRO_ERR_DUPLICATE, start, name);
+    cbor_enter(r, key.field, NITRO_NO_INDEX);
+    if (seen[key.field]) {
+        return cbor_fail_text(r, NITRO_ERR_DUPLICATE, key.start, key.name);
     }
-    if (is_kind(field) && (seen[NITRO_FIELD_PCRS] || seen[NITRO_FIELD_NITROTPM_PCRS])) {
-        return cbor_fail_text(r, NITRO_ERR_KIND, start, name);
+    if (is_kind(key.field) && (seen[NITRO_FIELD_PCRS] || seen[NITRO_FIELD_NITROTPM_PCRS])) {
+        return cbor_fail_text(r, NITRO_ERR_KIND, key.start, key.name);
     }
     return true;
 }
@@ -573,10 +631,11 @@ static bool check_key(cbor_reader *r, size_t start, nitro_span name, nitro_field
 /*@ requires \valid(r) && reader_valid(r) && \valid_read(limits) && limits_valid(limits) && \valid(out);
     requires \valid(seen + (0 .. FIELDS - 1)) && NITRO_FIELD_KEY < field <= NITRO_FIELD_LAST;
     requires \separated(r, limits, out, seen + (0 .. FIELDS - 1));
-    requires pcrs_inside(out, r->length);
+    requires pcrs_inside(out, r->length) && unknown_inside(out, r->length);
     assigns  *r, *out, seen[0 .. FIELDS - 1];
     ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
     ensures  \result ==> field_valid(out, field, r->length) && pcrs_inside(out, r->length);
+    ensures  \result ==> unknown_inside(out, r->length);
 */
 static bool read_value(cbor_reader *r, nitro_field field, const nitro_limits *limits,
                        nitro_payload *out, bool seen[FIELDS])
@@ -624,6 +683,7 @@ static bool read_value(cbor_reader *r, nitro_field field, const nitro_limits *li
     case NITRO_FIELD_PAYLOAD:
     case NITRO_FIELD_SIGNATURE:
     case NITRO_FIELD_KEY:
+    case NITRO_FIELD_UNKNOWN:
         break;
     }
     if (!read) { /* with an error, which sticks, or not a field of the payload */
@@ -633,49 +693,103 @@ static bool read_value(cbor_reader *r, nitro_field field, const nitro_limits *li
     return true;
 }
 
+/* Returns whether an unknown key of this name was read before (P-6). */
+/*@ requires \valid_read(r) && reader_valid(r) && r->status == NITRO_OK;
+    requires \valid_read(out) && unknown_inside(out, r->length);
+    requires name.offset > 0 && span_inside(name, r->length);
+    assigns  \nothing;
+*/
+static bool is_repeated(const cbor_reader *r, nitro_span name, const nitro_payload *out)
+{
+    /*@ loop invariant i <= out->unknown_count;
+        loop assigns i;
+        loop variant out->unknown_count - i;
+    */
+    for (uint32_t i = 0; i < out->unknown_count; i++) {
+        const nitro_span other = out->unknown[i].name;
+        if (name.length == other.length &&
+            bytes_equal(r->bytes + name.offset, r->bytes + other.offset, name.length)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* P-6, P-7: skips the value of an unknown key, whose name was just read, or rejects the key */
+/*@ requires \valid(r) && reader_valid(r) && \valid(out) && \separated(r, out);
+    requires r->status == NITRO_OK && key.start <= r->length && most <= NITRO_MAX_UNKNOWN;
+    requires key.name.offset > 0 && span_inside(key.name, r->length) &&
+             key.name.offset <= r->position;
+    requires unknown_inside(out, r->length);
+    assigns  *r, out->unknown[0 .. NITRO_MAX_UNKNOWN - 1], out->unknown_count;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
+    ensures  \result ==> unknown_inside(out, r->length) && r->position > \old(r->position);
+*/
+static bool read_unknown(cbor_reader *r, payload_key key, uint32_t most, nitro_payload *out)
+{
+    const uint32_t count = out->unknown_count;
+    const size_t value = r->position;
+    if (is_repeated(r, key.name, out)) {
+        return cbor_fail_text(r, NITRO_ERR_DUPLICATE, key.start, key.name);
+    }
+    if (count >= most) {
+        return cbor_fail_text(r, NITRO_ERR_UNKNOWN_KEY, key.start, key.name);
+    }
+    cbor_enter(r, NITRO_FIELD_UNKNOWN, count);
+    if (!cbor_skip(r)) {
+        return false;
+    }
+    out->unknown[count].name = key.name;
+    out->unknown[count].value.offset = (uint32_t)value;
+    out->unknown[count].value.length = (uint32_t)(r->position - value);
+    out->unknown_count = count + 1;
+    return true;
+}
+
 /*@ requires \valid(r) && reader_valid(r) && \valid_read(limits) && limits_valid(limits) && \valid(out);
     requires \valid(seen + (0 .. FIELDS - 1));
     requires \separated(r, limits, out, seen + (0 .. FIELDS - 1));
-    requires r->status == NITRO_OK && pcrs_inside(out, r->length);
+    requires r->status == NITRO_OK && pcrs_inside(out, r->length) && unknown_inside(out, r->length);
     assigns  *r, *out, seen[0 .. FIELDS - 1];
     ensures  reader_valid(r) && reads_on{Pre, Post}(r);
     ensures  \result <==> r->status == NITRO_OK;
     ensures  \result ==> r->position > \old(r->position) && pcrs_inside(out, r->length);
+    ensures  \result ==> unknown_inside(out, r->length);
 */
 static bool read_pair(cbor_reader *r, const nitro_limits *limits, nitro_payload *out,
                       bool seen[FIELDS])
 {
-    cbor_head key;
-    nitro_span name;
-    nitro_field field;
-    cbor_enter(r, NITRO_FIELD_KEY, NITRO_NO_INDEX);
-    if (!cbor_read_head(r, &key)) {
+    const payload_key key = read_key(r);
+    if (r->status != NITRO_OK) {
         return false;
     }
-    if (cbor_is_break(&key)) {
-        return cbor_fail(r, NITRO_ERR_BREAK, key.offset, 0);
+    if (key.field == NITRO_FIELD_KEY) {
+        const bool skipped = read_unknown(r, key, limits->unknown_fields, out);
+        /*@ assert pcrs_inside(out, r->length); */
+        /*@ assert r->length == \at(r->length, Pre); */
+        /*@ assert skipped ==> unknown_inside(out, \at(r->length, Pre)); */
+        return skipped;
     }
-    if (!read_key(r, &key, &name, &field)) {
+    if (!check_key(r, key, seen)) {
         return false;
     }
-    /*@ assert pcrs_inside(out, r->length); */
-    if (!check_key(r, key.offset, name, field, seen)) {
-        return false;
-    }
-    return read_value(r, field, limits, out, seen);
+    const bool read = read_value(r, key.field, limits, out, seen);
+    /*@ assert r->length == \at(r->length, Pre); */
+    /*@ assert read ==> pcrs_inside(out, r->length) && unknown_inside(out, \at(r->length, Pre)); */
+    return read;
 }
 
 /*
- * P-1 to P-8: the pairs of a definite or indefinite map, in any order. Each pair must have a known
- * key that was not read before, so at most KEYS pairs are read, however many a head announces.
+ * P-1 to P-8: the pairs of a definite or indefinite map, in any order. No key is read twice, so at
+ * most KEYS + NITRO_MAX_UNKNOWN pairs are read, however many a head announces.
  */
 /*@ requires \valid(r) && reader_valid(r) && \valid_read(limits) && limits_valid(limits) && \valid(out);
     requires \valid(seen + (0 .. FIELDS - 1));
     requires \separated(r, limits, out, seen + (0 .. FIELDS - 1));
-    requires r->status == NITRO_OK && pcrs_inside(out, r->length);
+    requires r->status == NITRO_OK && pcrs_inside(out, r->length) && unknown_inside(out, r->length);
     assigns  *r, *out, seen[0 .. FIELDS - 1];
     ensures  reader_valid(r) && reads_on{Pre, Post}(r) && (\result <==> r->status == NITRO_OK);
-    ensures  \result ==> pcrs_inside(out, r->length);
+    ensures  \result ==> pcrs_inside(out, r->length) && unknown_inside(out, r->length);
 */
 static bool read_map(cbor_reader *r, const nitro_limits *limits, nitro_payload *out,
                      bool seen[FIELDS])
@@ -687,16 +801,13 @@ static bool read_map(cbor_reader *r, const nitro_limits *limits, nitro_payload *
     if (map.major != CBOR_MAP) {
         return cbor_fail(r, NITRO_ERR_NOT_MAP, map.offset, map.major);
     }
-    const bool indefinite = map.info == CBOR_INFO_INDEFINITE;
     /*@ loop invariant reader_valid(r) && reads_on{LoopEntry, Here}(r) && r->status == NITRO_OK;
-        loop invariant pcrs_inside(out, r->length) && pairs <= r->position;
+        loop invariant pcrs_inside(out, r->length) && unknown_inside(out, r->length);
+        loop invariant pairs <= r->position;
         loop assigns pairs, *r, *out, seen[0 .. FIELDS - 1];
         loop variant r->length - r->position;
     */
-    for (uint64_t pairs = 0; indefinite || pairs < map.argument; pairs++) {
-        if (indefinite && cbor_take_if(r, BREAK)) {
-            return true;
-        }
+    for (uint64_t pairs = 0; cbor_has_more(r, &map, pairs); pairs++) {
         if (!read_pair(r, limits, out, seen)) {
             return false;
         }
@@ -731,6 +842,37 @@ static bool check_present(cbor_reader *r, const bool seen[FIELDS])
     return true;
 }
 
+/* P-4, P-9: the payload ends with the map, and no field that is required is missing */
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(seen + (0 .. FIELDS - 1));
+    requires \separated(r, seen + (0 .. FIELDS - 1)) && r->status == NITRO_OK;
+    assigns  *r;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r) && r->length == \old(r->length);
+    ensures  r->status == NITRO_OK ==> r->position == r->length;
+*/
+static void read_end(cbor_reader *r, const bool seen[FIELDS])
+{
+    cbor_enter(r, NITRO_FIELD_PAYLOAD, NITRO_NO_INDEX);
+    if (cbor_expect_end(r)) {
+        (void)check_present(r, seen);
+    }
+}
+
+/* Reads the map and all fields of the payload. */
+/*@ requires \valid(r) && reader_valid(r) && \valid_read(limits) && limits_valid(limits) && \valid(out);
+    requires \separated(r, limits, out);
+    requires r->status == NITRO_OK && pcrs_inside(out, r->length) && unknown_inside(out, r->length);
+    assigns  *r, *out;
+    ensures  reader_valid(r) && reads_on{Pre, Post}(r);
+    ensures  r->status == NITRO_OK ==> pcrs_inside(out, r->length) && unknown_inside(out, r->length);
+*/
+static void read_fields(cbor_reader *r, const nitro_limits *limits, nitro_payload *out)
+{
+    bool seen[FIELDS] = {false};
+    if (read_map(r, limits, out, seen)) {
+        read_end(r, seen);
+    }
+}
+
 /*@ requires \valid_read(limits);
     assigns  \nothing;
     ensures  \result <==> limits_valid(limits);
@@ -738,69 +880,62 @@ static bool check_present(cbor_reader *r, const bool seen[FIELDS])
 static bool limits_are_valid(const nitro_limits *limits)
 {
     return limits->public_key <= NITRO_MAX_OPTIONAL && limits->user_data <= NITRO_MAX_OPTIONAL &&
-           limits->nonce <= NITRO_MAX_OPTIONAL;
+           limits->nonce <= NITRO_MAX_OPTIONAL && limits->unknown_fields <= NITRO_MAX_UNKNOWN;
 }
 
 /*@ requires \valid(out);
     assigns  *out;
     ensures  \forall integer i; 0 <= i < NITRO_MAX_PCRS ==> out->pcrs[i].offset == 0;
+    ensures  out->unknown_count == 0;
 */
 static void clear(nitro_payload *out)
 {
     *out = (nitro_payload){0};
+    /* The rest repeats it in a form that the proof can follow. */
     /*@ loop invariant i <= NITRO_MAX_PCRS;
         loop invariant \forall integer k; 0 <= k < i ==> out->pcrs[k].offset == 0;
         loop assigns i, out->pcrs[0 .. NITRO_MAX_PCRS - 1];
         loop variant NITRO_MAX_PCRS - i;
     */
     for (uint32_t i = 0; i < NITRO_MAX_PCRS; i++) {
-        out->pcrs[i].offset = 0; /* repeated in a form that the proof can follow */
+        out->pcrs[i].offset = 0;
     }
+    out->unknown_count = 0;
 }
 
 /* Reads the payload into *out, which is cleared. */
 /*@ requires \valid(r) && reader_bounded(r) && \valid_read(limits) && \valid(out);
     requires \separated(r, limits, out);
-    requires r->status == NITRO_OK && r->position == 0 && pcrs_inside(out, r->length);
+    requires r->status == NITRO_OK && r->position == 0;
+    requires pcrs_inside(out, r->length) && unknown_inside(out, r->length);
     requires 1 <= r->length <= NITRO_MAX_PAYLOAD ==> input_readable(r);
     assigns  *r, *out;
     ensures  reader_bounded(r);
     ensures  r->length == \old(r->length);
-    ensures  r->status == NITRO_OK ==> pcrs_inside(out, r->length);
+    ensures  r->status == NITRO_OK ==> pcrs_inside(out, r->length) && unknown_inside(out, r->length);
 */
 static void read_payload(cbor_reader *r, const nitro_limits *limits, nitro_payload *out)
 {
-    bool seen[FIELDS] = {false};
     cbor_enter(r, NITRO_FIELD_PAYLOAD, NITRO_NO_INDEX);
     if (!limits_are_valid(limits)) {
         cbor_fail(r, NITRO_ERR_LIMITS, 0, 0);
-        return;
-    }
-    if (r->length < 1 || r->length > NITRO_MAX_PAYLOAD) {
+    } else if (r->length < 1 || r->length > NITRO_MAX_PAYLOAD) {
         cbor_fail(r, NITRO_ERR_PAYLOAD, 0, r->length);
-        return;
+    } else {
+        read_fields(r, limits, out);
     }
-    if (!read_map(r, limits, out, seen)) {
-        return;
-    }
-    cbor_enter(r, NITRO_FIELD_PAYLOAD, NITRO_NO_INDEX);
-    if (!cbor_expect_end(r)) {
-        return;
-    }
-    /*@ assert pcrs_inside(out, r->length); */
-    (void)check_present(r, seen);
 }
 
 nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro_limits *limits,
                                  nitro_payload *out)
 {
     static const nitro_limits defaults = {NITRO_DEFAULT_OPTIONAL, NITRO_DEFAULT_OPTIONAL,
-                                          NITRO_DEFAULT_OPTIONAL};
+                                          NITRO_DEFAULT_OPTIONAL, 0};
     if (payload == NULL || out == NULL) {
         return NITRO_ERR_NULL;
     }
     clear(out);
-    /*@ assert pcrs_inside(out, len); */
+    /*@ assert pcrs_inside(out, len) && unknown_inside(out, len); */
     cbor_reader r = cbor_reader_over(payload, len);
     read_payload(&r, limits == NULL ? &defaults : limits, out);
     out->error = r.error;
@@ -851,6 +986,7 @@ const char *nitro_status_code(nitro_status status)
     case NITRO_ERR_USER_DATA: return "payload.user_data";
     case NITRO_ERR_NONCE: return "payload.nonce";
     case NITRO_ERR_TYPE: return "payload.type";
+    case NITRO_ERR_NESTING: return "payload.nesting";
     }
     return "internal";
 }

@@ -6,7 +6,9 @@
  * the certificate path and the signature.
  *
  *     document = [ D2 ] 84  44 A1013822  A0  bstr(payload)  58 60 <96 bytes>   end of input
- *     payload  = map of the fields below, in any order, definite or indefinite  end of input
+ *     payload  = map of the fields below, in any order                         end of input
+ *
+ * The map of the payload, its map of PCRs and its cabundle may be definite or indefinite.
  *
  * Both functions are pure: no allocation, no mutable globals, no recursion, no I/O. They read only
  * [input, input + length), write only *out, and may run on any number of threads.
@@ -33,6 +35,7 @@
 #define NITRO_MAX_CABUNDLE 8            /* P-20 certificates */
 #define NITRO_DEFAULT_OPTIONAL 1024     /* P-22 to P-24 bytes, without nitro_limits */
 #define NITRO_MAX_OPTIONAL 4096         /* P-23 highest cap in nitro_limits */
+#define NITRO_MAX_UNKNOWN 16            /* P-7  highest number in nitro_limits */
 #define NITRO_NO_INDEX 4294967295       /* in nitro_error: the field as a whole, not one entry */
 
 /* The numbers are stable: never changed, never reused. nitro_status_code() returns their codes. */
@@ -41,14 +44,14 @@ typedef enum {
 
     /* 1-15: usage errors, independent of the input */
     NITRO_ERR_NULL = 1,   /* a pointer that must not be NULL is NULL */
-    NITRO_ERR_LIMITS = 2, /* a member of nitro_limits exceeds NITRO_MAX_OPTIONAL */
+    NITRO_ERR_LIMITS = 2, /* a member of nitro_limits exceeds its highest value */
 
     /* 16-47: not well-formed CBOR, or not in the one accepted encoding */
     NITRO_ERR_TRUNCATED = 16,   /* C-13 */
     NITRO_ERR_NOT_MINIMAL = 17, /* C-11, P-3 */
-    NITRO_ERR_INDEFINITE = 18,  /* C-11, P-2, P-3 */
+    NITRO_ERR_INDEFINITE = 18,  /* C-11, P-3 */
     NITRO_ERR_RESERVED = 19,    /* RFC 8949 3: additional information 28-30, or 31 out of place */
-    NITRO_ERR_BREAK = 20,       /* P-4 */
+    NITRO_ERR_BREAK = 20,       /* P-2, P-4 */
     NITRO_ERR_TRAILING = 21,    /* C-12, P-4 */
     NITRO_ERR_UTF8 = 22,        /* P-5 */
 
@@ -83,7 +86,8 @@ typedef enum {
     NITRO_ERR_PUBLIC_KEY = 97,     /* P-22 */
     NITRO_ERR_USER_DATA = 98,      /* P-23 */
     NITRO_ERR_NONCE = 99,          /* P-24 */
-    NITRO_ERR_TYPE = 100           /* P-25 */
+    NITRO_ERR_TYPE = 100,          /* P-25; P-7: a tag or a float in an unknown field */
+    NITRO_ERR_NESTING = 101        /* P-7: an unknown field has too many levels */
 } nitro_status;
 
 /* The item that was being read when an error was found. */
@@ -103,10 +107,11 @@ typedef enum {
     NITRO_FIELD_CABUNDLE = 12,
     NITRO_FIELD_PUBLIC_KEY = 13,
     NITRO_FIELD_USER_DATA = 14,
-    NITRO_FIELD_NONCE = 15
+    NITRO_FIELD_NONCE = 15,
+    NITRO_FIELD_UNKNOWN = 16 /* the value of an unknown key (P-7) */
 } nitro_field;
 
-enum { NITRO_FIELD_LAST = NITRO_FIELD_NONCE }; /* the highest nitro_field */
+enum { NITRO_FIELD_LAST = NITRO_FIELD_UNKNOWN }; /* the highest nitro_field */
 
 /*
  * The content of a string: input[offset .. offset + length), always inside the input.
@@ -122,7 +127,7 @@ typedef struct {
  * NITRO_ERR_NULL.
  * offset: first byte of the CBOR item at fault; the input's length if the input is truncated.
  * found:  the number that broke the rule (a length, count, index, tag or value); otherwise 0.
- * index:  the PCR or cabundle entry; NITRO_NO_INDEX for the field as a whole.
+ * index:  the PCR, cabundle entry or unknown field; NITRO_NO_INDEX for the field as a whole.
  * text:   content of the string at fault, if it was read completely; otherwise {0, 0}.
  */
 typedef struct {
@@ -142,6 +147,12 @@ typedef struct {
     nitro_span signature;        /* NITRO_SIGNATURE_SIZE bytes */
 } nitro_sign1;
 
+/* P-7: a field that was skipped. value is the complete CBOR item, head included. */
+typedef struct {
+    nitro_span name;
+    nitro_span value;
+} nitro_unknown;
+
 /* A payload; spans are relative to it. On any status but NITRO_OK only error is meaningful. */
 typedef struct {
     nitro_error error;
@@ -156,13 +167,20 @@ typedef struct {
     nitro_span cabundle[NITRO_MAX_CABUNDLE];
     uint32_t cabundle_count; /* 1 to NITRO_MAX_CABUNDLE */
     uint32_t kind;           /* NITRO_FIELD_PCRS (enclave) or NITRO_FIELD_NITROTPM_PCRS (instance) */
+    nitro_unknown unknown[NITRO_MAX_UNKNOWN]; /* in their order */
+    uint32_t unknown_count;  /* 0 without nitro_limits */
+    uint32_t reserved;       /* 0 */
 } nitro_payload;
 
-/* Caps in bytes for the three optional fields; each at most NITRO_MAX_OPTIONAL. */
+/*
+ * Caps in bytes for the three optional fields, each at most NITRO_MAX_OPTIONAL. unknown_fields is
+ * the number of unknown fields to skip (P-7), at most NITRO_MAX_UNKNOWN: 0 rejects the first.
+ */
 typedef struct {
     uint32_t public_key;
     uint32_t user_data;
     uint32_t nonce;
+    uint32_t unknown_fields;
 } nitro_limits;
 
 /*@ predicate span_inside(nitro_span span, integer length) =
@@ -231,6 +249,12 @@ nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
     predicate cabundle_valid(nitro_payload *out, integer length) =
         1 <= out->cabundle_count <= NITRO_MAX_CABUNDLE &&
         certificates_inside(out, out->cabundle_count, length);
+
+    predicate unknown_inside(nitro_payload *out, integer length) =
+        out->unknown_count <= NITRO_MAX_UNKNOWN &&
+        (\forall integer i; 0 <= i < out->unknown_count ==>
+            content_at(&out->unknown[i].name, 0, length, length) &&
+            content_at(&out->unknown[i].value, 1, length, length));
 */
 
 /*
@@ -244,7 +268,7 @@ nitro_status nitro_sign1_parse(const uint8_t *doc, size_t len, nitro_sign1 *out)
     requires \separated(out, payload + (0 .. len - 1), limits);
     assigns  *out;
     ensures  payload == \null || out == \null ==> \result == NITRO_ERR_NULL;
-    ensures  \result == NITRO_OK ==> pcrs_inside(out, len);
+    ensures  \result == NITRO_OK ==> pcrs_inside(out, len) && unknown_inside(out, len);
     ensures  payload != \null && out != \null ==> error_inside(out->error, len);
 */
 nitro_status nitro_payload_parse(const uint8_t *payload, size_t len, const nitro_limits *limits,

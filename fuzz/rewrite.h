@@ -13,7 +13,15 @@
 
 #include "nitro_cose.h"
 
-enum { MAJOR_UINT = 0, MAJOR_BYTES = 2, MAJOR_TEXT = 3, MAJOR_ARRAY = 4, MAJOR_MAP = 5 };
+enum {
+    MAJOR_UINT = 0,
+    MAJOR_BYTES = 2,
+    MAJOR_TEXT = 3,
+    MAJOR_ARRAY = 4,
+    MAJOR_MAP = 5,
+    MAJOR_TAG = 6,
+    MAJOR_SIMPLE = 7
+};
 
 /* The input, and how much of it has been written again. */
 typedef struct {

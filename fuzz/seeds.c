@@ -12,6 +12,10 @@
 #define ENCLAVE "64'pcrs' A4 00 5830*48 01 5830*48 02 5830*48 181F 5830*48 "
 #define INSTANCE "6D'nitrotpm_pcrs' A2 07 5830*48 1818 5830*48 "
 #define CERTIFICATES "6B'certificate' 44*4 68'cabundle' 84 44*4 5818*24 44*4 41*1 "
+#define OPEN_ENCLAVE "64'pcrs' BF 00 5830*48 01 5830*48 02 5830*48 181F 5830*48 FF "
+#define OPEN_INSTANCE "6D'nitrotpm_pcrs' BF 07 5830*48 1818 5830*48 FF "
+#define OPEN_CERTIFICATES "6B'certificate' 44*4 68'cabundle' 9F 44*4 5818*24 FF "
+#define UNKNOWN "63'one' BF 00 9F 81 A1 20 F5 F820 FF 62C3A9 43*3 FF "
 #define NULLS "6A'public_key' F6 69'user_data' F6 65'nonce' F6 "
 
 static const char *const payloads[] = {
@@ -23,6 +27,10 @@ static const char *const payloads[] = {
     "A9" START ENCLAVE CERTIFICATES "6A'public_key' 581A*26 69'user_data' 40 65'nonce' 54*20",
     "A8" START ENCLAVE CERTIFICATES "69'user_data' 590400*1024 65'nonce' 590401*1025",
     "A7" START ENCLAVE CERTIFICATES "6A'public_key' 591000*4096",
+    "BF" START OPEN_ENCLAVE OPEN_CERTIFICATES NULLS "FF",
+    "A6" START OPEN_INSTANCE OPEN_CERTIFICATES,
+    "AB" START ENCLAVE CERTIFICATES NULLS UNKNOWN "63'two' 41*1",
+    "BF" UNKNOWN START OPEN_ENCLAVE CERTIFICATES "FF",
 };
 
 static void write_file(const char *folder, const char *target, const char *name, const uint8_t *bytes,

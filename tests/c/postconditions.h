@@ -84,6 +84,19 @@ static inline const char *cabundle_broken(const nitro_payload *out, size_t lengt
     return NULL;
 }
 
+static inline const char *unknown_broken(const nitro_payload *out, size_t length)
+{
+    MUST(out->unknown_count <= NITRO_MAX_UNKNOWN);
+    for (unsigned i = 0; i < NITRO_MAX_UNKNOWN; i++) {
+        const nitro_span name = out->unknown[i].name, value = out->unknown[i].value;
+        MUST(span_inside_or_absent(name, length) && span_inside_or_absent(value, length));
+        MUST((name.offset != 0) == (i < out->unknown_count));
+        MUST((value.length != 0) == (i < out->unknown_count));
+        MUST(value.offset == name.offset + name.length);
+    }
+    return NULL;
+}
+
 static inline const char *payload_broken(const nitro_payload *out, nitro_status status,
                                          size_t length, const nitro_limits *limits)
 {
@@ -104,8 +117,10 @@ static inline const char *payload_broken(const nitro_payload *out, nitro_status 
     MUST(out->public_key.length <= limits->public_key);
     MUST(out->user_data.length <= limits->user_data);
     MUST(out->nonce.length <= limits->nonce);
+    MUST(out->unknown_count <= limits->unknown_fields && out->reserved == 0);
     const char *broken = pcrs_broken(out, length);
-    return broken != NULL ? broken : cabundle_broken(out, length);
+    broken = broken != NULL ? broken : cabundle_broken(out, length);
+    return broken != NULL ? broken : unknown_broken(out, length);
 }
 
 #endif

@@ -66,7 +66,9 @@ static nitro_status parse_sign1(const uint8_t *bytes, size_t size, nitro_sign1 *
 }
 
 static const nitro_limits default_limits = {NITRO_DEFAULT_OPTIONAL, NITRO_DEFAULT_OPTIONAL,
-                                            NITRO_DEFAULT_OPTIONAL};
+                                            NITRO_DEFAULT_OPTIONAL, 0};
+static const nitro_limits skipping_limits = {NITRO_DEFAULT_OPTIONAL, NITRO_DEFAULT_OPTIONAL,
+                                             NITRO_DEFAULT_OPTIONAL, NITRO_MAX_UNKNOWN};
 
 static nitro_status parse_payload(const uint8_t *bytes, size_t size, const nitro_limits *limits,
                                   nitro_payload *out)
@@ -280,8 +282,29 @@ static const test_case payload_errors[] = {
     {WHOLE, "B8", NITRO_ERR_TRUNCATED, F(PAYLOAD), ALL, 1, 0},
     {WHOLE, "BB FFFFFFFFFFFFFFFF", NITRO_ERR_TRUNCATED, F(KEY), ALL, 1, 0},
     /* P-2 */
-    {PCRS, "64'pcrs' ^BF 00 5830*48 FF", NITRO_ERR_INDEFINITE, F(PCRS), ALL, 0, 1},
-    {CABUNDLE, "68'cabundle' ^9F 41*1 FF", NITRO_ERR_INDEFINITE, F(CABUNDLE), ALL, 0, 1},
+    {PCRS, "64'pcrs' BF 05 ^FF", NITRO_ERR_BREAK, F(PCRS), 5, 0, 1},
+    {PCRS, "64'pcrs' BF 00 5830*48 02 5830*48 01 ^FF", NITRO_ERR_BREAK, F(PCRS), 1, 0, 1},
+    {PCRS, "64'pcrs' ^BF FF", NITRO_ERR_PCRS_COUNT, F(PCRS), ALL, 0, 1},
+    {PCRS, "64'pcrs' ^BF 00 5830*48 02 5830*48 FF", NITRO_ERR_PCRS_MISSING, F(PCRS), 1, 1, 1},
+    {PCRS, "64'pcrs' BF 00 5830*48 ^00 5830*48 FF", NITRO_ERR_DUPLICATE, F(PCRS), 0, 0, 1},
+    {PCRS, "64'pcrs' BF 00 5830*48 ^1820 5830*48 FF", NITRO_ERR_PCR_INDEX, F(PCRS), ALL, 32, 1},
+    {PCRS, "64'pcrs' BF 00 ^582F*47 FF", NITRO_ERR_PCR_LENGTH, F(PCRS), 0, 47, 1},
+    {PCRS, "64'pcrs' ^9F FF", NITRO_ERR_TYPE, F(PCRS), ALL, CBOR_ARRAY, 1},
+    {WHOLE, "A2 64'pcrs' BF 00 5830*48 01 5830*48 02 5830*48 FF ^FF", NITRO_ERR_BREAK, F(KEY), ALL, 0,
+     0},
+    {WHOLE, "BF 64'pcrs' BF 00 5830*48 01 5830*48 02 5830*48 FF FF ^FF", NITRO_ERR_TRAILING, F(PAYLOAD),
+     ALL, 1, 0},
+    {WHOLE, "A2 68'cabundle' 9F 41*1 FF ^FF", NITRO_ERR_BREAK, F(KEY), ALL, 0, 0},
+    {CABUNDLE, "68'cabundle' ^9F FF", NITRO_ERR_CABUNDLE, F(CABUNDLE), ALL, 0, 1},
+    {CABUNDLE, "68'cabundle' ^9F 41*1 41*1 41*1 41*1 41*1 41*1 41*1 41*1 41*1 FF", NITRO_ERR_CABUNDLE,
+     F(CABUNDLE), ALL, 9, 1},
+    {CABUNDLE, "68'cabundle' 9F 41*1 ^40 FF", NITRO_ERR_CABUNDLE_ENTRY, F(CABUNDLE), 1, 0, 1},
+    {CABUNDLE, "68'cabundle' 9F 41*1 ^9F FF FF", NITRO_ERR_TYPE, F(CABUNDLE), 1, CBOR_ARRAY, 1},
+    {CABUNDLE, "68'cabundle' ^BF FF", NITRO_ERR_TYPE, F(CABUNDLE), ALL, CBOR_MAP, 1},
+    {WHOLE, "A1 64'pcrs' BF 00 5830*48", NITRO_ERR_TRUNCATED, F(PCRS), ALL, 1, 0},
+    {WHOLE, "A1 68'cabundle' 9F 41*1", NITRO_ERR_TRUNCATED, F(CABUNDLE), 1, 1, 0},
+    {WHOLE, "A1 68'cabundle' 9F 41*1 41*1 41*1 41*1 41*1 41*1 41*1 41*1", NITRO_ERR_TRUNCATED,
+     F(CABUNDLE), 8, 1, 0},
     /* P-3 */
     {DIGEST, "^7806'digest' 66'SHA384'", NITRO_ERR_NOT_MINIMAL, F(KEY), ALL, 6, 1},
     {DIGEST, "^7F 66'digest' FF 66'SHA384'", NITRO_ERR_INDEFINITE, F(KEY), ALL, 0, 1},
@@ -428,16 +451,86 @@ static const test_case payload_errors[] = {
     {NONCE, "65'nonce' ^00", NITRO_ERR_TYPE, F(NONCE), ALL, CBOR_UINT, 1},
 };
 
-static void test_payload_errors(void)
+static void check_payload_error(const test_case *c, int form, const nitro_limits *limits)
 {
-    static const int forms[] = {DEFINITE, INDEFINITE};
     static sample s;
     nitro_payload out;
-    for (size_t i = 0; i < 2 * COUNT(payload_errors); i++) {
-        const test_case *c = &payload_errors[i / 2];
-        write_payload(&s, c, forms[i % 2]);
-        CHECK_FOR(c->notation, parse_payload(s.bytes, s.size, NULL, &out) == c->status);
-        check_error(c, &s, &out.error);
+    write_payload(&s, c, form);
+    CHECK_FOR(c->notation, parse_payload(s.bytes, s.size, limits, &out) == c->status);
+    check_error(c, &s, &out.error);
+}
+
+static void test_payload_errors(void)
+{
+    for (size_t i = 0; i < COUNT(payload_errors); i++) {
+        const test_case *c = &payload_errors[i];
+        check_payload_error(c, DEFINITE, NULL);
+        check_payload_error(c, INDEFINITE, NULL);
+        if (c->status != NITRO_ERR_UNKNOWN_KEY) { /* without one, unknown_fields changes nothing */
+            check_payload_error(c, DEFINITE, &skipping_limits);
+            check_payload_error(c, INDEFINITE, &skipping_limits);
+        }
+    }
+}
+
+/* P-7 with unknown_fields: the nonce's part is an unknown field, or several. */
+static const test_case unknown_errors[] = {
+    /* P-6 */
+    {NONCE, "63'new' 00 ^63['new'] 01", NITRO_ERR_DUPLICATE, F(KEY), ALL, 3, 2},
+    {NONCE, "63'new' 00 63'net' 00 60 00 ^63['net'] 01", NITRO_ERR_DUPLICATE, F(KEY), ALL, 3, 4},
+    {NONCE, "60 00 ^60[] 01", NITRO_ERR_DUPLICATE, F(KEY), ALL, 0, 2},
+    {NONCE, "63'new' 00 ^66['digest'] 66'SHA384'", NITRO_ERR_DUPLICATE, F(DIGEST), ALL, 6, 2},
+    /* P-4 */
+    {NONCE, "63'new' ^FF", NITRO_ERR_BREAK, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "63'new' 81 ^FF", NITRO_ERR_BREAK, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "63'new' 82 00 ^FF", NITRO_ERR_BREAK, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "63'new' A1 ^FF", NITRO_ERR_BREAK, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "63'new' BF 00 ^FF", NITRO_ERR_BREAK, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "63'new' BF 00 00 9F FF ^FF", NITRO_ERR_BREAK, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "61'a' 00 63'new' 9F 81 ^FF", NITRO_ERR_BREAK, F(UNKNOWN), 1, 0, 2},
+    {WHOLE, "A2 63'new' 9F FF ^FF", NITRO_ERR_BREAK, F(KEY), ALL, 0, 0},
+    /* P-3 */
+    {NONCE, "63'new' ^1817", NITRO_ERR_NOT_MINIMAL, F(UNKNOWN), 0, 23, 1},
+    {NONCE, "63'new' ^3817", NITRO_ERR_NOT_MINIMAL, F(UNKNOWN), 0, 23, 1},
+    {NONCE, "63'new' ^9801 00", NITRO_ERR_NOT_MINIMAL, F(UNKNOWN), 0, 1, 1},
+    {NONCE, "63'new' ^B801 00 00", NITRO_ERR_NOT_MINIMAL, F(UNKNOWN), 0, 1, 1},
+    {NONCE, "63'new' 81 ^5801 00", NITRO_ERR_NOT_MINIMAL, F(UNKNOWN), 0, 1, 1},
+    {NONCE, "63'new' A1 ^7801'a' 00", NITRO_ERR_NOT_MINIMAL, F(UNKNOWN), 0, 1, 1},
+    {NONCE, "63'new' ^F800", NITRO_ERR_NOT_MINIMAL, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "63'new' ^F81F", NITRO_ERR_NOT_MINIMAL, F(UNKNOWN), 0, 31, 1},
+    {NONCE, "63'new' ^5F 41*1 FF", NITRO_ERR_INDEFINITE, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "63'new' 81 ^7F 61*1 FF", NITRO_ERR_INDEFINITE, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "63'new' ^1C", NITRO_ERR_RESERVED, F(UNKNOWN), 0, 28, 1},
+    {NONCE, "63'new' ^3F", NITRO_ERR_RESERVED, F(UNKNOWN), 0, 31, 1},
+    {NONCE, "63'new' ^FC", NITRO_ERR_RESERVED, F(UNKNOWN), 0, 28, 1},
+    {NONCE, "63'new' 62'a'^FF", NITRO_ERR_UTF8, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "63'new' A1 61^80 00", NITRO_ERR_UTF8, F(UNKNOWN), 0, 0, 1},
+    /* P-7 */
+    {NONCE, "63'new' ^C0 00", NITRO_ERR_TYPE, F(UNKNOWN), 0, CBOR_TAG, 1},
+    {NONCE, "63'new' 81 ^D9D9F7 00", NITRO_ERR_TYPE, F(UNKNOWN), 0, CBOR_TAG, 1},
+    {NONCE, "63'new' ^F97E00", NITRO_ERR_TYPE, F(UNKNOWN), 0, CBOR_SIMPLE, 1},
+    {NONCE, "63'new' ^FA00000000", NITRO_ERR_TYPE, F(UNKNOWN), 0, CBOR_SIMPLE, 1},
+    {NONCE, "63'new' A1 00 ^FB0000000000000000", NITRO_ERR_TYPE, F(UNKNOWN), 0, CBOR_SIMPLE, 1},
+    {NONCE, "63'new' 81818181 ^80", NITRO_ERR_NESTING, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "63'new' 9F9F9F9F ^A0 FFFFFFFF", NITRO_ERR_NESTING, F(UNKNOWN), 0, 0, 1},
+    {NONCE, "63'new' A1 00 BF 00 82 80 A1 ^9F FF", NITRO_ERR_NESTING, F(UNKNOWN), 0, 0, 1},
+    /* C-13 */
+    {WHOLE, "A1 63'new'", NITRO_ERR_TRUNCATED, F(UNKNOWN), 0, 1, 0},
+    {WHOLE, "A1 63'new' 81", NITRO_ERR_TRUNCATED, F(UNKNOWN), 0, 1, 0},
+    {WHOLE, "A1 63'new' 9F 00", NITRO_ERR_TRUNCATED, F(UNKNOWN), 0, 1, 0},
+    {WHOLE, "A1 63'new' A1 00", NITRO_ERR_TRUNCATED, F(UNKNOWN), 0, 1, 0},
+    {WHOLE, "A1 63'new' 9BFFFFFFFFFFFFFFFF 00", NITRO_ERR_TRUNCATED, F(UNKNOWN), 0, 1, 0},
+    {WHOLE, "A1 63'new' BBFFFFFFFFFFFFFFFF 00", NITRO_ERR_TRUNCATED, F(UNKNOWN), 0, 1, 0},
+    {WHOLE, "A1 63'new' 5BFFFFFFFFFFFFFFFF 00", NITRO_ERR_TRUNCATED, F(UNKNOWN), 0, UINT64_MAX, 0},
+    {WHOLE, "A1 63'new' 82 44 000000", NITRO_ERR_TRUNCATED, F(UNKNOWN), 0, 4, 0},
+    {WHOLE, "A1 63'new' 64'abc'", NITRO_ERR_TRUNCATED, F(UNKNOWN), 0, 4, 0},
+};
+
+static void test_unknown_fields_that_are_rejected(void)
+{
+    for (size_t i = 0; i < COUNT(unknown_errors); i++) {
+        check_payload_error(&unknown_errors[i], DEFINITE, &skipping_limits);
+        check_payload_error(&unknown_errors[i], INDEFINITE, &skipping_limits);
     }
 }
 
@@ -465,11 +558,15 @@ static const struct {
     {TIMESTAMP, "69'timestamp' 01", 1},
     {TIMESTAMP, "69'timestamp' 1B 0000E677D21FDBFF", 1},
     {PCRS, "64'pcrs' A3 02 5830*48 01 5830*48 00 5830*48", 1},
+    {PCRS, "64'pcrs' BF 02 5830*48 01 5830*48 00 5830*48 FF", 1},
     {PCRS, "6D'nitrotpm_pcrs' A1 181F 5830*48", 1},
+    {PCRS, "6D'nitrotpm_pcrs' BF 181F 5830*48 FF", 1},
     {CERTIFICATE, "6B'certificate' 41*1", 1},
     {CERTIFICATE, "6B'certificate' 590400*1024", 1},
     {CABUNDLE, "68'cabundle' 81 41*1", 1},
     {CABUNDLE, "68'cabundle' 88 590400*1024 41*1 41*1 41*1 41*1 41*1 41*1 41*1", 1},
+    {CABUNDLE, "68'cabundle' 9F 41*1 FF", 1},
+    {CABUNDLE, "68'cabundle' 9F 590400*1024 41*1 41*1 41*1 41*1 41*1 41*1 41*1 FF", 1},
     {PUBLIC_KEY, "6A'public_key' 590400*1024", 1},
     {PUBLIC_KEY, "6A'public_key' 40", 1},
     {PUBLIC_KEY, "", 0},
@@ -507,6 +604,111 @@ static void test_values_of_an_accepted_payload(void)
     CHECK(out.kind == NITRO_FIELD_NITROTPM_PCRS);
 }
 
+/* P-2: an indefinite form has the values of the definite one. */
+static void test_values_of_indefinite_containers(void)
+{
+    nitro_payload out;
+    CHECK(parse_with(PCRS, "64'pcrs' BF 01 5830*48 00 5830*48 02 5830*48 1818 5830*48 FF", 1, NULL,
+                     &out) == NITRO_OK);
+    CHECK(out.kind == NITRO_FIELD_PCRS);
+    CHECK(out.pcrs[1].offset + 48 + 3 == out.pcrs[0].offset && out.pcrs[24].length == 48);
+    CHECK(out.pcrs[3].offset == 0);
+    CHECK(parse_with(CABUNDLE, "68'cabundle' 9F 43*3 42*2 FF", 1, NULL, &out) == NITRO_OK);
+    CHECK(out.cabundle_count == 2);
+    CHECK(out.cabundle[0].length == 3 && out.cabundle[1].length == 2);
+    CHECK(out.cabundle[0].offset + 3 + 1 == out.cabundle[1].offset);
+    CHECK(out.cabundle[2].offset == 0);
+}
+
+/* ---- Unknown fields (P-7) -------------------------------------------------------------------- */
+
+static const char *const skipped_values[] = {
+    "00", "1818", "1BFFFFFFFFFFFFFFFF", "20", "3818", "3BFFFFFFFFFFFFFFFF", "40", "43*3", "60",
+    "62 C3A9", "E0", "F4", "F6", "F7", "F820", "F8FF", "80", "A0", "9FFF", "BFFF", "82 00 43*3",
+    "A1 61'a' 00", "A2 00 00 00 00", "9F 00 00 FF", "BF 00 00 20 F5 FF", "81 81 81 81 00",
+    "81 81 81 80", "9F 9F 9F 9F FF FF FF FF", "A1 A0 BF 80 81 A1 00 00 FF", "84 9F FF 80 BF FF A0",
+    "9F 81 9F FF BF FF FF", "83 82 00 00 80 A1 00 A0",
+};
+
+static void test_unknown_fields_that_are_skipped(void)
+{
+    static sample value, field;
+    nitro_payload out;
+    char notation[200];
+    for (size_t i = 0; i < COUNT(skipped_values); i++) {
+        const char *text = skipped_values[i];
+        snprintf(notation, sizeof notation, "63'new' %s", text);
+        sample_clear(&value);
+        sample_write(&value, text);
+        sample_clear(&field);
+        sample_write(&field, payload_parts[MODULE_ID]);
+        CHECK_FOR(text, parse_with(NONCE, notation, 1, NULL, &out) == NITRO_ERR_UNKNOWN_KEY);
+        CHECK_FOR(text, parse_with(NONCE, notation, 1, &skipping_limits, &out) == NITRO_OK);
+        CHECK_FOR(text, out.unknown_count == 1);
+        CHECK_FOR(text, out.unknown[0].name.length == 3);
+        CHECK_FOR(text, out.unknown[0].value.offset == out.unknown[0].name.offset + 3);
+        CHECK_FOR(text, out.unknown[0].value.length == value.size);
+        CHECK_FOR(text, out.unknown[1].name.offset == 0 && out.unknown[1].value.offset == 0);
+    }
+}
+
+/* Each value is skipped whole: cut at any byte it is truncated, and what follows is untouched. */
+static void test_an_unknown_value_is_skipped_whole_or_not(void)
+{
+    static sample s;
+    for (size_t i = 0; i < COUNT(skipped_values); i++) {
+        sample_clear(&s);
+        sample_write(&s, skipped_values[i]);
+        const size_t whole = s.size;
+        sample_put(&s, 0x00);
+        for (size_t size = 0; size <= whole + 1; size++) {
+            uint8_t *copy = exact_copy(s.bytes, size);
+            cbor_reader r = cbor_reader_over(copy, size);
+            CHECK_FOR(skipped_values[i], cbor_skip(&r) == (size >= whole));
+            CHECK_FOR(skipped_values[i], r.status == (size < whole ? NITRO_ERR_TRUNCATED : NITRO_OK));
+            CHECK_FOR(skipped_values[i], size < whole || r.position == whole);
+            free(copy);
+        }
+    }
+}
+
+static void write_unknown_fields(char *notation, size_t capacity, unsigned count)
+{
+    size_t used = 0;
+    for (unsigned i = 0; i < count; i++) {
+        used += (size_t)snprintf(notation + used, capacity - used, "62'%c'00 81 41*1 ", 'a' + (char)i);
+    }
+}
+
+static void test_the_number_of_unknown_fields(void)
+{
+    static const unsigned allowed[] = {1, 2, NITRO_MAX_UNKNOWN};
+    nitro_payload out;
+    char notation[400];
+    for (size_t i = 0; i < COUNT(allowed); i++) {
+        nitro_limits limits = default_limits;
+        limits.unknown_fields = allowed[i];
+        write_unknown_fields(notation, sizeof notation, allowed[i]);
+        /* a definite map of at most 23 pairs has a head of one byte */
+        CHECK(allowed[i] > 15 || parse_with(NONCE, notation, allowed[i], &limits, &out) == NITRO_OK);
+        const test_case most = {NONCE, notation, NITRO_OK, F(DOCUMENT), ALL, 0, allowed[i]};
+        static sample s;
+        write_payload(&s, &most, INDEFINITE);
+        CHECK(parse_payload(s.bytes, s.size, &limits, &out) == NITRO_OK);
+        CHECK(out.unknown_count == allowed[i]);
+        for (unsigned field = 0; field + 1 < allowed[i]; field++) {
+            CHECK(out.unknown[field].value.length == 3 && out.unknown[field].name.length == 2);
+            CHECK(out.unknown[field + 1].name.offset == out.unknown[field].value.offset + 4);
+        }
+        write_unknown_fields(notation, sizeof notation, allowed[i] + 1);
+        write_payload(&s, &most, INDEFINITE);
+        CHECK(parse_payload(s.bytes, s.size, &limits, &out) == NITRO_ERR_UNKNOWN_KEY);
+        CHECK(out.error.field == NITRO_FIELD_KEY && out.error.index == NITRO_NO_INDEX);
+        CHECK(out.error.text.length == 2 && s.bytes[out.error.text.offset] == 'a' + allowed[i]);
+        CHECK(out.error.offset + 1 == out.error.text.offset && out.error.found == 2);
+    }
+}
+
 /* P-8 */
 static void test_any_order_of_keys(void)
 {
@@ -523,10 +725,11 @@ static void test_any_order_of_keys(void)
 
 static void test_all_32_pcrs(void)
 {
-    static const char *const counts[] = {"B820", "B81F"};
+    static const char *const heads[] = {"B820", "B81F", "BF", "BF"};
     static sample s;
     nitro_payload out;
-    for (unsigned missing = 0; missing < 2; missing++) {
+    for (unsigned i = 0; i < COUNT(heads); i++) {
+        const unsigned missing = i % 2;
         sample_clear(&s);
         sample_write(&s, "A6");
         sample_write(&s, payload_parts[MODULE_ID]);
@@ -535,13 +738,16 @@ static void test_all_32_pcrs(void)
         sample_write(&s, payload_parts[CERTIFICATE]);
         sample_write(&s, payload_parts[CABUNDLE]);
         sample_write(&s, "64'pcrs'");
-        sample_write(&s, counts[missing]);
+        sample_write(&s, heads[i]);
         for (unsigned pcr = 0; pcr < NITRO_MAX_PCRS - missing; pcr++) {
             if (pcr > 23) {
                 sample_put(&s, 24);
             }
             sample_put(&s, (uint8_t)pcr);
             sample_write(&s, "5830*48");
+        }
+        if (i > 1) {
+            sample_put(&s, 0xFF);
         }
         CHECK(parse_payload(s.bytes, s.size, NULL, &out) == NITRO_OK);
         CHECK((out.pcrs[31].offset == 0) == (missing == 1));
@@ -591,9 +797,10 @@ static void test_the_largest_payload_is_read(void)
 static void test_limits(void)
 {
     static const nitro_limits too_high[] = {
-        {4097, 0, 0}, {0, 4097, 0}, {0, 0, 4097}, {0, 0, UINT32_MAX}};
-    static const nitro_limits highest = {4096, 4096, 4096};
-    static const nitro_limits none = {0, 0, 0};
+        {4097, 0, 0, 0},       {0, 4097, 0, 0}, {0, 0, 4097, 0},
+        {0, 0, UINT32_MAX, 0}, {0, 0, 0, 17},   {0, 0, 0, UINT32_MAX}};
+    static const nitro_limits highest = {4096, 4096, 4096, 16};
+    static const nitro_limits none = {0, 0, 0, 0};
     nitro_payload out;
     for (size_t i = 0; i < COUNT(too_high); i++) {
         CHECK(parse_with(NONCE, "", 0, &too_high[i], &out) == NITRO_ERR_LIMITS);
@@ -636,6 +843,7 @@ static void check_bit_flips(uint8_t *document, size_t size, nitro_span payload)
         document[bit_at / 8] ^= mask;
         (void)parse_sign1(document, size, &sign1);
         (void)parse_payload(document + payload.offset, payload.length, NULL, &out);
+        (void)parse_payload(document + payload.offset, payload.length, &skipping_limits, &out);
         document[bit_at / 8] ^= mask;
     }
 }
@@ -757,6 +965,7 @@ static void test_the_first_error_sticks(void)
     CHECK(!cbor_require(&r, &head, CBOR_TEXT, NITRO_ERR_TYPE));
     CHECK(!cbor_take_content(&r, &head, &span));
     CHECK(!cbor_take_text(&r, &head, &span));
+    CHECK(!cbor_skip(&r));
     CHECK(!cbor_expect_end(&r));
     r.position = 3;
     CHECK(!cbor_expect_end(&r)); /* at the end of the input too */
@@ -923,11 +1132,9 @@ static void test_a_key_is_read_whole_or_not(void)
     static const uint8_t key[] = {0x65, 'n', 'o', 'n', 'c', 'e'};
     for (size_t size = 1; size <= sizeof key; size++) {
         cbor_reader r = cbor_reader_over(key, size);
-        cbor_head head;
-        nitro_span name;
-        nitro_field field = NITRO_FIELD_KEY;
-        CHECK(cbor_read_head(&r, &head));
-        CHECK(read_key(&r, &head, &name, &field) == (size == sizeof key));
+        const payload_key read = read_key(&r);
+        CHECK((r.status == NITRO_OK) == (size == sizeof key));
+        CHECK((read.field == NITRO_FIELD_NONCE) == (size == sizeof key));
     }
 }
 
@@ -1047,6 +1254,7 @@ static const struct {
     {98, "payload.user_data"},
     {99, "payload.nonce"},
     {100, "payload.type"},
+    {101, "payload.nesting"},
 };
 
 static bool is_reached(int status)
@@ -1057,6 +1265,9 @@ static bool is_reached(int status)
     }
     for (size_t i = 0; i < COUNT(payload_errors); i++) {
         reached = reached || (int)payload_errors[i].status == status;
+    }
+    for (size_t i = 0; i < COUNT(unknown_errors); i++) {
+        reached = reached || (int)unknown_errors[i].status == status;
     }
     return reached;
 }
@@ -1079,7 +1290,8 @@ static void test_every_status_has_its_stable_code_and_a_case(void)
 static void test_what_is_no_key_has_no_value(void)
 {
     static const nitro_field fields[] = {F(DOCUMENT), F(PROTECTED), F(UNPROTECTED), F(PAYLOAD),
-                                         F(SIGNATURE), F(KEY), (nitro_field)16};
+                                         F(SIGNATURE), F(KEY), F(UNKNOWN),
+                                         (nitro_field)(NITRO_FIELD_LAST + 1)};
     for (size_t i = 0; i < COUNT(fields); i++) {
         cbor_reader r = cbor_reader_over((const uint8_t *)"\xF6", 1);
         nitro_payload out = {0};
@@ -1097,6 +1309,11 @@ int main(int count, char **paths)
     test_payload_errors();
     test_payloads_that_are_accepted();
     test_values_of_an_accepted_payload();
+    test_values_of_indefinite_containers();
+    test_unknown_fields_that_are_rejected();
+    test_unknown_fields_that_are_skipped();
+    test_an_unknown_value_is_skipped_whole_or_not();
+    test_the_number_of_unknown_fields();
     test_any_order_of_keys();
     test_all_32_pcrs();
     test_null_arguments();

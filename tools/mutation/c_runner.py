@@ -15,7 +15,7 @@ from typing import Final
 
 from mutation.mutant import TIMEOUT, Mutant, SuiteError
 
-SOURCES: Final = ("cbor_reader.h", "nitro_cose.c")
+SOURCES: Final = ("cbor_reader.h", "cbor_skip.h", "nitro_cose.c")
 _PLAIN: Final = ("-O0",)
 _SANITIZED: Final = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _SECONDS: Final = {_PLAIN: 10, _SANITIZED: 60}
