@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import cbor2
@@ -23,13 +25,14 @@ from nitro_attest.freshness.challenge import Challenger, ReplayGuard
 from nitro_attest.freshness.stores import MemoryStore
 from nitro_attest.testing import FakeNitro
 from nitro_attest.testing.draft import Draft, Options, finish
+from nitro_attest.verification.core import UnknownFields
 from nitro_attest.verification.document import UnverifiedDocument, parse_unverified
 from nitro_attest.verification.policy import ANY_INSTANCE, AnyEnclave
 from nitro_attest.verification.roots import TrustedRoots
 from nitro_attest.verification.signature import P384_ORDER, sig_structure
 from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 from reference import cose_reference
-from reference.documents import OPTIONAL, document_of, head, pairs, payload_of, string, text
+from reference.documents import OPTIONAL, array, document_of, head, pairs, payload_of, string, text
 from targets.base import ROOT, VECTORS, Target, outcome, refused, rejection
 
 WHEN = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
@@ -77,34 +80,50 @@ def parsed_documents() -> tuple[tuple[bytes, UnverifiedDocument], ...]:
 
 def check_document(data: bytes) -> bool:
     """The C core and the reference agree, and what was read says all that was there."""
-    found = outcome(len(data), FormatError, parse_unverified, data)
-    expected = by_reference(data)
+    accepted = agreed(data, "warn")
+    if agreed(data, "reject"):
+        assert accepted
+    return accepted
+
+
+def agreed(data: bytes, unknown_fields: UnknownFields) -> bool:
+    """The same for one effect of unknown fields."""
+    found = outcome(
+        len(data), FormatError, partial(parse_unverified, unknown_fields=unknown_fields), data
+    )
+    expected = by_reference(data, unknown_fields)
     if isinstance(expected, cose_reference.RejectedError):
         # C-2 is judged before the core sees a byte, so there is no offset.
         offset = None if expected.code == "document.too_large" else expected.offset
         assert rejection(found) == (expected.code, offset)
         return False
     assert not refused(found), found
+    unknown = {field.name: field.value for field in found.unknown_fields}
+    assert expected.pop("unknown") == unknown
     said = {name: getattr(found, name) for name in expected}
     assert said | {"cabundle": list(found.cabundle), "pcrs": dict(found.pcrs)} == expected
-    assert rewritten(found, data) == data
+    forms = itertools.product((True, False), repeat=2)
+    assert any(rewritten(found, data, *definite) == data for definite in forms)
     json.dumps(found.to_dict(), allow_nan=False)
     return True
 
 
-def by_reference(document: bytes) -> Any:
+def by_reference(document: bytes, unknown_fields: UnknownFields = "reject") -> Any:
     """Every field by name, or the error that the reference rejects with."""
+    skipped = 16 if unknown_fields == "warn" else 0
     try:
-        return cose_reference.parse(document)
+        return cose_reference.parse(document, unknown_fields=skipped)
     except cose_reference.RejectedError as rejected:
         return rejected
 
 
-def rewritten(found: UnverifiedDocument, document: bytes) -> bytes:
+def rewritten(
+    found: UnverifiedDocument, document: bytes, definite_pcrs: bool, definite_cabundle: bool
+) -> bytes:
     """A document made of what was read.
 
-    From the input comes only what the fields leave open: whether there is a tag, the form of the
-    payload's map, and which keys stand in which order.
+    From the input comes only what the fields leave open: whether there is a tag, the forms of the
+    maps and of the cabundle, and which keys stand in which order.
     """
     pcrs_name = "pcrs" if found.kind == "enclave" else "nitrotpm_pcrs"
     order = cbor2.loads(found.payload)
@@ -112,15 +131,17 @@ def rewritten(found: UnverifiedDocument, document: bytes) -> bytes:
         "module_id": text(found.module_id),
         "digest": text(found.digest),
         "timestamp": head(0, found.timestamp_ms),
-        pcrs_name: pairs({index: string(2, found.pcrs[index]) for index in order[pcrs_name]}),
+        pcrs_name: pairs(
+            {index: string(2, found.pcrs[index]) for index in order[pcrs_name]}, definite_pcrs
+        ),
         "certificate": string(2, found.certificate),
-        "cabundle": head(4, len(found.cabundle))
-        + b"".join(string(2, certificate) for certificate in found.cabundle),
+        "cabundle": array([string(2, der) for der in found.cabundle], definite_cabundle),
+        **{field.name: field.value for field in found.unknown_fields},
     }
     for name in OPTIONAL:
         content = getattr(found, name)
         values[name] = b"\xf6" if content is None else string(2, content)
-    assert values.keys() - set(OPTIONAL) <= order.keys()
+    assert values.keys() - set(OPTIONAL) <= order.keys() <= values.keys()
     assert {name for name in OPTIONAL if getattr(found, name) is not None} <= order.keys()
     items = [(text(name), values[name]) for name in order]
     payload = payload_of(items, definite=found.payload[0] != 0xBF)

@@ -427,7 +427,7 @@ def _with_plus(content: bytes, text: bytes) -> bytes | None:
     for reading in (text, b"".join(content.replace(b" ", b"+").split())):
         try:
             document = _base64(reading)
-            parse_unverified(document, _ANY_SIZE)
+            parse_unverified(document, _ANY_SIZE, unknown_fields="warn")
         except NitroAttestError:
             continue
         readings.append((document, reading is not text))

@@ -36,6 +36,7 @@ __all__ = [
     "MAX_RECIPIENT_CIPHERTEXT_BYTES",
     "MAX_SERIAL_OCTETS",
     "MAX_TIMESTAMP_MS",
+    "MAX_UNKNOWN_FIELDS",
     "MAX_WORKERS",
     "MIN_NONCE_BYTES",
     "NONCE_BYTES",
@@ -58,6 +59,9 @@ MAX_MODULE_ID_BYTES: Final = 256
 
 MAX_TIMESTAMP_MS: Final = 253402300799999
 """P-14. 9999-12-31T23:59:59.999Z in milliseconds since 1970."""
+
+MAX_UNKNOWN_FIELDS: Final = 16
+"""P-7. With ``unknown_fields="warn"``."""
 
 MAX_PCRS: Final = 32
 """P-15, P-16. PCR indices are 0 to 31."""

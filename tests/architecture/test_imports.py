@@ -26,7 +26,7 @@ LAYERS = (
 """A layer imports itself and the layers before it, and nothing after it."""
 
 STEPS = (
-    *("core", "document", "certificate", "roots", "path", "signature", "accelerators"),
+    *("layout", "core", "document", "certificate", "roots", "path", "signature", "accelerators"),
     *("crl", "revocation", "agreement", "measurement_set", "policy", "requirements"),
     *("attestation", "batch", "verifier"),
 )
@@ -48,7 +48,7 @@ UPWARD = {"__init__": "the public names, each loaded at its first use"}
 """The modules that may import any layer, each with the reason."""
 
 ONLY_IN = {
-    "nitro_attest.verification._native": {"verification.core"},
+    "nitro_attest.verification._native": {"verification.layout", "verification.core"},
     "cffi": set(),
     "cbor2": {"enclave.nsm", "measurements.eif.signature", "testing"},
     "click": {"cli", "__main__"},

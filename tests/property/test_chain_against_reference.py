@@ -45,9 +45,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.Cryptography
 # Our code and the reference's, by case: X-1, and what it says in PERMITTED.
 READ_FURTHER = {
     "X-1.strange-name": ("cert.malformed", None),
+    "X-1.field-after-key": ("cert.malformed", "cert.algorithm"),
+    "X-1.field-after-curve": ("cert.malformed", "cert.algorithm"),
     "X-9.no-curve": ("cert.malformed", "cert.algorithm"),
     "X-9.null-parameters": ("cert.malformed", "cert.algorithm"),
     "X-9.outer-null-parameters": ("cert.malformed", "cert.algorithm"),
+    "X-9.signature-unused-bits": ("cert.algorithm", "chain.signature"),
     "X-17.path-length": ("cert.malformed", "cert.leaf_usage"),
 }
 

@@ -16,8 +16,10 @@ from reference import cose_reference
 from reference.documents import (
     ENVELOPE,
     NO_VALUE_OF_OURS,
+    NOT_SKIPPED,
     OPTIONAL,
     ORDER,
+    SKIPPED,
     VALID,
     WRONG,
     WRONG_ENVELOPE,
@@ -33,19 +35,22 @@ from reference.documents import (
 # ---- What is compared ---------------------------------------------------------------------------
 
 
-def by_core(document, limits):
+def by_core(document, limits, unknown_fields):
     try:
-        fields = parse(document, limits)._asdict()
+        fields = parse(document, limits, unknown_fields)._asdict()
         fields |= fields.pop("content")._asdict()
     except FormatError as error:
         return error.code, error.offset
     fields["cabundle"] = list(fields["cabundle"])
+    fields["unknown"] = {field.name: field.value for field in fields.pop("unknown_fields")}
     return fields
 
 
-def by_reference(document, limits):
+def by_reference(document, limits, unknown_fields):
+    skipped = 16 if unknown_fields == "warn" else 0
+    caps = (limits.public_key, limits.user_data, limits.nonce)
     try:
-        return cose_reference.parse(document, limits.public_key, limits.user_data, limits.nonce)
+        return cose_reference.parse(document, *caps, skipped)
     except cose_reference.RejectedError as rejected:
         return rejected.code, rejected.offset
 
@@ -63,11 +68,21 @@ def by_cbor2(payload):
 
 
 def check(document, limits=DEFAULT_LIMITS):
-    """Holds the core against both oracles; gives its verdict."""
-    found = by_core(document, limits)
-    assert found == by_reference(document, limits)
+    """Holds the core against both oracles; gives its verdict, unknown fields rejected."""
+    skipped = agreed(document, limits, "warn")
+    found = agreed(document, limits, "reject")
+    if found != skipped:
+        assert "payload.unknown_key" in found
+    return found
+
+
+def agreed(document, limits, unknown_fields):
+    found = by_core(document, limits, unknown_fields)
+    assert found == by_reference(document, limits, unknown_fields)
     if isinstance(found, dict):
         signed = {key: found[key] for key in found.keys() - {"protected", "payload", "signature"}}
+        for name, value in signed.pop("unknown").items():
+            signed[name] = cbor2.loads(value)
         assert signed == by_cbor2(found["payload"])
         assert type(found["timestamp_ms"]) is int
     else:
@@ -93,6 +108,15 @@ def good_items(draw):
     names += [name for name in OPTIONAL if draw(st.booleans())]
     chosen = [(text(name), draw(st.sampled_from(VALID[name]))) for name in names]
     return draw(st.permutations(chosen))
+
+
+@st.composite
+def items_with_unknown(draw):
+    """The pairs of a valid payload, with unknown ones among them."""
+    items = list(draw(good_items()))
+    names = draw(st.lists(st.sampled_from(["", "new", "Nonce", "pcr", "\u00fc"]), unique=True))
+    unknown = [(text(name), draw(st.sampled_from(SKIPPED))) for name in names]
+    return draw(st.permutations(items + unknown))
 
 
 @st.composite
@@ -155,6 +179,13 @@ def test_valid_documents_are_accepted_with_the_same_fields(items, definite, tag)
     assert isinstance(check(document_of(payload_of(items, definite), tag=tag)), dict)
 
 
+@given(items_with_unknown(), st.booleans())
+def test_valid_documents_with_unknown_fields_are_accepted_on_request(items, definite):
+    document = document_of(payload_of(items, definite))
+    check(document)
+    assert isinstance(agreed(document, DEFAULT_LIMITS, "warn"), dict)
+
+
 @settings(max_examples=500)
 @given(damaged_items(), st.booleans(), any_limits, st.none() | st.integers(0, 2**64 - 1))
 def test_damaged_payloads(items, definite, limits, count):
@@ -162,7 +193,7 @@ def test_damaged_payloads(items, definite, limits, count):
 
 
 @settings(max_examples=500)
-@given(mutations(good_items().map(payload_of)), any_limits)
+@given(mutations((good_items() | items_with_unknown()).map(payload_of)), any_limits)
 def test_mutated_payloads(payload, limits):
     check(document_of(payload), limits)
 
@@ -188,6 +219,7 @@ def test_random_bytes(data):
 def test_payloads_of_foreign_cbor(value):
     check(document_of(cbor2.dumps(value)))
     check(document_of(payload_of(items_of(nonce=cbor2.dumps(value)))))
+    check(document_of(payload_of([*items_of(), (text("new"), cbor2.dumps(value))])))
 
 
 @pytest.mark.parametrize("document", SAMPLES)
@@ -231,15 +263,35 @@ def every_wrong_document():
     yield from (b"", b"\x84" * 16385, b"hEShATgioFkRYal")
 
 
+def wrong_unknown_fields():
+    items = items_of()
+    for value in NOT_SKIPPED:
+        new = (text("new"), value)
+        yield from (payload_of([new, *items], definite) for definite in (True, False))
+    for again in ("new", "digest"):
+        yield payload_of([(text("new"), b"\x00"), *items, (text(again), b"\x00")])
+    yield payload_of([*items, *[(text(f"new {i}"), b"\x00") for i in range(17)]])
+
+
+def test_p7_wrong_unknown_fields_are_rejected_on_request_too():
+    for payload in wrong_unknown_fields():
+        document = document_of(payload)
+        check(document)
+        assert not isinstance(agreed(document, DEFAULT_LIMITS, "warn"), dict)
+
+
 def test_the_conformance_cases():
     for case in CASES.values():
         verdict = check(raw(case))
-        if case["expected"]["result"] == "accept":
+        if case["expected"]["ours"] == "accept":
             assert isinstance(verdict, dict), case["id"]
 
 
 def test_the_wrong_documents_are_rejected_and_reach_every_code():
     verdicts = [check(document) for document in every_wrong_document()]
     assert not [verdict for verdict in verdicts if isinstance(verdict, dict)]
+    verdicts += [
+        agreed(document_of(payload), DEFAULT_LIMITS, "warn") for payload in wrong_unknown_fields()
+    ]
     special = {"cose.protected", "cose.tag", "document.encoding"}
     assert {code for code, _ in verdicts} == _SENTENCES.keys() | special

@@ -62,8 +62,8 @@ def test_the_dictionary_of_a_target_is_there_and_the_seeds_fit(name):
     assert max(map(len, seeds_of(name))) <= TARGETS[name].longest
 
 
-def tolerant_parse(document, limits):
-    return parse(document, Limits(4096, 4096, 4096))
+def tolerant_parse(document, limits, unknown_fields):
+    return parse(document, Limits(4096, 4096, 4096), unknown_fields)
 
 
 def unchecked_signature(document, key, check):

@@ -53,6 +53,9 @@ NOT_CALLED = {
     "AttestationDocument": "only a verification makes one",
     "NitroTpmDocument": "only a verification makes one",
     "UnverifiedDocument": "only parse_unverified() makes one",
+    "UnknownField": "only parse_unverified() makes one",
+    "UnknownField.count": "of every tuple",
+    "UnknownField.index": "of every tuple",
     "UnverifiedDocument.authenticated": "for the verifier alone",
     "Attestation.to_dict": "the argument is a truth value",
     "NitroTpmAttestation.to_dict": "the argument is a truth value",
@@ -126,7 +129,8 @@ def calls(tmp_path_factory):
 
     call = {"document": document, **fields, "at": NOW, "max_age": timedelta(minutes=1)}
     call_of_instance = {**call, "document": instance}
-    options = {"roots": pem, "clock_skew": timedelta(0), "consistency": None}
+    names = {"consistency": None, "unknown_fields": "reject"}
+    options = {"roots": pem, "clock_skew": timedelta(0), **names}
     options |= {"limits": api.Limits(), "cache_size": 1, "accelerator": None, "revocation": None}
     many = {"workers": 1, "at": NOW, "max_age": timedelta(minutes=1)}
     places = {"module_ids": None, "instance_ids": None, "regions": None}
@@ -143,12 +147,11 @@ def calls(tmp_path_factory):
     return {
         "verify": (
             api.verify,
-            call
-            | {"root_pem": pem, "policy": ANY_ENCLAVE, "allow_debug": False, "consistency": None},
+            call | {"root_pem": pem, "policy": ANY_ENCLAVE, "allow_debug": False, **names},
         ),
         "verify_nitrotpm": (
             api.verify_nitrotpm,
-            call_of_instance | {"root_pem": pem, "policy": ANY_INSTANCE, "consistency": None},
+            call_of_instance | {"root_pem": pem, "policy": ANY_INSTANCE, **names},
         ),
         "Verifier": (api.Verifier, options | {"policy": {0: PCR}}),
         "Verifier.verify": (verifier.verify, call),
@@ -297,7 +300,7 @@ def calls(tmp_path_factory):
         "attest": (
             client.attest,
             {"endpoint": "unix:/none", "policy": ANY_ENCLAVE, "roots": pem, "nonce": None}
-            | {"max_age": None, "consistency": None, "revocation": None, "timeout": 1.0},
+            | {"max_age": None, **names, "revocation": None, "timeout": 1.0},
         ),
         "fetch_async": (
             lambda **named: asyncio.run(client.fetch_async(**named)),
@@ -306,7 +309,7 @@ def calls(tmp_path_factory):
         "attest_async": (
             lambda **named: asyncio.run(client.attest_async(**named)),
             {"endpoint": "unix:/none", "policy": ANY_ENCLAVE, "roots": pem, "nonce": None}
-            | {"max_age": None, "consistency": None, "revocation": None, "timeout": 1.0},
+            | {"max_age": None, **names, "revocation": None, "timeout": 1.0},
         ),
         "Report.of": (
             lambda **named: Report.of(**named).to_html() + Report.of(**named).to_markdown(),

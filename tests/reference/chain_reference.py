@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA384
 
 BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OID = 0x01, 0x02, 0x03, 0x04, 0x06
 UTC_TIME, GENERALIZED_TIME, SEQUENCE, SET = 0x17, 0x18, 0x30, 0x31
-VERSION, EXTENSIONS = 0xA0, 0xA3
+VERSION, ISSUER_ID, SUBJECT_ID, EXTENSIONS = 0xA0, 0x81, 0x82, 0xA3
 
 ECDSA_WITH_SHA384 = bytes.fromhex("300a06082a8648ce3d040303")  # no parameters
 P384_KEY = bytes.fromhex("3076301006072a8648ce3d020106052b8104002203620004")  # then x and y
@@ -135,7 +135,7 @@ def object_identifier(content):
 
 
 def bit_string(content):
-    """How many bits of the last octet are not used, and the octets."""
+    """The number of unused bits of the last octet, and the octets."""
     well_formed(content and content[0] <= 7 and (len(content) > 1 or content[0] == 0))
     spare, octets = content[0], content[1:]
     well_formed(not octets or octets[-1] & ((1 << spare) - 1) == 0)
@@ -192,7 +192,11 @@ def read(der):
     inner, issuer, validity, subject, key = rest[:5]
     times = elements(validity.content)
     well_formed(len(times) == 2)
-    critical, values, unopened = read_extensions(rest[5:])
+    rest = rest[5:]
+    for unique_identifier in (ISSUER_ID, SUBJECT_ID):
+        content = take_if(rest, unique_identifier)
+        well_formed(content is None or bit_string(content))
+    critical, values, unopened = read_extensions(rest)
     return Certificate(
         signed=signed.whole,
         algorithms=(inner.whole, algorithm.whole),
@@ -237,7 +241,7 @@ def read_extensions(rest):
             values[oid] = READERS[oid](only(elements(content)))
         else:
             unopened.add(extension.whole)
-    well_formed(critical and not rest)
+    well_formed(not rest)
     return critical, values, unopened
 
 

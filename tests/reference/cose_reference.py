@@ -84,13 +84,12 @@ def shortest_info(argument):
     return 27
 
 
-def parse(document, public_key=1024, user_data=1024, nonce=1024):
+def parse(document, public_key=1024, user_data=1024, nonce=1024, unknown_fields=0):
     """Every field of a document by name, or RejectedError; the numbers are the limits."""
     protected, payload_at, payload, signature = envelope(document)
+    limits = {"public_key": public_key, "user_data": user_data, "nonce": nonce}
     try:
-        fields = payload_fields(
-            payload, {"public_key": public_key, "user_data": user_data, "nonce": nonce}
-        )
+        fields = payload_fields(payload, limits, unknown_fields)
     except RejectedError as rejected:
         raise RejectedError(rejected.code, payload_at + rejected.offset) from None
     return {"protected": protected, "payload": payload, "signature": signature, **fields}
@@ -169,12 +168,22 @@ def element(rest, sizes, code):
 # The payload.
 
 
-def payload_fields(payload, limits):
+KNOWN = (*MANDATORY, "nitrotpm_pcrs", "public_key", "user_data", "nonce")
+
+
+def payload_fields(payload, limits, unknown_fields):
     rest = Bytes(payload)
-    found = {}
+    found, unknown = {}, {}
     for name in keys(rest):
-        if name in found:
+        if name in found or name in unknown:
             raise RejectedError("payload.duplicate", rest.key_at)
+        if name not in KNOWN:
+            if len(unknown) == unknown_fields:
+                raise RejectedError("payload.unknown_key", rest.key_at)
+            start = rest.at
+            item(rest, 4)
+            unknown[name] = payload[start : rest.at]
+            continue
         if {"pcrs", "nitrotpm_pcrs"} <= {name, *found}:
             raise RejectedError("payload.kind", rest.key_at)
         found[name] = value(rest, name, limits)
@@ -189,29 +198,61 @@ def payload_fields(payload, limits):
         "pcrs": found["pcrs" if kind == "enclave" else "nitrotpm_pcrs"],
         **{name: found[name] for name in ("module_id", "digest", "certificate", "cabundle")},
         **{name: found.get(name) for name in ("public_key", "user_data", "nonce")},
+        "unknown": unknown,
     }
 
 
 def keys(rest):
-    """P-1 to P-7: the keys of the outer map one after the other; the reader takes the values."""
+    """P-1, P-4, P-5: the keys of the outer map one after the other; the reader takes the values."""
     top = rest.head()
     if top.major != MAP:
         raise RejectedError("payload.not_map", top.start)
-    read = 0
-    while top.argument is None or read < top.argument:
-        head = rest.head()
-        if head.is_break:
-            if top.argument is None:
-                return
-            raise RejectedError("cbor.break", head.start)
+    for head in entries(rest, top):
         if head.major != TEXT:
             raise RejectedError("payload.key_type", head.start)
         name = definite_text(rest, head)
-        if name not in (*MANDATORY, "nitrotpm_pcrs", "public_key", "user_data", "nonce"):
-            raise RejectedError("payload.unknown_key", head.start)
         rest.key_at = head.start
         yield name
+
+
+def entries(rest, container):
+    """P-2, P-4: the first head of each entry of a map or array; the reader takes what follows."""
+    read = 0
+    while container.argument is None or read < container.argument:
+        head = rest.head()
+        if head.is_break:
+            if container.argument is None:
+                return
+            raise RejectedError("cbor.break", head.start)
+        yield head
         read += 1
+
+
+def item(rest, levels):
+    """P-7: any item that contains at most so many levels of maps and arrays."""
+    content(rest, rest.head(), levels)
+
+
+def content(rest, head, levels):
+    """Reads the rest of an item after its head."""
+    if head.is_break:
+        raise RejectedError("cbor.break", head.start)
+    if head.major == TAG or (head.major == SIMPLE and head.info > 24):
+        raise RejectedError("payload.type", head.start)
+    if head.major == BYTES:
+        definite(head)
+        rest.take(head.argument)
+    elif head.major == TEXT:
+        definite_text(rest, head)
+    elif head.major in (ARRAY, MAP):
+        if levels == 0:
+            raise RejectedError("payload.nesting", head.start)
+        for inner in entries(rest, head):
+            content(rest, inner, levels - 1)
+            if head.major == MAP:
+                item(rest, levels - 1)
+    elif head.major == SIMPLE and head.info == 24 and head.argument < 32:
+        raise RejectedError("cbor.not_minimal", head.start)
 
 
 def value(rest, name, limits):
@@ -232,22 +273,29 @@ def value(rest, name, limits):
 
 
 def typed(rest, major):
-    """P-2 to P-4, P-10, P-25: the head of a value of one type."""
-    head = rest.head()
+    """P-4, P-10, P-25: the head of a value of one type."""
+    return typed_head(rest.head(), major)
+
+
+def typed_head(head, major):
     if head.is_break:
         raise RejectedError("cbor.break", head.start)
     if head.major == SIMPLE and head.info in (NULL, UNDEFINED):
         raise RejectedError("payload.null", head.start)
     if head.major != major:
         raise RejectedError("payload.type", head.start)
+    return head
+
+
+def definite(head):
+    """P-3."""
     if head.argument is None:
         raise RejectedError("cbor.indefinite", head.start)
     return head
 
 
 def definite_text(rest, head):
-    if head.argument is None:
-        raise RejectedError("cbor.indefinite", head.start)
+    definite(head)
     start = rest.at
     content = rest.take(head.argument)
     try:
@@ -256,8 +304,8 @@ def definite_text(rest, head):
         raise RejectedError("cbor.utf8", start + error.start) from None
 
 
-def byte_string(rest, sizes, code):
-    head = typed(rest, BYTES)
+def byte_string(rest, sizes, code, head=None):
+    head = definite(typed_head(head or rest.head(), BYTES))
     if head.argument not in sizes:
         raise RejectedError(code, head.start)
     return rest.take(head.argument)
@@ -265,7 +313,7 @@ def byte_string(rest, sizes, code):
 
 def module_id(rest):
     """P-12."""
-    head = typed(rest, TEXT)
+    head = definite(typed(rest, TEXT))
     if not 1 <= head.argument <= 256:
         raise RejectedError("payload.module_id", head.start)
     text = definite_text(rest, head)
@@ -292,20 +340,19 @@ def timestamp(rest):
 
 
 def pcrs(rest):
-    """P-6, P-15 to P-17."""
+    """P-2, P-6, P-15 to P-17."""
     head = typed(rest, MAP)
-    if not 1 <= head.argument <= 32:
+    if head.argument is not None and not 1 <= head.argument <= 32:
         raise RejectedError("payload.pcrs_count", head.start)
     found = {}
-    for _ in range(head.argument):
-        key = rest.head()
-        if key.is_break:
-            raise RejectedError("cbor.break", key.start)
+    for key in entries(rest, head):
         if key.major != UNSIGNED or key.argument > 31:
             raise RejectedError("payload.pcr_index", key.start)
         if key.argument in found:
             raise RejectedError("payload.duplicate", key.start)
         found[key.argument] = byte_string(rest, [48], "payload.pcr_length")
+    if not found:
+        raise RejectedError("payload.pcrs_count", head.start)
     return found
 
 
@@ -319,10 +366,15 @@ def enclave_pcrs(rest):
 
 
 def cabundle(rest):
-    """P-20, P-21."""
+    """P-2, P-20, P-21."""
     head = typed(rest, ARRAY)
-    if not 1 <= head.argument <= 8:
+    if head.argument is not None and not 1 <= head.argument <= 8:
         raise RejectedError("payload.cabundle", head.start)
-    return [
-        byte_string(rest, range(1, 1025), "payload.cabundle_entry") for _ in range(head.argument)
-    ]
+    found = []
+    for entry in entries(rest, head):
+        found.append(byte_string(rest, range(1, 1025), "payload.cabundle_entry", entry))
+        if len(found) > 8:
+            raise RejectedError("payload.cabundle", head.start)
+    if not found:
+        raise RejectedError("payload.cabundle", head.start)
+    return found

@@ -29,12 +29,19 @@ def byte_string(size):
     return string(2, b"A" * size)
 
 
-def pairs(values):
-    return head(5, len(values)) + b"".join(head(0, key) + value for key, value in values.items())
+def pairs(values, definite=True):
+    content = b"".join(head(0, key) + value for key, value in values.items())
+    return head(5, len(values)) + content if definite else b"\xbf" + content + b"\xff"
 
 
-def entries(sizes):
-    return head(4, len(sizes)) + b"".join(byte_string(size) for size in sizes)
+def array(items, definite=True):
+    return (
+        head(4, len(items)) + b"".join(items) if definite else b"\x9f" + b"".join(items) + b"\xff"
+    )
+
+
+def entries(sizes, definite=True):
+    return array([byte_string(size) for size in sizes], definite)
 
 
 PCRS = {index: byte_string(48) for index in range(16)}
@@ -50,10 +57,20 @@ VALID = {
         pairs(PCRS),
         pairs({index: byte_string(48) for index in (2, 1, 0, 31, 23, 24)}),
         pairs({index: byte_string(48) for index in range(32)}),
+        pairs(PCRS, definite=False),
+        pairs({index: byte_string(48) for index in range(32)}, definite=False),
     ],
-    "nitrotpm_pcrs": [pairs({8: byte_string(48)}), pairs(PCRS)],
+    "nitrotpm_pcrs": [
+        pairs({8: byte_string(48)}),
+        pairs(PCRS),
+        pairs({8: byte_string(48)}, definite=False),
+    ],
     "certificate": [byte_string(size) for size in (1, 640, 1024)],
-    "cabundle": [entries(sizes) for sizes in ([533, 700, 806, 644], [1], [1] * 7 + [1024])],
+    "cabundle": [
+        entries(sizes, definite)
+        for definite in (True, False)
+        for sizes in ([533, 700, 806, 644], [1], [1] * 7 + [1024])
+    ],
     "public_key": [b"\xf6", byte_string(0), byte_string(294), byte_string(1024)],
     "user_data": [b"\xf6", byte_string(0), byte_string(746), byte_string(1024)],
     "nonce": [b"\xf6", byte_string(0), byte_string(20), byte_string(1024)],
@@ -91,13 +108,21 @@ WRONG = {
         head(5, 1) + head(0, 7, 1) + byte_string(48),
         head(5, 1) + head(1, 7) + byte_string(48),
         head(5, 1) + text("7") + byte_string(48),
-        b"\xbf" + head(0, 7) + byte_string(48) + b"\xff",
+        pairs({}, definite=False),
+        pairs({1: byte_string(48), 2: byte_string(48)}, definite=False),
+        pairs({**PCRS, 32: byte_string(48)}, definite=False),
+        pairs({**PCRS, 16: b""}, definite=False),
+        pairs(PCRS, definite=False)[:-1] + head(0, 3) + byte_string(48) + b"\xff",
+        pairs(PCRS, definite=False)[:-1],
+        pairs(PCRS, definite=False) + b"\xff",
     ],
     "certificate": [byte_string(0), byte_string(1025)],
     "cabundle": [
         *(entries(sizes) for sizes in ([], [1] * 9, [1, 0], [1, 1025])),
         head(4, 2) + byte_string(1) + b"\xff",
-        b"\x9f" + byte_string(1) + b"\xff",
+        *(entries(sizes, definite=False) for sizes in ([], [1] * 9, [1, 0], [1, 1025])),
+        entries([1], definite=False)[:-1],
+        b"\x9f\x9f\xff\xff",
     ],
     "public_key": [byte_string(1025), byte_string(4097)],
     "user_data": [byte_string(1025), byte_string(4097)],
@@ -122,6 +147,27 @@ WRONG_KEYS = [
     ),
     *(head(3, 5, 1) + b"nonce", b"\x7f\x65nonce\xff", b"\x7c", text("nonce\0"), text("\u00fc")),
 ]
+
+SKIPPED = [
+    *(b"\x00", b"\x18\x18", b"\x20", head(1, (1 << 64) - 1), b"\xe0", b"\xf4", b"\xf6"),
+    *(b"\xf7", b"\xf8\x20", b"\xf8\xff", byte_string(0), byte_string(300), text("")),
+    *(text("\u00fc\u20ac"), b"\x80", b"\xa0", b"\x9f\xff", b"\xbf\xff", b"\x82\x00\x80"),
+    *(b"\xa1\x00\x80", b"\x9f\x00\xbf\x20\xf5\xff\xff", b"\xbf\x61a\x9f\xff\x61b\xa0\xff"),
+    *(b"\x81" * 4 + b"\x00", b"\x9f" * 4 + b"\xff" * 4, b"\xa1\x00" * 4 + b"\x00"),
+    b"\x84\x80\xa0\x81\x80\x9f\x9f\xff\xff",
+]
+"""Values of unknown fields that are skipped on request (P-7)."""
+
+NOT_SKIPPED = [
+    *(b"\x81" * 5 + b"\x00", b"\x81" * 4 + b"\x80", b"\x9f" * 5 + b"\xff" * 5, b"\xff"),
+    *(b"\x82\x00\xff", b"\xa1\x00\xff", b"\xbf\x00\xff", b"\x9f\x81\xff", b"\xf8\x1f"),
+    *(b"\xf8\x00", b"\xf9\x7e\x00", b"\xfa" + bytes(4), b"\xfb" + bytes(8), b"\xc0\x00"),
+    *(b"\x81\xc2\x40", b"\xa1\xf9\x00\x00\x00", b"\x5f\x40\xff", b"\x7f\x60\xff"),
+    *(b"\x81\x5f\xff", b"\x18\x17", b"\x38\x00", b"\x98\x01\x00", b"\xb8\x01\x00\x00"),
+    *(b"\x1c", b"\x3f", b"\xdf", b"\xfe", b"\x61\xff", b"\xa1\x62\xc0\xaf\x00"),
+    *(head(major, (1 << bits) - 1) for major in (2, 3, 4, 5) for bits in (32, 63, 64)),
+]
+"""Values of unknown fields that are rejected even so."""
 
 
 def payload_of(items, definite=True, count=None):

@@ -130,7 +130,7 @@ def test_blanks_that_fit_neither_reading_are_not_guessed(document, text):
 
 
 def test_base64_that_is_a_document_in_both_readings_is_rejected(monkeypatch, text):
-    monkeypatch.setattr("nitro_attest.document_text.parse_unverified", lambda *_: None)
+    monkeypatch.setattr("nitro_attest.document_text.parse_unverified", lambda *_, **__: None)
     error = rejection(decode_document, text.replace("+", " "))
     assert (error.code, "also with +" in error.message) == ("document.encoding", True)
 

@@ -34,6 +34,9 @@ from nitro_attest.verification.verifier import NitroTpmVerifier, Verifier
 _JOB: Final = b"nitro_attest.job"
 """Key of the metadata of every Parquet file of results: the digest of the job."""
 
+_OPTIONS: Final = ("clock_skew", "consistency", "unknown_fields", "limits")
+"""The options of a verifier that change a verdict, besides roots, policy and revocation lists."""
+
 _PARTS_PER_GROUP: Final = 16
 """Parts in one row group of the results: 16384 rows, at most 40 MB in memory."""
 
@@ -100,7 +103,7 @@ def job_digest(
         type(verifier).__name__,
         sorted(root.sha256 for root in roots),
         _policy_identity(settings["policy"]),
-        [repr(settings[name]) for name in ("clock_skew", "consistency", "limits")],
+        [repr(settings[name]) for name in _OPTIONS],
         None if lists is None else [repr(lists), *(_sha256(one.der) for one in lists)],
         repr(columns),
         at.isoformat() if isinstance(at, datetime) else at,

@@ -27,6 +27,7 @@ from nitro_attest.limits import DEFAULT_OPTIONAL_BYTES, MAX_DOCUMENT_BYTES, MIN_
 from nitro_attest.transport.connection import Deadline
 from nitro_attest.transport.response import ResponseParser, check_status
 from nitro_attest.verification.attestation import Attestation
+from nitro_attest.verification.core import UnknownFields
 from nitro_attest.verification.policy import EnclavePolicy
 from nitro_attest.verification.requirements import UNCHECKED
 from nitro_attest.verification.revocation import RevocationLists
@@ -65,6 +66,7 @@ class ChannelVerifier:
         max_age: The maximum age of the document. A nonce alone already limits it to the duration
             of the exchange; required if the binding has none.
         consistency: As for ``Verifier``.
+        unknown_fields: As for ``Verifier``.
         revocation: As for ``Verifier``.
         webpki: Also require a certificate that the system's trust store accepts for the host.
 
@@ -86,6 +88,7 @@ class ChannelVerifier:
         timeout: float = DEFAULT_TIMEOUT,
         max_age: timedelta | None = None,
         consistency: Consistency | None = None,
+        unknown_fields: UnknownFields = "reject",
         revocation: RevocationLists | None = None,
         webpki: bool = False,
     ) -> None:
@@ -103,7 +106,11 @@ class ChannelVerifier:
                 f"{type(binding).__name__} has no nonce: pass max_age, or the document may be old",
             )
         self._verifier = Verifier(
-            roots, policy=policy, consistency=consistency, revocation=revocation
+            roots,
+            policy=policy,
+            consistency=consistency,
+            unknown_fields=unknown_fields,
+            revocation=revocation,
         )
         self._binding = binding
         self._max_age = max_age

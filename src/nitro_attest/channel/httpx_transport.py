@@ -25,6 +25,7 @@ from nitro_attest.channel.exchange import (
 from nitro_attest.errors import EnclaveError, InputError, NitroAttestError
 from nitro_attest.transport.connection import Deadline
 from nitro_attest.verification.attestation import Attestation
+from nitro_attest.verification.core import UnknownFields
 from nitro_attest.verification.policy import EnclavePolicy
 from nitro_attest.verification.revocation import RevocationLists
 from nitro_attest.verification.roots import TrustedRoots
@@ -85,6 +86,7 @@ class AttestedTransport(httpx.BaseTransport):
         max_age: The maximum age of the document; required if the binding has no nonce.
         reattest: The time after which a pooled connection is closed.
         consistency: As for ``Verifier``.
+        unknown_fields: As for ``Verifier``.
         revocation: As for ``Verifier``.
         webpki: Also require a certificate that the system's trust store accepts for the host.
         limits: The limits of the pool.
@@ -113,6 +115,7 @@ class AttestedTransport(httpx.BaseTransport):
         max_age: timedelta | None = None,
         reattest: timedelta = DEFAULT_REATTEST,
         consistency: Consistency | None = None,
+        unknown_fields: UnknownFields = "reject",
         revocation: RevocationLists | None = None,
         webpki: bool = False,
         limits: httpx.Limits = _DEFAULT_LIMITS,
@@ -126,6 +129,7 @@ class AttestedTransport(httpx.BaseTransport):
             timeout=timeout,
             max_age=max_age,
             consistency=consistency,
+            unknown_fields=unknown_fields,
             revocation=revocation,
             webpki=webpki,
         )
@@ -176,6 +180,7 @@ class AsyncAttestedTransport(httpx.AsyncBaseTransport):
         max_age: As for ``AttestedTransport``.
         reattest: As for ``AttestedTransport``.
         consistency: As for ``AttestedTransport``.
+        unknown_fields: As for ``AttestedTransport``.
         revocation: As for ``AttestedTransport``.
         webpki: As for ``AttestedTransport``.
         limits: As for ``AttestedTransport``.
@@ -196,6 +201,7 @@ class AsyncAttestedTransport(httpx.AsyncBaseTransport):
         max_age: timedelta | None = None,
         reattest: timedelta = DEFAULT_REATTEST,
         consistency: Consistency | None = None,
+        unknown_fields: UnknownFields = "reject",
         revocation: RevocationLists | None = None,
         webpki: bool = False,
         limits: httpx.Limits = _DEFAULT_LIMITS,
@@ -209,6 +215,7 @@ class AsyncAttestedTransport(httpx.AsyncBaseTransport):
             timeout=timeout,
             max_age=max_age,
             consistency=consistency,
+            unknown_fields=unknown_fields,
             revocation=revocation,
             webpki=webpki,
         )

@@ -25,6 +25,7 @@ from nitro_attest.channel.sockets import attest_socket
 from nitro_attest.errors import EnclaveError, InputError, NitroAttestError
 from nitro_attest.transport.connection import Deadline
 from nitro_attest.verification.attestation import Attestation
+from nitro_attest.verification.core import UnknownFields
 from nitro_attest.verification.policy import EnclavePolicy
 from nitro_attest.verification.revocation import RevocationLists
 from nitro_attest.verification.roots import TrustedRoots
@@ -69,6 +70,7 @@ class AttestedAdapter(requests.adapters.HTTPAdapter):
         max_age: The maximum age of the document; required if the binding has no nonce.
         reattest: The time after which a pooled connection is closed.
         consistency: As for ``Verifier``.
+        unknown_fields: As for ``Verifier``.
         revocation: As for ``Verifier``.
         webpki: Also require a certificate that the system's trust store accepts for the host.
         proxy: URL of a proxy for CONNECT, ``http://host:port``; by default none.
@@ -100,6 +102,7 @@ class AttestedAdapter(requests.adapters.HTTPAdapter):
         max_age: timedelta | None = None,
         reattest: timedelta = DEFAULT_REATTEST,
         consistency: Consistency | None = None,
+        unknown_fields: UnknownFields = "reject",
         revocation: RevocationLists | None = None,
         webpki: bool = False,
         proxy: str | None = None,
@@ -116,6 +119,7 @@ class AttestedAdapter(requests.adapters.HTTPAdapter):
             timeout=timeout,
             max_age=max_age,
             consistency=consistency,
+            unknown_fields=unknown_fields,
             revocation=revocation,
             webpki=webpki,
         )

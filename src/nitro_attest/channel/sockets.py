@@ -21,6 +21,7 @@ from nitro_attest.channel.exchange import (
 from nitro_attest.errors import InputError
 from nitro_attest.transport.connection import Deadline
 from nitro_attest.verification.attestation import Attestation
+from nitro_attest.verification.core import UnknownFields
 from nitro_attest.verification.policy import EnclavePolicy
 from nitro_attest.verification.revocation import RevocationLists
 from nitro_attest.verification.roots import TrustedRoots
@@ -38,6 +39,7 @@ def attested_socket(
     timeout: float = DEFAULT_TIMEOUT,
     max_age: timedelta | None = None,
     consistency: Consistency | None = None,
+    unknown_fields: UnknownFields = "reject",
     revocation: RevocationLists | None = None,
     webpki: bool = False,
     server_hostname: str | None = None,
@@ -55,6 +57,7 @@ def attested_socket(
         timeout: Seconds for the TLS handshake and the attestation together, at most 86400.
         max_age: The maximum age of the document; required if the binding has no nonce.
         consistency: As for ``Verifier``.
+        unknown_fields: As for ``Verifier``.
         revocation: As for ``Verifier``.
         webpki: Also require a certificate that the system's trust store accepts for
             server_hostname.
@@ -86,6 +89,7 @@ def attested_socket(
         timeout=timeout,
         max_age=max_age,
         consistency=consistency,
+        unknown_fields=unknown_fields,
         revocation=revocation,
         webpki=webpki,
     )

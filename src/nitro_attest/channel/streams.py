@@ -21,6 +21,7 @@ from nitro_attest.channel.exchange import (
 from nitro_attest.errors import EnclaveError, InputError
 from nitro_attest.transport.connection import Endpoint, connect_async, parse_endpoint
 from nitro_attest.verification.attestation import Attestation
+from nitro_attest.verification.core import UnknownFields
 from nitro_attest.verification.policy import EnclavePolicy
 from nitro_attest.verification.revocation import RevocationLists
 from nitro_attest.verification.roots import TrustedRoots
@@ -42,6 +43,7 @@ async def open_attested_connection(
     timeout: float = DEFAULT_TIMEOUT,
     max_age: timedelta | None = None,
     consistency: Consistency | None = None,
+    unknown_fields: UnknownFields = "reject",
     revocation: RevocationLists | None = None,
     webpki: bool = False,
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Attestation]:
@@ -58,6 +60,7 @@ async def open_attested_connection(
             86400.
         max_age: The maximum age of the document; required if the binding has no nonce.
         consistency: As for ``Verifier``.
+        unknown_fields: As for ``Verifier``.
         revocation: As for ``Verifier``.
         webpki: Also require a certificate that the system's trust store accepts for the host.
 
@@ -89,6 +92,7 @@ async def open_attested_connection(
         timeout=timeout,
         max_age=max_age,
         consistency=consistency,
+        unknown_fields=unknown_fields,
         revocation=revocation,
         webpki=webpki,
     )

@@ -28,6 +28,7 @@ from nitro_attest.cli.options import (
     json_option,
     new_file,
     text,
+    unknown_fields_option,
 )
 from nitro_attest.cli.output import emit, row, shown_name, styled, to_json
 from nitro_attest.cli.progress import Progress
@@ -39,6 +40,7 @@ from nitro_attest.cli.requirements import (
 )
 from nitro_attest.cli.trust import list_options, revocation_lists, root_options, trusted_roots
 from nitro_attest.limits import MAX_WORKERS
+from nitro_attest.verification.core import UnknownFields
 
 if TYPE_CHECKING:  # needs pyarrow, which --help does not
     from nitro_attest.archive import Summary
@@ -82,6 +84,7 @@ if TYPE_CHECKING:  # needs pyarrow, which --help does not
 @any_instance_option
 @allow_debug_option
 @consistency_option
+@unknown_fields_option
 @warning_options
 @click.option(
     "--workers",
@@ -114,6 +117,7 @@ def command(
     any_instance: bool,
     allow_debug: bool,
     consistency: Literal["refuse", "warn"] | None,
+    unknown_fields: UnknownFields,
     fail_on_warning: bool,
     accepted: tuple[str, ...],
     workers: int | None,
@@ -147,6 +151,7 @@ def command(
         policy,
         trusted_roots(root, partition),
         consistency=consistency,
+        unknown_fields=unknown_fields,
         accelerator=accelerator,
         revocation=revocation_lists(crls, crl_max_age),
     )

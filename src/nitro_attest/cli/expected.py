@@ -23,6 +23,7 @@ WARNINGS: Final = (
     "consistency.module_id",
     "freshness.short_nonce",
     "freshness.unbound",
+    "payload.unknown_key",
     "policy.debug",
     "policy.debug_flag",
     "policy.none",

@@ -35,6 +35,7 @@ from nitro_attest.cli.options import (
     duration,
     new_file,
     text,
+    unknown_fields_option,
 )
 from nitro_attest.cli.output import emit, reject, report_error, shown_name
 from nitro_attest.cli.progress import waiting
@@ -45,6 +46,7 @@ from nitro_attest.enclave.client import fetch
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.provenance import Provenance
 from nitro_attest.transport.connection import DEFAULT_PORT
+from nitro_attest.verification.core import UnknownFields
 from nitro_attest.verification.policy import AnyEnclave, EnclavePolicy, as_enclave_policy
 from nitro_attest.verification.verifier import Verifier
 
@@ -68,6 +70,7 @@ from nitro_attest.verification.verifier import Verifier
 @any_enclave_option
 @allow_debug_option
 @consistency_option
+@unknown_fields_option
 @expected_options("The challenge [32 random bytes].")
 @warning_options
 @click.option("--timeout", type=duration, default="15s", help="Limit for one attempt [15s].")
@@ -101,6 +104,7 @@ def command(
     any_enclave: bool,
     allow_debug: bool,
     consistency: Literal["refuse", "warn"] | None,
+    unknown_fields: UnknownFields,
     nonce: bytes | None,
     user_data: bytes | None,
     public_key: str | None,
@@ -131,7 +135,13 @@ def command(
     roots = trusted_roots(root, partition)
     revocation = revocation_lists(crls, crl_max_age)
     expected = expected_values(user_data=user_data, public_key=public_key)
-    verifier = Verifier(roots, policy=policy, consistency=consistency, revocation=revocation)
+    verifier = Verifier(
+        roots,
+        policy=policy,
+        consistency=consistency,
+        unknown_fields=unknown_fields,
+        revocation=revocation,
+    )
     recorder = Recorder(BINDINGS[binding or DEFAULT_BINDING])
     if url is None:
         source = _endpoint(cid, enclave_name, endpoint, port)
@@ -162,6 +172,7 @@ def command(
                 timeout=timeout.total_seconds(),
                 max_age=max_age,
                 consistency=consistency,
+                unknown_fields=unknown_fields,
                 revocation=revocation,
             )
             attested = attest_url(url, channel)

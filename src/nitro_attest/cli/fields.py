@@ -10,7 +10,7 @@ from nitro_attest.verification.attestation import Attestation, NitroTpmAttestati
 
 _OF_DOCUMENT: Final = (
     *("module_id", "digest", "timestamp_ms", "timestamp", "pcrs", "nitrotpm_pcrs"),
-    *("certificate", "cabundle", "public_key", "user_data", "nonce"),
+    *("certificate", "cabundle", "public_key", "user_data", "nonce", "unknown_fields"),
 )
 _OF_ATTESTATION: Final = (
     *("document", "chain", "root", "verified_at", "time_source", "attestation_id", "instance_id"),

@@ -197,6 +197,13 @@ consistency_option: Final = click.option(
     help="If the names in the document and its certificates disagree: reject it, or only warn "
     "[refuse; warn outside the commercial partition].",
 )
+unknown_fields_option: Final = click.option(
+    "--unknown-fields",
+    type=click.Choice(["reject", "warn"]),
+    default="reject",
+    help="If a document has fields that this version does not know: reject it, or skip them with a "
+    "warning [reject].",
+)
 any_enclave_option: Final = click.option(
     "--any-enclave", is_flag=True, help="Accept any enclave: require no measurements."
 )

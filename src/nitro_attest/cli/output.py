@@ -46,6 +46,10 @@ _HINTS: Final[dict[str, tuple[str | None, str]]] = {
         "the document comes from a different image, version or parent than expected",
     ),
     "payload.kind": ("--kind", "set the kind of document with --kind enclave or --kind nitrotpm"),
+    "payload.unknown_key": (
+        "--unknown-fields",
+        "to skip fields that this version does not know, use --unknown-fields warn",
+    ),
     "eif.crc": ("--ignore-crc", "to measure the file anyway, use --ignore-crc"),
     "eif.too_large": ("--max-size", "to measure a larger image, use --max-size"),
     "pe.too_large": ("--max-size", "to measure a larger image, use --max-size"),

@@ -29,6 +29,7 @@ from nitro_attest.errors import ChainError
 from nitro_attest.provenance import Provenance
 from nitro_attest.verification.attestation import Attestation, NitroTpmAttestation
 from nitro_attest.verification.certificate import load_certificate
+from nitro_attest.verification.core import UnknownField
 from nitro_attest.verification.crl import RevocationList
 from nitro_attest.verification.document import UnverifiedDocument
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
@@ -146,6 +147,7 @@ def full_rows(
     yield row("root", f"{attestation.root.name} (SHA-256 {attestation.root.sha256})")
     yield from _pcr_lines(_pcrs(attestation), _expected_indices(attestation))
     yield from _value_lines(document.public_key, document.user_data, document.nonce)
+    yield from _unknown_lines(document.unknown_fields)
     if provenance is not None:
         yield from provenance_lines(provenance)
     if bound is not None:
@@ -210,6 +212,7 @@ def unverified_lines(source: str, document: UnverifiedDocument) -> Iterator[str]
     yield row("timestamp", utc(document.timestamp))
     yield from _pcr_lines(document.pcrs, ())
     yield from _value_lines(document.public_key, document.user_data, document.nonce)
+    yield from _unknown_lines(document.unknown_fields)
     for der in (*document.cabundle, document.certificate):
         try:
             certificate, *_ = load_certificate(der, "the certificate")
@@ -261,8 +264,17 @@ def _value_lines(
         elif not value:
             yield row(name, "empty")
         else:
-            more = "..." if len(value) > _SHOWN_BYTES else ""
-            yield row(name, f"{plural(len(value), 'byte')}: {value[:_SHOWN_BYTES].hex()}{more}")
+            yield row(name, _sized(value))
+
+
+def _unknown_lines(fields: tuple[UnknownField, ...]) -> Iterator[str]:
+    for field in fields:
+        yield row("unknown", f"{field.name!a} at offset {field.offset}, {_sized(field.value)}")
+
+
+def _sized(value: bytes) -> str:
+    more = "..." if len(value) > _SHOWN_BYTES else ""
+    return f"{plural(len(value), 'byte')}: {value[:_SHOWN_BYTES].hex()}{more}"
 
 
 def _certificate(certificate: x509.Certificate) -> str:

@@ -20,6 +20,7 @@ from nitro_attest.cli.options import (
     consistency_option,
     format_option,
     json_field_option,
+    unknown_fields_option,
 )
 from nitro_attest.cli.output import emit, reject, row, shown_name, styled
 from nitro_attest.cli.render import Result, headline
@@ -34,6 +35,7 @@ from nitro_attest.cli.trust import list_options, revocation_lists, root_options,
 from nitro_attest.errors import InputError, NitroAttestError
 from nitro_attest.report import Report
 from nitro_attest.verification.batch import Request
+from nitro_attest.verification.core import UnknownFields
 
 _FORMS: Final[dict[str, Callable[[Report], str]]] = {
     ".html": Report.to_html,
@@ -62,6 +64,7 @@ _FORMS: Final[dict[str, Callable[[Report], str]]] = {
 @at_option("DOC")
 @allow_debug_option
 @consistency_option
+@unknown_fields_option
 @format_option
 @json_field_option
 def command(
@@ -80,6 +83,7 @@ def command(
     at: datetime | Literal["now", "document"],
     allow_debug: bool,
     consistency: Literal["refuse", "warn"] | None,
+    unknown_fields: UnknownFields,
     encoding: Encoding | None,
     json_field: str | None,
     **requirements: Any,
@@ -102,7 +106,11 @@ def command(
     )
     lists = revocation_lists(crls, crl_max_age)
     verifier = verifier_of(
-        policy, trusted_roots(root, partition), consistency=consistency, revocation=lists
+        policy,
+        trusted_roots(root, partition),
+        consistency=consistency,
+        unknown_fields=unknown_fields,
+        revocation=lists,
     )
     now = datetime.now(timezone.utc)
     request = None

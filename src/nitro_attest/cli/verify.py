@@ -40,6 +40,7 @@ from nitro_attest.cli.options import (
     consistency_option,
     format_option,
     json_field_option,
+    unknown_fields_option,
 )
 from nitro_attest.cli.output import Kind, emit, reject, styled, to_json
 from nitro_attest.cli.render import report
@@ -54,6 +55,7 @@ from nitro_attest.cli.trust import list_options, revocation_lists, root_options,
 from nitro_attest.errors import AttestationWarning, NitroAttestError, PolicyError
 from nitro_attest.provenance import Provenance
 from nitro_attest.verification.batch import Outcome, Request
+from nitro_attest.verification.core import UnknownFields
 from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 
 
@@ -74,6 +76,7 @@ from nitro_attest.verification.policy import NitroTpmPolicy, Policy
 @at_option("DOC")
 @allow_debug_option
 @consistency_option
+@unknown_fields_option
 @warning_options
 @format_option
 @json_field_option
@@ -111,6 +114,7 @@ def command(
     at: datetime | Literal["now", "document"],
     allow_debug: bool,
     consistency: Literal["refuse", "warn"] | None,
+    unknown_fields: UnknownFields,
     fail_on_warning: bool,
     accepted: tuple[str, ...],
     encoding: Encoding | None,
@@ -146,6 +150,7 @@ def command(
     roots = trusted_roots(root, partition)
     settings: dict[str, Any] = {
         "consistency": consistency,
+        "unknown_fields": unknown_fields,
         "accelerator": accelerator,
         "revocation": revocation_lists(crls, crl_max_age),
     }

@@ -29,6 +29,7 @@ from nitro_attest.transport.connection import (
 )
 from nitro_attest.transport.response import Response, ResponseParser, check_status
 from nitro_attest.verification.attestation import Attestation
+from nitro_attest.verification.core import UnknownFields
 from nitro_attest.verification.policy import AnyEnclave, Policy
 from nitro_attest.verification.revocation import RevocationLists
 from nitro_attest.verification.roots import TrustedRoots
@@ -141,6 +142,7 @@ def attest(
     nonce: bytes | None = None,
     max_age: timedelta | None = None,
     consistency: Consistency | None = None,
+    unknown_fields: UnknownFields = "reject",
     revocation: RevocationLists | None = None,
     timeout: float = 15.0,
     wait: float = 0.0,
@@ -156,6 +158,8 @@ def attest(
             duration of the exchange.
         consistency: Reject, or only warn, if the names in the document and in its certificates
             disagree (X-24), as for ``Verifier``.
+        unknown_fields: Reject fields that this version does not know, or skip them with a warning
+            (P-7), as for ``Verifier``.
         revocation: The revocation lists to check the certificates against, as for ``Verifier``.
         timeout: Seconds for one attempt, as for ``fetch``.
         wait: Seconds for repeated attempts, as for ``fetch``.
@@ -183,7 +187,13 @@ def attest(
         >>> key = load_public_key(attestation)  # doctest: +SKIP
     """
     # Made before the challenge, so that a wrong argument needs none.
-    verifier = Verifier(roots, policy=policy, consistency=consistency, revocation=revocation)
+    verifier = Verifier(
+        roots,
+        policy=policy,
+        consistency=consistency,
+        unknown_fields=unknown_fields,
+        revocation=revocation,
+    )
     fetched = fetch(endpoint, nonce, timeout=timeout, wait=wait)
     return verifier.verify(fetched.document, nonce=fetched.nonce, max_age=max_age)
 
@@ -196,6 +206,7 @@ async def attest_async(
     nonce: bytes | None = None,
     max_age: timedelta | None = None,
     consistency: Consistency | None = None,
+    unknown_fields: UnknownFields = "reject",
     revocation: RevocationLists | None = None,
     timeout: float = 15.0,
     wait: float = 0.0,
@@ -212,6 +223,7 @@ async def attest_async(
         nonce: The nonce, as for ``fetch``.
         max_age: The maximum age of the document, as for ``attest``.
         consistency: As for ``attest``.
+        unknown_fields: As for ``attest``.
         revocation: As for ``attest``.
         timeout: Seconds for one attempt, as for ``fetch``.
         wait: Seconds for repeated attempts, as for ``fetch``.
@@ -233,7 +245,13 @@ async def attest_async(
         ...     "vsock:16:1300", policy={0: pcr0}
         ... )  # doctest: +SKIP
     """
-    verifier = Verifier(roots, policy=policy, consistency=consistency, revocation=revocation)
+    verifier = Verifier(
+        roots,
+        policy=policy,
+        consistency=consistency,
+        unknown_fields=unknown_fields,
+        revocation=revocation,
+    )
     fetched = await fetch_async(endpoint, nonce, timeout=timeout, wait=wait)
     return verifier.verify(fetched.document, nonce=fetched.nonce, max_age=max_age)
 

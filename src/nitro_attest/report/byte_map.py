@@ -29,6 +29,7 @@ _FIELD_RULES: Final = {
     "public_key": ("bytes chosen by the attested code, or null", "P-10, P-22"),
     "user_data": ("bytes chosen by the attested code, or null", "P-10, P-23"),
     "nonce": ("bytes passed by the attested code, or null", "P-10, P-24"),
+    "unknown": ("field that this version does not know", "P-7"),
     "end": ("end of the payload map", "P-4"),
     "signature": ("r and s, 48 bytes each", "C-10, C-14, C-16"),
     "unread": ("bytes of a document that does not have the accepted form", "C-*, P-*"),
@@ -46,6 +47,8 @@ _KEY: Final = re.compile(
     re.DOTALL,
 )
 _INDEFINITE_MAP: Final = 0xBF
+_LONG_MAP: Final = 0xB8
+_BREAK: Final = 0xFF
 
 
 class Region(NamedTuple):
@@ -53,7 +56,8 @@ class Region(NamedTuple):
 
     Attributes:
         field: Name of the field, or of another part of the document.
-        number: The PCR, or the position in the cabundle; None for other fields.
+        number: The PCR, or the position in the cabundle or among the unknown fields; None for
+            other fields.
         start: Offset of its first byte: that of its key, if it has one.
         content: Offset of its content, after the key and the CBOR heads.
         end: Offset after its last byte.
@@ -97,11 +101,18 @@ def regions(facts: Facts) -> list[Region]:
         return []
     if facts.parsed is None:
         return [Region("unread", None, 0, 0, len(document))]
-    return list(_divide(document))
+    names = [len(field.name.encode()) for field in facts.parsed.unknown_fields]
+    return list(_divide(document, [_size_of_head(size) + size for size in names]))
 
 
-def _divide(document: bytes) -> Iterator[Region]:
-    contents = spans(document, WIDEST)
+def _size_of_head(length: int) -> int:
+    """Returns the size of the head of a string of at most 65535 bytes (RFC 8949 section 3)."""
+    return 1 if length < 24 else 2 if length < 256 else 3
+
+
+def _divide(document: bytes, unknown_keys: list[int]) -> Iterator[Region]:
+    """Divides a document; the sizes of its unknown keys are given, because the keys are not."""
+    contents = spans(document, WIDEST, "warn")
     payload = next(each for each in contents if each.field == "payload")
     last = payload.end - (document[payload.start] == _INDEFINITE_MAP)
     done = 0
@@ -112,7 +123,7 @@ def _divide(document: bytes) -> Iterator[Region]:
                 yield Region(field, None, start - 1, start, end)
             case "payload":
                 yield Region("unprotected", None, done, done, done + 1)
-                end = start + 1  # the head of the map, of at most ten fields
+                end = start + 1 + (document[start] == _LONG_MAP)  # the head of the map
                 yield Region(field, None, done + 1, start, end)
             case "signature":
                 yield from _without_content(document, done, last)
@@ -120,8 +131,13 @@ def _divide(document: bytes) -> Iterator[Region]:
                     yield Region("end", None, last, last, payload.end)
                 yield Region(field, None, payload.end, start, end)
             case _:
-                keys = [key.start() for key in _KEY.finditer(document, done, start)]
-                first = keys[-1] if keys else done  # a further PCR or issuer has no key
+                if field == "unknown" and number is not None:
+                    first = start - unknown_keys[number]
+                else:
+                    keys = [key.start() for key in _KEY.finditer(document, done, start)]
+                    first = keys[-1] if keys else done  # a further PCR or issuer has no key
+                if end < last and document[end] == _BREAK:  # of an indefinite map or array
+                    end += 1
                 yield from _without_content(document, done, first)
                 yield Region(field, number, first, start, end)
         done = end

@@ -185,7 +185,9 @@ def _bytes_of(request: Request) -> bytes:
 
 def _parsed(document: bytes | None) -> UnverifiedDocument | None:
     try:
-        return None if document is None else parse_unverified(document, WIDEST)
+        if document is None:
+            return None
+        return parse_unverified(document, WIDEST, unknown_fields="warn")
     except FormatError:
         return None
 

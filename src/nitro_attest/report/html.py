@@ -230,6 +230,10 @@ def _fields(facts: Facts, content: BaseDocument) -> Markup:
         ("module_id", element("code", content.module_id)),
         ("timestamp", utc(content.timestamp)),
         *((name, _bytes(getattr(content, name))) for name in ("nonce", "user_data", "public_key")),
+        *(
+            (element("code", ascii(each.name)), _bytes(each.value))
+            for each in content.unknown_fields
+        ),
     ]
     if facts.attestation is not None:
         rows += [

@@ -123,6 +123,7 @@ def _content(facts: Facts, content: BaseDocument) -> Iterator[str]:
         [
             ("module_id", code(content.module_id)),
             *((n, _bytes(getattr(content, n))) for n in ("nonce", "user_data", "public_key")),
+            *((code(ascii(each.name)), _bytes(each.value)) for each in content.unknown_fields),
         ],
     )
     yield from _content_section(facts, "Certificates")

@@ -14,7 +14,7 @@ from nitro_attest.limits import MAX_CERTIFICATE_BYTES, PCR_BYTES
 from nitro_attest.testing import registers
 from nitro_attest.testing.cases import Variant
 from nitro_attest.testing.certificates import CertificateForm, Extension
-from nitro_attest.testing.draft import Draft, Edit
+from nitro_attest.testing.draft import BREAK, Draft, Edit, bstr
 from nitro_attest.testing.faults.chain import (
     BASIC_CONSTRAINTS,
     BELOW_ROOT,
@@ -31,7 +31,7 @@ from nitro_attest.testing.faults.chain import (
     path,
     put,
 )
-from nitro_attest.testing.faults.payload import pcrs
+from nitro_attest.testing.faults.payload import pcrs, value
 from nitro_attest.testing.faults.policy import made_at, module
 from nitro_attest.testing.pki import authority_key, basic_constraints, key_usage, root_name
 
@@ -86,9 +86,19 @@ def _sorted_fields(draft: Draft) -> None:
     draft.fields.sort()
 
 
+def _indefinite_cabundle(draft: Draft) -> bytes:
+    return b"\x9f" + b"".join(map(bstr, draft.cabundle)) + BREAK
+
+
+def _all_indefinite(draft: Draft) -> None:
+    """Writes the PCR map and the cabundle without their counts."""
+    pcrs(lambda honest: honest, b"\xbf", BREAK).apply(draft)
+    value("cabundle", _indefinite_cabundle).apply(draft)
+
+
 ORDINARY: Final = (
     *("C-1", "C-5", "C-6", "C-7", "C-8", "C-9", "C-10", "C-11", "C-12", "C-13", "C-14", "C-16"),
-    *("P-2", "P-3", "P-4", "P-5", "P-6", "P-7", "P-9", "P-13", "P-14", "P-17", "P-21", "P-25"),
+    *("P-3", "P-4", "P-5", "P-6", "P-7", "P-9", "P-13", "P-14", "P-17", "P-21", "P-25"),
     *("X-1", "X-3", "X-4", "X-5", "X-6", "X-7", "X-8", "X-9", "X-13", "X-14", "X-15", "X-18"),
     *("X-24", "M-2", "T-1", "T-3"),
 )
@@ -140,6 +150,39 @@ _PAYLOAD: Final = (
         ("P-1", "P-4"),
         "The map without its count, as since then.",
         document={"indefinite": True},
+    ),
+    Variant(
+        "P-2.pcrs",
+        ("P-2",),
+        "The PCR map without its count.",
+        edit=pcrs(lambda honest: honest, b"\xbf", BREAK),
+    ),
+    Variant(
+        "P-2.cabundle",
+        ("P-2",),
+        "The cabundle without its count.",
+        edit=value("cabundle", _indefinite_cabundle),
+    ),
+    Variant(
+        "P-2.all-32",
+        ("P-2", "P-15"),
+        "All PCRs there are, without their count.",
+        document={"pcrs": dict.fromkeys(range(16, 32), _ALL_AA)},
+        edit=pcrs(lambda honest: honest, b"\xbf", BREAK),
+    ),
+    Variant(
+        "P-2.only-inside",
+        ("P-1", "P-2"),
+        "Fields with their count; PCRs and cabundle without.",
+        document={"indefinite": False},
+        edit=Edit("fields", _all_indefinite),
+    ),
+    Variant(
+        "P-2.everywhere",
+        ("P-1", "P-2"),
+        "No count anywhere.",
+        document={"indefinite": True},
+        edit=Edit("fields", _all_indefinite),
     ),
     Variant(
         "P-8.sorted",

@@ -7,7 +7,6 @@ each field lies; Python only slices there, so no second parser can disagree with
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -24,15 +23,20 @@ from nitro_attest.limits import (
     MAX_OPTIONAL_BYTES,
     MAX_PAYLOAD_BYTES,
     MAX_PCRS,
+    MAX_UNKNOWN_FIELDS,
     PCR_BYTES,
     SIGNATURE_BYTES,
 )
 from nitro_attest.verification._native import ffi, lib
+from nitro_attest.verification.layout import layout
 
-__all__ = ["Kind", "Limits"]
+__all__ = ["Kind", "Limits", "UnknownField", "UnknownFields"]
 
 Kind = Literal["enclave", "nitrotpm"]
 """The kind of a document: of an enclave, or of a whole EC2 instance (T-1)."""
+
+UnknownFields = Literal["reject", "warn"]
+"""The effect of a field of the payload that this version does not know (P-7)."""
 
 
 @rebuilt
@@ -83,6 +87,19 @@ def check_limits(limits: object) -> None:
         raise InputError("input.limits", f"limits: expected Limits(...), found {limits!r}")
 
 
+def check_unknown_fields(unknown_fields: object) -> None:
+    """Rejects anything but a value of UnknownFields.
+
+    Raises:
+        InputError: ``input.expected``.
+    """
+    if unknown_fields not in ("reject", "warn"):
+        raise InputError(
+            "input.expected",
+            f"unknown_fields: expected 'reject' or 'warn', found {unknown_fields!r}",
+        )
+
+
 class PcrValues(Mapping[int, bytes]):
     """PCR values by index, each sliced out of the payload when it is read.
 
@@ -115,6 +132,20 @@ class PcrValues(Mapping[int, bytes]):
         return repr(dict(self))
 
 
+class UnknownField(NamedTuple):
+    """A field of the payload that this version does not know: signed, but not interpreted (P-7).
+
+    Attributes:
+        name: The key.
+        value: The value as received: one complete CBOR item, 1 byte or more.
+        offset: Offset of the value's first byte in the document.
+    """
+
+    name: str
+    value: bytes
+    offset: int
+
+
 class Content(NamedTuple):
     """The content of each field of an accepted payload."""
 
@@ -127,14 +158,17 @@ class Content(NamedTuple):
     user_data: bytes | None
     nonce: bytes | None
     pcrs: Mapping[int, bytes]
+    unknown_fields: tuple[UnknownField, ...]
 
 
 class Span(NamedTuple):
     """The position of the content of one field in a document.
 
     Attributes:
-        field: ``protected``, ``payload``, ``signature``, or the field's name in the payload.
-        number: The PCR, or the position in the cabundle; None for other fields.
+        field: ``protected``, ``payload``, ``signature``, ``unknown``, or the field's name in the
+            payload.
+        number: The PCR, or the position in the cabundle or among the unknown fields; None for
+            other fields.
         start: Offset of the first byte.
         end: Offset after the last byte.
     """
@@ -155,17 +189,21 @@ class Parts(NamedTuple):
     content: Content
 
 
-# The C structs as packed numbers: read in one go, because cffi charges for each attribute read
-# (0.25 us; a payload has 95 numbers). test_core.py compares these with the sizes in C.
-_ERROR: Final = struct.Struct("=Q5I4x")
-_SIGN1: Final = struct.Struct("=32x6I")
-_PAYLOAD: Final = struct.Struct(f"=32xQ12I{MAX_PCRS * 'I4x'}18I")  # a PCR's length is known
-_FIRST_PCR: Final = 13
-_FIRST_CERTIFICATE: Final = _FIRST_PCR + MAX_PCRS
-
 # The fields of both structs in their order.
 _PARTS: Final = ("protected", "payload", "signature")
 _STRINGS: Final = ("module_id", "digest", "certificate", "public_key", "user_data", "nonce")
+
+# The C structs as packed numbers, in the order of the header. A PCR's length is known.
+_ERROR: Final = layout("nitro_error", "found", "offset", "field", "index", "text")
+_SIGN1: Final = layout("nitro_sign1", "protected_header", "payload", "signature")
+_COUNTS: Final = ("cabundle_count", "kind", "unknown_count")
+_PAYLOAD: Final = layout(
+    "nitro_payload", "timestamp", *_STRINGS, "pcrs.offset", "cabundle", *_COUNTS
+)
+_UNKNOWN: Final = layout("nitro_payload", "unknown")
+_FIRST_PCR: Final = 1 + 2 * len(_STRINGS)
+_FIRST_CERTIFICATE: Final = _FIRST_PCR + MAX_PCRS
+_CABUNDLE_COUNT, _KIND, _UNKNOWN_COUNT = range(-len(_COUNTS), 0)
 
 _OK: Final = lib.NITRO_OK
 _ENCLAVE: Final = lib.NITRO_FIELD_PCRS
@@ -175,17 +213,20 @@ _FIELD_NAMES: Final = {
     for name in (
         *("document", "protected", "unprotected", "payload", "signature", "key"),
         *("module_id", "digest", "timestamp", "pcrs", "nitrotpm_pcrs", "certificate", "cabundle"),
-        *("public_key", "user_data", "nonce"),
+        *("public_key", "user_data", "nonce", "unknown"),
     )
 }
 
 
-def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Parts:
+def parse(
+    document: bytes, limits: Limits = DEFAULT_LIMITS, unknown_fields: UnknownFields = "reject"
+) -> Parts:
     """Checks every byte of a document against rules C-1 to C-13 and P-*.
 
     Args:
         document: The raw document.
         limits: Caps on the optional fields.
+        unknown_fields: ``warn`` skips up to 16 unknown fields (P-7).
 
     Returns:
         The parts of the envelope, and the content of each field of the payload.
@@ -193,42 +234,47 @@ def parse(document: bytes, limits: Limits = DEFAULT_LIMITS) -> Parts:
     Raises:
         FormatError: The document does not have the accepted form; ``offset`` is where.
     """
-    envelope, payload, numbers = _read(document, limits)
-    protected, protected_size, _, _, signature, signature_size = envelope
+    envelope, payload, numbers, unknown = _read(document, limits, unknown_fields)
+    protected, protected_size, base, _, signature, signature_size = envelope
     return Parts(
-        "enclave" if numbers[-1] == _ENCLAVE else "nitrotpm",
+        "enclave" if numbers[_KIND] == _ENCLAVE else "nitrotpm",
         document[protected : protected + protected_size],
         payload,
         document[signature : signature + signature_size],
-        _content(payload, numbers),
+        _content(payload, numbers, _unknown(payload, base, unknown)),
     )
 
 
-def spans(document: bytes, limits: Limits = DEFAULT_LIMITS) -> list[Span]:
+def spans(
+    document: bytes, limits: Limits = DEFAULT_LIMITS, unknown_fields: UnknownFields = "reject"
+) -> list[Span]:
     """Locates the content of each field that has some, by the rules of ``parse``.
 
     Args:
         document: The raw document.
         limits: Caps on the optional fields.
+        unknown_fields: As for ``parse``.
 
     Returns:
-        The spans by their first byte; that of the payload precedes those inside it. The timestamp,
-        whose value is part of a CBOR head, has none.
+        The spans by their first byte; that of the payload precedes those inside it. That of an
+        unknown field is its value, a complete CBOR item. The timestamp, whose value is part of a
+        CBOR head, has none.
 
     Raises:
         FormatError: As for ``parse``.
     """
-    envelope, _, numbers = _read(document, limits)
+    envelope, _, numbers, unknown = _read(document, limits, unknown_fields)
     base = envelope[2]
-    pcrs = "pcrs" if numbers[-1] == _ENCLAVE else "nitrotpm_pcrs"
+    pcrs = "pcrs" if numbers[_KIND] == _ENCLAVE else "nitrotpm_pcrs"
     pcr_numbers = [n for at in numbers[_FIRST_PCR:] for n in (at, PCR_BYTES)]
+    certificates = [("cabundle", i) for i in range(numbers[_CABUNDLE_COUNT])]
+    values = [n for field in _in_groups(unknown) for n in field[2:]]
     found = [
         *_spans_in(0, [(name, None) for name in _PARTS], envelope),
         *_spans_in(base, [(name, None) for name in _STRINGS], numbers[1:]),
         *_spans_in(base, [(pcrs, i) for i in range(MAX_PCRS)], pcr_numbers),
-        *_spans_in(
-            base, [("cabundle", i) for i in range(numbers[-2])], numbers[_FIRST_CERTIFICATE:]
-        ),
+        *_spans_in(base, certificates, numbers[_FIRST_CERTIFICATE:]),
+        *_spans_in(base, [("unknown", i) for i in range(len(values) // 2)], values),
     ]
     return sorted(found, key=attrgetter("start"))
 
@@ -242,8 +288,15 @@ def _spans_in(
             yield Span(field, number, base + at, base + at + size)
 
 
-def _read(document: bytes, limits: Limits) -> tuple[tuple[int, ...], bytes, tuple[int, ...]]:
-    """Runs the C core over both layers; returns the payload, and the numbers of both structs."""
+def _read(
+    document: bytes, limits: Limits, unknown_fields: UnknownFields
+) -> tuple[tuple[int, ...], bytes, tuple[int, ...], tuple[int, ...]]:
+    """Runs the C core over both layers.
+
+    Returns:
+        The numbers of the envelope's struct; the payload; the numbers of its struct; and those of
+        its unknown fields, 4 for each.
+    """
     envelope = ffi.new("nitro_sign1 *")
     status = lib.nitro_sign1_parse(document, len(document), envelope)
     if status != _OK:
@@ -252,23 +305,47 @@ def _read(document: bytes, limits: Limits) -> tuple[tuple[int, ...], bytes, tupl
     base, size = parts[2:4]
     payload = document[base : base + size]
     out = ffi.new("nitro_payload *")
-    status = lib.nitro_payload_parse(payload, size, _caps(limits), out)
+    status = lib.nitro_payload_parse(payload, size, _caps(limits, unknown_fields), out)
     if status != _OK:
-        raise _format_error(status, out, document, base, limits)
-    return parts, payload, _PAYLOAD.unpack(ffi.buffer(out))
+        raise _format_error(status, out, document, base, limits, unknown_fields)
+    numbers = _PAYLOAD.unpack(ffi.buffer(out))
+    count = numbers[_UNKNOWN_COUNT]
+    unknown = _UNKNOWN.unpack(ffi.buffer(out))[: 4 * count] if count else ()
+    return parts, payload, numbers, unknown
 
 
-def _caps(limits: Limits) -> Any:
-    if limits is DEFAULT_LIMITS:
+def _caps(limits: Limits, unknown_fields: UnknownFields) -> Any:
+    if limits is DEFAULT_LIMITS and unknown_fields == "reject":
         return ffi.NULL  # the C core's defaults are the same
-    return ffi.new("nitro_limits *", (limits.public_key, limits.user_data, limits.nonce))
+    skipped = MAX_UNKNOWN_FIELDS if unknown_fields == "warn" else 0
+    caps = (limits.public_key, limits.user_data, limits.nonce, skipped)
+    return ffi.new("nitro_limits *", caps)
 
 
-def _content(payload: bytes, numbers: tuple[int, ...]) -> Content:
+def _in_groups(unknown: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:
+    """Yields offset and length of the name, then of the value, of each unknown field."""
+    return zip(*[iter(unknown)] * 4, strict=True)
+
+
+def _unknown(payload: bytes, base: int, unknown: tuple[int, ...]) -> tuple[UnknownField, ...]:
+    return tuple(
+        UnknownField(
+            payload[name : name + name_size].decode("utf-8"),
+            payload[value : value + value_size],
+            base + value,
+        )
+        for name, name_size, value, value_size in _in_groups(unknown)
+    )
+
+
+def _content(
+    payload: bytes, numbers: tuple[int, ...], unknown: tuple[UnknownField, ...]
+) -> Content:
     """Slices the fields; offset 0 means that a field is absent (nitro_span in the header)."""
     timestamp, m_at, m_size, d_at, d_size, c_at, c_size = numbers[:7]
     k_at, k_size, u_at, u_size, n_at, n_size = numbers[7:_FIRST_PCR]
-    certificates = iter(numbers[_FIRST_CERTIFICATE : _FIRST_CERTIFICATE + 2 * numbers[-2]])
+    end = _FIRST_CERTIFICATE + 2 * numbers[_CABUNDLE_COUNT]
+    certificates = iter(numbers[_FIRST_CERTIFICATE:end])
     return Content(
         payload[m_at : m_at + m_size].decode("ascii"),
         payload[d_at : d_at + d_size].decode("ascii"),
@@ -279,6 +356,7 @@ def _content(payload: bytes, numbers: tuple[int, ...]) -> Content:
         payload[u_at : u_at + u_size] if u_at else None,
         payload[n_at : n_at + n_size] if n_at else None,
         PcrValues(payload, numbers[_FIRST_PCR:_FIRST_CERTIFICATE]),
+        unknown,
     )
 
 
@@ -289,7 +367,8 @@ _SENTENCES: Final = {
     f"{MAX_DOCUMENT_BYTES} bytes, found {{found}}",
     "cbor.truncated": "the document ends inside {field}",
     "cbor.not_minimal": "a length or number in {field} is not in its shortest encoding",
-    "cbor.indefinite": "{field} uses indefinite length; only the payload map may",
+    "cbor.indefinite": "{field}: expected a string of definite length, found one of "
+    "indefinite length",
     "cbor.reserved": "{field} has a reserved CBOR head (additional information {found})",
     "cbor.break": "{field}: expected an item, found a break (FF)",
     "cbor.trailing": "{field} has extra bytes after its end: {found}",
@@ -305,8 +384,8 @@ _SENTENCES: Final = {
     "payload.not_map": "the payload is not a map",
     "payload.key_type": "a key of the payload map is not text",
     "payload.duplicate": "{field} appears twice",
-    "payload.unknown_key": "unknown field {text}; the document may be newer than this version of "
-    "nitro-attest",
+    "payload.unknown_key": "unknown field {text}: the document is newer than this version of "
+    "nitro-attest; update nitro-attest, or skip unknown fields with unknown_fields='warn'",
     "payload.missing": "{field} is missing",
     "payload.kind": "the payload has both pcrs and nitrotpm_pcrs; expected one of them",
     "payload.null": "{field} is null or undefined",
@@ -329,6 +408,7 @@ _SENTENCES: Final = {
     "payload.user_data": "user_data: expected at most {limit} bytes, found {found}",
     "payload.nonce": "nonce: expected at most {limit} bytes, found {found}",
     "payload.type": "{field} has the wrong CBOR type (major type {found})",
+    "payload.nesting": "{field}: expected at most 4 levels of maps and arrays, found more",
 }
 
 # C-6, C-17: known protected headers of other algorithms, so that the message can name them.
@@ -341,7 +421,14 @@ _COSE_SIGN1_TAG: Final = 18
 _EMULATOR_PROTECTED: Final = bytes.fromhex("43a10120")
 
 
-def _format_error(status: int, out: Any, document: bytes, base: int, limits: Limits) -> FormatError:
+def _format_error(
+    status: int,
+    out: Any,
+    document: bytes,
+    base: int,
+    limits: Limits,
+    unknown_fields: UnknownFields = "reject",
+) -> FormatError:
     found, offset, field, index, text_at, text_size = _ERROR.unpack_from(ffi.buffer(out))
     code = ffi.string(lib.nitro_status_code(status)).decode("ascii")
     offset += base
@@ -359,6 +446,11 @@ def _format_error(status: int, out: Any, document: bytes, base: int, limits: Lim
         code = "document.encoding"
         sentence = (
             "expected the bytes of a document, found text; decode it first if it is base64 or hex"
+        )
+    elif code == "payload.unknown_key" and unknown_fields == "warn":
+        sentence = (
+            f"unknown field {_quote(text)}: expected at most {MAX_UNKNOWN_FIELDS} unknown fields, "
+            "found more; update nitro-attest"
         )
     else:
         sentence = _SENTENCES[code].format(
@@ -389,7 +481,8 @@ def _looks_like_text(document: bytes) -> bool:
 
 def _field_phrase(name: str, index: int) -> str:
     if index != lib.NITRO_NO_INDEX:
-        return f"PCR{index}" if name.endswith("pcrs") else f"certificate {index} in {name}"
+        entry = {"cabundle": "certificate {} in cabundle", "unknown": "unknown field {}"}
+        return entry.get(name, "PCR{}").format(index)
     return {
         "document": "the document",
         "protected": "the protected header",

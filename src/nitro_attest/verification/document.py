@@ -16,7 +16,10 @@ from nitro_attest.verification.core import (
     Kind,
     Limits,
     Parts,
+    UnknownField,
+    UnknownFields,
     check_limits,
+    check_unknown_fields,
     parse,
 )
 
@@ -75,11 +78,18 @@ class BaseDocument:
         """Bytes chosen by the attested code, sized as ``public_key``, or None."""
         return self._content.nonce
 
+    @property
+    def unknown_fields(self) -> tuple[UnknownField, ...]:
+        """Fields that this version does not know, with ``unknown_fields="warn"`` (P-7)."""
+        return self._content.unknown_fields
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.module_id} at {self.timestamp.isoformat()}>"
 
     def to_dict(self, *, certificates: bool = True) -> dict[str, Any]:
         """Returns JSON-ready values: bytes as lower-case hex, absent fields as None.
+
+        ``unknown_fields`` is present only if there are any.
 
         Args:
             certificates: Include ``certificate`` and ``cabundle``.
@@ -98,7 +108,15 @@ class BaseDocument:
             "public_key": _hex(self.public_key),
             "user_data": _hex(self.user_data),
             "nonce": _hex(self.nonce),
+            **self._unknown_as_json(),
         }
+
+    def _unknown_as_json(self) -> dict[str, Any]:
+        fields = [
+            {"name": field.name, "value": field.value.hex(), "offset": field.offset}
+            for field in self.unknown_fields
+        ]
+        return {"unknown_fields": fields} if fields else {}
 
 
 def _hex(value: bytes | None) -> str | None:
@@ -189,7 +207,10 @@ class UnverifiedDocument(BaseDocument):
 
 
 def parse_unverified(
-    document: bytes | bytearray | memoryview, limits: Limits = DEFAULT_LIMITS
+    document: bytes | bytearray | memoryview,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    unknown_fields: UnknownFields = "reject",
 ) -> UnverifiedDocument:
     """Parses a document without verifying it: anyone may have made it.
 
@@ -200,6 +221,8 @@ def parse_unverified(
     Args:
         document: The raw document, 1 to 16384 bytes (C-1, C-2).
         limits: Caps on the optional fields.
+        unknown_fields: ``reject`` rejects a field that this version does not know; ``warn`` skips
+            up to 16 of them, which ``unknown_fields`` of the result then has (P-7).
 
     Returns:
         The content, in a type that no function accepts in place of a verified document.
@@ -207,10 +230,11 @@ def parse_unverified(
     Raises:
         FormatError: The bytes are not a document of the accepted form (C-1 to C-13, P-*).
         InputError: ``input.document``: the document is not bytes. ``input.limits``: the limits are
-            not Limits.
+            not Limits. ``input.expected``: unknown_fields is invalid.
     """
     check_limits(limits)
-    parts = parse(own_copy(document), limits)
+    check_unknown_fields(unknown_fields)
+    parts = parse(own_copy(document), limits, unknown_fields)
     return UnverifiedDocument(parts.content, parts)
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVa
 
 from nitro_attest._internal.times import check_max_age, to_milliseconds
 from nitro_attest._internal.values import reject_state
+from nitro_attest._internal.wording import plural
 from nitro_attest.errors import (
     AttestationWarning,
     ChainError,
@@ -46,7 +47,14 @@ from nitro_attest.verification.attestation import (
     TimeSource,
 )
 from nitro_attest.verification.certificate import load_key
-from nitro_attest.verification.core import DEFAULT_LIMITS, Kind, Limits, check_limits
+from nitro_attest.verification.core import (
+    DEFAULT_LIMITS,
+    Kind,
+    Limits,
+    UnknownFields,
+    check_limits,
+    check_unknown_fields,
+)
 from nitro_attest.verification.document import (
     AttestationDocument,
     BaseDocument,
@@ -115,6 +123,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         "_policy",
         "_revocation",
         "_skew_ms",
+        "_unknown_fields",
     )
 
     def __init__(
@@ -123,6 +132,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         policy: VerificationPolicy[_DocumentT],
         clock_skew: timedelta,
         consistency: Consistency | None,
+        unknown_fields: UnknownFields,
         limits: Limits,
         cache_size: int,
         accelerator: str | None,
@@ -147,6 +157,8 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
                 "input.expected", f"consistency: expected 'refuse' or 'warn', found {consistency!r}"
             )
         self._consistency = consistency
+        check_unknown_fields(unknown_fields)
+        self._unknown_fields = unknown_fields
         check_limits(limits)
         self._limits = limits
         self._revocation = _checked_lists(revocation)
@@ -155,6 +167,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             policy,
             clock_skew,
             consistency,
+            unknown_fields,
             limits,
             cache_size,
             accelerator,
@@ -172,12 +185,15 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         return hash((type(self), self._arguments))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        roots, policy, skew, consistency, limits, cache_size, accelerator, lists = self._arguments
+        roots, policy, skew, consistency, unknown, limits, cache_size, accelerator, lists = (
+            self._arguments
+        )
         rebuild = partial(
             type(self),
             policy=policy,
             clock_skew=skew,
             consistency=consistency,
+            unknown_fields=unknown,
             limits=limits,
             cache_size=cache_size,
             accelerator=accelerator,
@@ -268,9 +284,12 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         at: At,
     ) -> _AttestationT:
         moment = _moment(at, requirements.max_age)
-        parsed = parse_unverified(document, self._limits)
+        parsed = self._parse(document)
         self._prepare([parsed])
         return self._verify_parsed(parsed, requirements, moment)
+
+    def _parse(self, document: bytes | bytearray | memoryview) -> UnverifiedDocument:
+        return parse_unverified(document, self._limits, unknown_fields=self._unknown_fields)
 
     def verify_many(
         self,
@@ -333,7 +352,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
         if item.fault is not None:
             return item.fault
         try:
-            return parse_unverified(item.request.document, self._limits)
+            return self._parse(item.request.document)
         except NitroAttestError as error:
             return error.with_traceback(None)  # which would refer to all items of the batch
 
@@ -444,6 +463,7 @@ class _BaseVerifier(Generic[_DocumentT, _AttestationT]):
             warnings=(
                 *evaluation.warnings,
                 *_context_warnings(path, source, names),
+                *_unknown_field_warnings(document),
                 *revocation_warnings,
             ),
             made_by=VERIFIED,
@@ -486,6 +506,9 @@ class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
             (``consistency.module_id``, X-24); ``warn`` turns that failure into a warning. By
             default ``refuse`` for the commercial partition, ``warn`` for every other one, whose
             names are not documented.
+        unknown_fields: ``reject`` rejects a document with a field that this version does not know
+            (``payload.unknown_key``, P-7); ``warn`` skips up to 16 of them, with a warning of that
+            code for each.
         limits: Caps on public_key, user_data and nonce, in bytes.
         cache_size: The number of verified certificate paths to remember, 0 to 65536. A further
             document of a known enclave then costs one signature check instead of five. Nothing else
@@ -497,9 +520,9 @@ class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
             is not checked, as AWS documents.
 
     Raises:
-        InputError: ``input.root``, ``policyfile.*``, ``input.expected`` (policy, consistency),
-            ``input.time`` (clock_skew), ``input.limits`` (limits, cache_size), ``input.crl`` or
-            ``input.accelerator``: that argument is invalid.
+        InputError: ``input.root``, ``policyfile.*``, ``input.expected`` (policy, consistency,
+            unknown_fields), ``input.time`` (clock_skew), ``input.limits`` (limits, cache_size),
+            ``input.crl`` or ``input.accelerator``: that argument is invalid.
     """
 
     _kind = "enclave"
@@ -515,6 +538,7 @@ class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
         policy: EnclavePolicy | Mapping[Any, Any],
         clock_skew: timedelta = _DEFAULT_CLOCK_SKEW,
         consistency: Consistency | None = None,
+        unknown_fields: UnknownFields = "reject",
         limits: Limits = DEFAULT_LIMITS,
         cache_size: int = DEFAULT_CACHE_SIZE,
         accelerator: str | None = None,
@@ -525,6 +549,7 @@ class Verifier(_BaseVerifier[AttestationDocument, Attestation]):
             as_enclave_policy(policy),
             clock_skew,
             consistency,
+            unknown_fields,
             limits,
             cache_size,
             accelerator,
@@ -548,6 +573,7 @@ class NitroTpmVerifier(_BaseVerifier[NitroTpmDocument, NitroTpmAttestation]):
             rejected, because it does not identify the kind of PCR (T-1).
         clock_skew: As for Verifier.
         consistency: As for Verifier.
+        unknown_fields: As for Verifier.
         limits: As for Verifier.
         cache_size: As for Verifier.
         accelerator: As for Verifier.
@@ -570,6 +596,7 @@ class NitroTpmVerifier(_BaseVerifier[NitroTpmDocument, NitroTpmAttestation]):
         policy: InstancePolicy,
         clock_skew: timedelta = _DEFAULT_CLOCK_SKEW,
         consistency: Consistency | None = None,
+        unknown_fields: UnknownFields = "reject",
         limits: Limits = DEFAULT_LIMITS,
         cache_size: int = DEFAULT_CACHE_SIZE,
         accelerator: str | None = None,
@@ -580,6 +607,7 @@ class NitroTpmVerifier(_BaseVerifier[NitroTpmDocument, NitroTpmAttestation]):
             as_instance_policy(policy),
             clock_skew,
             consistency,
+            unknown_fields,
             limits,
             cache_size,
             accelerator,
@@ -599,6 +627,7 @@ def verify(
     max_age: timedelta | None = None,
     allow_debug: bool = False,
     consistency: Consistency | None = None,
+    unknown_fields: UnknownFields = "reject",
 ) -> Attestation:
     """Verifies one document of an enclave with a new ``Verifier``.
 
@@ -622,13 +651,15 @@ def verify(
         max_age: The maximum age of the document, positive; not with ``at="document"``.
         allow_debug: Accept an enclave in debug mode (M-2). The policy must allow it too.
         consistency: As for Verifier.
+        unknown_fields: As for Verifier.
 
     Returns:
         The attestation.
 
     Raises:
         InputError: ``input.root``: root_pem is invalid. ``policyfile.*`` or ``input.expected``: the
-            policy, allow_debug or consistency is invalid. Otherwise as for ``Verifier.verify``.
+            policy, allow_debug, consistency or unknown_fields is invalid. Otherwise as for
+            ``Verifier.verify``.
         FormatError: ``document.*``, ``cbor.*``, ``cose.*`` or ``payload.*``: the bytes are not a
             document of an enclave (C-1 to C-13, P-*).
         ChainError: ``chain.*`` or ``cert.*``: the certificates do not lead from a trusted root to
@@ -643,7 +674,9 @@ def verify(
         policy = AnyEnclave(allow_debug=allow_debug, explicit=False)
     else:
         policy = as_enclave_policy(policy, allow_debug=allow_debug)
-    verifier = Verifier(root_pem, policy=policy, consistency=consistency)
+    verifier = Verifier(
+        root_pem, policy=policy, consistency=consistency, unknown_fields=unknown_fields
+    )
     requirements = Requirements(
         policy, max_age, nonce, user_data, public_key, call_allows_debug=allow_debug
     )
@@ -661,6 +694,7 @@ def verify_nitrotpm(
     at: At = "now",
     max_age: timedelta | None = None,
     consistency: Consistency | None = None,
+    unknown_fields: UnknownFields = "reject",
 ) -> NitroTpmAttestation:
     """Verifies one NitroTPM document with a new ``NitroTpmVerifier``.
 
@@ -680,13 +714,14 @@ def verify_nitrotpm(
             document's own timestamp (archive mode; see ``Verifier.verify``).
         max_age: The maximum age of the document, positive; not with ``at="document"``.
         consistency: As for Verifier.
+        unknown_fields: As for Verifier.
 
     Returns:
         The attestation.
 
     Raises:
-        InputError: ``input.root``: root_pem is invalid. ``input.expected``: the policy or
-            consistency is invalid. Otherwise as for ``NitroTpmVerifier.verify``.
+        InputError: ``input.root``: root_pem is invalid. ``input.expected``: the policy,
+            consistency or unknown_fields is invalid. Otherwise as for ``NitroTpmVerifier.verify``.
         FormatError: ``document.*``, ``cbor.*``, ``cose.*`` or ``payload.*``: the bytes are not a
             NitroTPM document (C-1 to C-13, P-*).
         ChainError: ``chain.*`` or ``cert.*``: the certificates do not lead from a trusted root to
@@ -697,7 +732,10 @@ def verify_nitrotpm(
     """
     if policy is None:
         policy = AnyInstance(explicit=False)
-    return NitroTpmVerifier(root_pem, policy=policy, consistency=consistency).verify(
+    verifier = NitroTpmVerifier(
+        root_pem, policy=policy, consistency=consistency, unknown_fields=unknown_fields
+    )
+    return verifier.verify(
         document,
         nonce=nonce,
         user_data=user_data,
@@ -758,6 +796,18 @@ def _moment(at: object, max_age: timedelta | None) -> tuple[TimeSource, int | No
             "pass a time as at=, or no max_age",
         )
     return "document", None
+
+
+def _unknown_field_warnings(document: BaseDocument) -> list[AttestationWarning]:
+    """Warns of each field that was skipped (P-7)."""
+    return [
+        AttestationWarning(
+            "payload.unknown_key",
+            f"unknown field {field.name[:80]!a} skipped: {plural(len(field.value), 'byte')} at "
+            f"offset {field.offset}; the document is newer than this version of nitro-attest",
+        )
+        for field in document.unknown_fields
+    ]
 
 
 def _context_warnings(

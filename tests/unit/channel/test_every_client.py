@@ -80,6 +80,7 @@ def test_the_path_belongs_to_the_binding(client, server, options):
         ({"timeout": "1"}, "input.time"),
         ({"max_age": 5}, "input.time"),
         ({"consistency": "ignore"}, "input.expected"),
+        ({"unknown_fields": "ignore"}, "input.expected"),
         ({"revocation": []}, "input.crl"),
     ],
 )

@@ -368,8 +368,11 @@ def test_every_field_exists(fake, when, roots):
     instance = NitroTpmVerifier(roots, policy=ANY_INSTANCE).verify(
         fake.document(at=when, kind="nitrotpm"), at=when
     )
+    extended = Verifier(roots, policy=ANY_ENCLAVE, unknown_fields="warn").verify(
+        fake.document(at=when, fault="P-7.structure"), at=when
+    )
     names = set()
-    for attestation in (enclave, instance):
+    for attestation in (enclave, instance, extended):
         values = attestation.to_dict()
         assert fields.selected(attestation, fields.ALL) == values
         names |= values.keys() | values["document"].keys()

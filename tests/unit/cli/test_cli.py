@@ -280,7 +280,7 @@ def wait_until_reading(process):
 
 
 def test_a_bug_exits_70_not_1(tool, monkeypatch):
-    monkeypatch.setattr("nitro_attest.cli.inspect.parse_unverified", lambda _: 1 / 0)
+    monkeypatch.setattr("nitro_attest.cli.inspect.parse_unverified", lambda *_, **__: 1 / 0)
     code, out, err = tool("inspect", GENUINE)
     assert (code, out) == (70, "")
     assert "ZeroDivisionError" in err
@@ -344,6 +344,29 @@ def test_a_root_that_is_not_pem_is_named(tool, tmp_path):
     assert code == 2
     assert "root.txt: trusted root: expected a PEM certificate" in err
     assert "not its path" not in err
+
+
+@pytest.mark.parametrize("verb", ["verify", "inspect"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], 3),
+        (["--unknown-fields", "reject"], 3),
+        (["--unknown-fields", "warn"], 0),
+        (["--unknown-fields", "skip"], 2),
+    ],
+)
+def test_p7_unknown_fields_rejects_or_warns(tool, fake, when, tmp_path, verb, options, expected):
+    document, root = tmp_path / "doc.bin", tmp_path / "root.pem"
+    document.write_bytes(fake.document(at=when, fault="P-7.structure"))
+    root.write_bytes(fake.root_pem)
+    if verb == "verify":
+        options = [*options, "--any-enclave", "--root", root, "--at", when.isoformat()]
+    code, out, err = tool(verb, document, *options)
+    assert code == expected
+    assert ("'measurement_log' at offset" in out) == (expected == 0)
+    assert ("payload.unknown_key" in out) == (expected == 0 and verb == "verify")
+    assert ("use --unknown-fields warn" in " ".join(err.split())) == (expected == 3)
 
 
 @pytest.mark.parametrize("kind", ["enclave", "nitrotpm"])

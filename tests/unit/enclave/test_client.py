@@ -14,7 +14,14 @@ from typing import Any
 
 import pytest
 
-from nitro_attest import ANY_ENCLAVE, Attestation, ChainError, PolicyError, TrustedRoots
+from nitro_attest import (
+    ANY_ENCLAVE,
+    Attestation,
+    ChainError,
+    FormatError,
+    PolicyError,
+    TrustedRoots,
+)
 from nitro_attest.enclave import client
 from nitro_attest.enclave.server import AttestationServer
 from nitro_attest.errors import EnclaveError, InputError
@@ -414,6 +421,21 @@ def test_attest_rejects_a_document_above_the_maximum_age(
 def test_attest_has_no_default_policy(served: str, attest: Attest) -> None:
     with pytest.raises(TypeError):
         attest(served)
+
+
+def test_p7_attest_rejects_unknown_fields_unless_a_warning_is_enough(
+    peer: Peer, attest: Attest, fake: FakeNitro
+) -> None:
+    document = fake.document(nonce=NONCE, fault="P-7.structure")
+    endpoint, _ = peer(answer(document), answer(document))
+    code = "payload.unknown_key"
+    with pytest.raises(FormatError) as caught:
+        attest(endpoint, policy=ANY_ENCLAVE, roots=fake.root_pem, nonce=NONCE)
+    assert caught.value.code == code
+    attestation = attest(
+        endpoint, policy=ANY_ENCLAVE, roots=fake.root_pem, nonce=NONCE, unknown_fields="warn"
+    )
+    assert code in [warning.code for warning in attestation.warnings]
 
 
 def test_x24_attest_rejects_names_that_disagree_unless_a_warning_is_enough(

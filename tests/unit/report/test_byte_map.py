@@ -17,6 +17,7 @@ from reference.documents import (
     head,
     items_of,
     payload_of,
+    string,
     text,
 )
 
@@ -40,7 +41,7 @@ def assert_complete(document):
 @pytest.mark.parametrize("kind", ["pcrs", "nitrotpm_pcrs"])
 def test_each_key_begins_the_part_of_its_field(definite, reverse, kind):
     names = [kind if name == "pcrs" else name for name in (*ORDER, *OPTIONAL)]
-    for choice in range(3):
+    for choice in range(max(map(len, VALID.values()))):
         items = [(text(name), VALID[name][min(choice, len(VALID[name]) - 1)]) for name in names]
         document = document_of(payload_of(items[:: -1 if reverse else 1], definite))
         parts = {(part.field, part.number): part for part in assert_complete(document)}
@@ -82,6 +83,31 @@ def test_a_timestamp_that_contains_a_key_is_one_part():
 @pytest.mark.parametrize("variant", sorted(VARIANTS)[::7])
 def test_every_accepted_form_is_divided(fake, when, variant):
     assert_complete(fake.document(at=when, variant=variant))
+
+
+@pytest.mark.parametrize("definite", [True, False])
+@pytest.mark.parametrize("before", ["", "nonce", "pcrs", "timestamp", "cabundle"])
+@pytest.mark.parametrize("size", [0, 23, 24, 255, 256])
+def test_p7_an_unknown_field_begins_with_its_key(definite, before, size):
+    unknown = (text("n" * size), string(2, b"\x65nonce\xff"))
+    items = items_of(pcrs=VALID["pcrs"][-1], cabundle=VALID["cabundle"][-1])
+    at = [name for name, _ in items].index(text(before)) if before else len(items)
+    document = document_of(payload_of([*items[:at], unknown, *items[at:]], definite))
+    parts = assert_complete(document)
+    [part] = [part for part in parts if part.field == "unknown"]
+    assert document[part.start : part.end] == unknown[0] + unknown[1]
+    assert document[part.content : part.end] == unknown[1]
+    assert part.label == "unknown 0"
+    assert (part.rules, part.meaning) == ("P-7", "field that this version does not know")
+    known = [name for name, _ in items if document.startswith(name, part.end)]
+    assert known == ([text(before)] if before else [])
+
+
+def test_p7_many_fields_are_divided():
+    unknown = [(text(f"new {i}"), b"\xa0") for i in range(16)]
+    for definite in (True, False):
+        parts = assert_complete(document_of(payload_of([*items_of(), *unknown], definite)))
+        assert [part.number for part in parts if part.field == "unknown"] == list(range(16))
 
 
 def test_genuine_documents_are_divided(genuine):

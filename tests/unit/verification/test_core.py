@@ -38,30 +38,29 @@ def refusal(document, caps=core.DEFAULT_LIMITS):
 # ---- The same numbers on both sides -------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("packed", "struct"),
-    [
-        (core._ERROR, "nitro_error"),
-        (core._SIGN1, "nitro_sign1"),
-        (core._PAYLOAD, "nitro_payload"),
-    ],
-)
-def test_a_packed_struct_has_the_size_of_the_c_struct(packed, struct):
-    assert packed.size == ffi.sizeof(struct)
-
-
 def test_the_numbers_of_a_payload_are_read_in_the_order_of_the_c_struct():
     spans = ("module_id", "digest", "certificate", "public_key", "user_data", "nonce")
-    made = ffi.new("nitro_payload *", {"timestamp": 1, "cabundle_count": 1000, "kind": 1001})
+    counts = {"cabundle_count": 1000, "kind": 1001, "unknown_count": 1002, "reserved": 1003}
+    made = ffi.new("nitro_payload *", {"timestamp": 1, **counts})
     for i, name in enumerate(spans):
         setattr(made, name, {"offset": 2 * i + 2, "length": 2 * i + 3})
     made.pcrs = [{"offset": 100 + i, "length": 500} for i in range(limits.MAX_PCRS)]
     made.cabundle = [{"offset": 200 + 2 * i, "length": 201 + 2 * i} for i in range(8)]
+    made.unknown = [
+        {
+            "name": {"offset": 300 + i, "length": 301 + i},
+            "value": {"offset": 302 + i, "length": 303 + i},
+        }
+        for i in range(0, 64, 4)
+    ]
     numbers = core._PAYLOAD.unpack(ffi.buffer(made))
-    assert numbers == (1, *range(2, 14), *range(100, 132), *range(200, 216), 1000, 1001)
+    assert numbers == (1, *range(2, 14), *range(100, 132), *range(200, 216), 1000, 1001, 1002)
     assert numbers[core._FIRST_PCR] == 100
     assert numbers[core._FIRST_CERTIFICATE] == 200
-    assert numbers[-2:] == (1000, 1001)
+    assert numbers[core._CABUNDLE_COUNT] == 1000
+    assert numbers[core._KIND] == 1001
+    assert numbers[core._UNKNOWN_COUNT] == 1002
+    assert core._UNKNOWN.unpack(ffi.buffer(made)) == (*range(300, 364),)
 
 
 def test_the_numbers_of_an_error_and_an_envelope_are_read_in_the_order_of_the_c_structs():
@@ -89,6 +88,7 @@ def test_every_limit_of_the_c_header_is_that_of_limits_py():
         "NITRO_MAX_CABUNDLE": "MAX_CABUNDLE_CERTIFICATES",
         "NITRO_DEFAULT_OPTIONAL": "DEFAULT_OPTIONAL_BYTES",
         "NITRO_MAX_OPTIONAL": "MAX_OPTIONAL_BYTES",
+        "NITRO_MAX_UNKNOWN": "MAX_UNKNOWN_FIELDS",
     }
     macros = set(re.findall(r"^#define (NITRO_\w+) +\d", HEADER, re.MULTILINE))
     assert macros - {"NITRO_NO_INDEX"} == names.keys()
@@ -186,12 +186,57 @@ def test_c6_c17_a_protected_header_that_people_meet_is_named(header, names, tag)
     assert names in error.message
 
 
-def test_p7_an_unknown_field_is_quoted_and_the_version_blamed():
+def test_p7_an_unknown_field_is_quoted_and_the_version_and_the_way_out_are_named():
     items = [*items_of(), (b"\x64\xc3\xbc\x1b\x0a", b"\xf6")]
     error = refusal(document_of(payload_of(items)))
     assert error.code == "payload.unknown_key"
     assert r"unknown field '\xfc\x1b\n'" in error.message
-    assert "may be newer" in error.message
+    assert "newer than this version" in error.message
+    assert "unknown_fields='warn'" in error.message
+
+
+UNKNOWN = [(text(f"new {i}"), b"\x81" + byte_string(i)) for i in range(17)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 16])
+@pytest.mark.parametrize("definite", [True, False])
+def test_p7_unknown_fields_are_skipped_and_kept_as_received(count, definite):
+    items = [*UNKNOWN[:1], *items_of(), *UNKNOWN[1:count]]
+    document = document_of(payload_of(items, definite=definite), tag=b"\xd2")
+    content = core.parse(document, unknown_fields="warn").content
+    assert [(field.name, field.value) for field in content.unknown_fields] == [
+        (name[1:].decode(), value) for name, value in UNKNOWN[:count]
+    ]
+    for field in content.unknown_fields:
+        assert document.startswith(field.value, field.offset)
+    without = core.parse(document_of(payload_of(items_of()))).content
+    assert content._replace(unknown_fields=(), pcrs=without.pcrs) == without
+    assert content.pcrs == without.pcrs
+    assert refusal(document).code == "payload.unknown_key"
+
+
+def test_p7_a_seventeenth_unknown_field_is_rejected():
+    document = document_of(payload_of([*items_of(), *UNKNOWN]))
+    with pytest.raises(FormatError, match=r"'new 16': expected at most 16 .* found more") as caught:
+        core.parse(document, unknown_fields="warn")
+    assert caught.value.code == "payload.unknown_key"
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "sentence"),
+    [
+        ("8181818180", "payload.nesting", "field 0: expected at most 4 levels .*, found more"),
+        ("f97e00", "payload.type", "unknown field 0 has the wrong CBOR type .major type 7."),
+        ("5f40ff", "cbor.indefinite", "unknown field 0: expected a string of definite length"),
+        ("1801", "cbor.not_minimal", "number in unknown field 0 is not in its shortest"),
+    ],
+)
+def test_p7_the_value_of_an_unknown_field_is_checked(value, code, sentence):
+    document = document_of(payload_of([*items_of(), (text("new"), bytes.fromhex(value))]))
+    with pytest.raises(FormatError, match=sentence) as caught:
+        core.parse(document, unknown_fields="warn")
+    assert caught.value.code == code
+    assert refusal(document).code == "payload.unknown_key"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +245,7 @@ def test_p7_an_unknown_field_is_quoted_and_the_version_blamed():
 )
 def test_p7_a_long_unknown_field_is_quoted_in_part(size, shown):
     items = [*items_of(), (text("k" * size), b"\xf6")]
-    assert f"unknown field {shown}; the document" in refusal(document_of(payload_of(items))).message
+    assert f"unknown field {shown}: the document" in refusal(document_of(payload_of(items))).message
 
 
 def test_what_is_no_utf8_can_be_quoted_all_the_same():
@@ -331,6 +376,15 @@ def test_a_span_is_where_the_content_of_its_field_is(fake, when, kind, tag):
     assert found == sorted(found, key=lambda each: each.start)
     assert found[0].field == "protected"
     assert found[-1] == core.Span("signature", None, len(document) - 96, len(document))
+
+
+def test_p7_the_span_of_an_unknown_field_is_its_value():
+    document = document_of(payload_of([*UNKNOWN[1:3], *items_of()]))
+    found = [
+        each for each in core.spans(document, unknown_fields="warn") if each.field == "unknown"
+    ]
+    assert [each.number for each in found] == [0, 1]
+    assert [document[each.start : each.end] for each in found] == [UNKNOWN[1][1], UNKNOWN[2][1]]
 
 
 def test_spans_take_the_limits_and_raise_the_errors_of_parse():

@@ -74,5 +74,13 @@ def test_a_document_has_the_values_it_was_made_with_and_shows_them_as_json(
     unverified = parse_unverified(received)
     assert unverified.to_dict() == {"kind": kind} | shown
     assert unverified.pcrs == getattr(document, pcrs)
+    longer = fake.document(at=when, kind=kind, **fields, fault="P-7.first")
+    [field] = parse_unverified(longer, unknown_fields="warn").unknown_fields
+    assert (field.name, field.value, longer[field.offset]) == ("version", b"\x02", 2)
+    assert parse_unverified(longer, unknown_fields="warn").to_dict() == {
+        **unverified.to_dict(),
+        "timestamp_ms": shown["timestamp_ms"],
+        "unknown_fields": [{"name": "version", "value": "02", "offset": field.offset}],
+    }
     bare = parse_unverified(fake.document(at=when, kind=kind)).to_dict()
     assert {name: bare[name] for name in fields} == dict.fromkeys(fields)

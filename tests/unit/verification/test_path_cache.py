@@ -1,6 +1,7 @@
 """The cache of verified paths: what it saves, and that it accepts no more than a first run."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -195,6 +196,29 @@ def test_what_is_refused_is_not_remembered(verifier, fake, when, other_root):
         assert code_of(verifier, document(other_root, when), when) == "chain.untrusted_root"
         assert code_of(verifier, fake.document(at=when, fault="X-17.ca"), when) == "cert.leaf_usage"
     assert entries(verifier) == (0, 0)
+
+
+def test_x4_a_ca_that_was_sent_once_issues_nothing_later(verifier, fake, when):
+    """A store that keeps what documents bring would accept the second one."""
+    *issuers, leaf = fake._pki.path(when, fake.module_id)
+    stranger = fake._ring.key("stranger")
+    namesake = replace(issuers[-1], key=stranger, signer=stranger)
+    cabundle = [form.der for form in issuers]
+    forged = document(fake, when, certificate=replace(leaf, signer=stranger).der)
+    assert code_of(verifier, document(fake, when), when) is None
+    for bringing in ([*cabundle, namesake.der], [cabundle[0], namesake.der], [namesake.der]):
+        assert code_of(verifier, document(fake, when, cabundle=bringing), when) is not None
+        assert code_of(verifier, forged, when) == "chain.signature"
+    assert entries(verifier) == (1, 1)
+
+
+def test_x4_a_root_that_was_sent_once_is_not_trusted_later(verifier, fake, when, other_root):
+    strange = document(other_root, when)
+    both = [other_root.root_der, *certificates_of(fake, when)[0]]
+    for _ in range(2):
+        assert code_of(verifier, document(fake, when, cabundle=both), when) == "chain.order"
+        assert code_of(verifier, strange, when) == "chain.untrusted_root"
+        assert code_of(verifier, document(fake, when), when) is None
 
 
 def test_a_bad_leaf_under_good_issuers_leaves_only_the_issuers(verifier, fake, when):

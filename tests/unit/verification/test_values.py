@@ -43,6 +43,7 @@ MAKERS = {
     "request": lambda fake: Request(b"document", nonce=b"n" * 16, max_age=timedelta(1)),
     "roots": lambda fake: TrustedRoots.AWS | TrustedRoots.from_pem(fake.root_pem),
     "verifier": lambda fake: Verifier(fake.root_pem, policy=POLICY, consistency="warn"),
+    "skipping verifier": lambda fake: Verifier(policy=POLICY, unknown_fields="warn"),
     "instance verifier": lambda fake: NitroTpmVerifier(policy=ANY_INSTANCE, cache_size=2),
 }
 

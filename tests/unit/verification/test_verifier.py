@@ -177,6 +177,51 @@ def test_x24_names_that_disagree_can_be_made_a_warning(fake, roots, when):
         assert code_of(verify_nitrotpm, document, consistency=wrong) == "input.expected"
 
 
+@pytest.mark.parametrize("kind", ["enclave", "nitrotpm"])
+def test_p7_unknown_fields_can_be_made_a_warning(fake, roots, when, kind):
+    document = fake.document(at=when, kind=kind, fault="P-7.structure")
+    verifier, policy, call = {
+        "enclave": (Verifier, ANY_ENCLAVE, verify),
+        "nitrotpm": (NitroTpmVerifier, ANY_INSTANCE, verify_nitrotpm),
+    }[kind]
+    assert code_of(verifier(roots, policy=policy).verify, document, at=when) == (
+        "payload.unknown_key"
+    )
+    assert code_of(call, document, roots, at=when) == "payload.unknown_key"
+    skipping = verifier(roots, policy=policy, unknown_fields="warn")
+    [outcome] = skipping.verify_many([document], at=when)
+    for attestation in (
+        skipping.verify(document, at=when),
+        outcome.attestation,
+        call(document, roots, policy=policy, at=when, unknown_fields="warn"),
+    ):
+        [field] = attestation.document.unknown_fields
+        assert field.name == "measurement_log"
+        assert field.value == bytes.fromhex("bf00820102616181a1f5f6ff")
+        assert document.index(field.value) == field.offset
+        [warning] = [each for each in attestation.warnings if each.code == "payload.unknown_key"]
+        assert f"unknown field 'measurement_log' skipped: 12 bytes at offset {field.offset}" in (
+            warning.message
+        )
+    for wrong in ("refuse", "", None, True, []):
+        assert code_of(verifier, policy=policy, unknown_fields=wrong) == "input.expected"
+        assert code_of(call, document, unknown_fields=wrong) == "input.expected"
+
+
+def test_p7_a_document_without_unknown_fields_has_no_warning_of_them(fake, roots, when):
+    skipping = Verifier(roots, policy=ANY_ENCLAVE, unknown_fields="warn")
+    attestation = skipping.verify(fake.document(at=when), at=when)
+    assert attestation.document.unknown_fields == ()
+    assert "payload.unknown_key" not in warning_codes(attestation)
+
+
+def test_p7_unknown_fields_that_are_signed_by_nobody_are_not_accepted(fake, roots, when):
+    document = bytearray(fake.document(at=when, fault="P-7.structure"))
+    skipping = Verifier(roots, policy=ANY_ENCLAVE, unknown_fields="warn")
+    document[document.index(b"measurement_log")] ^= 1
+    assert code_of(skipping.verify, bytes(document), at=when) == "signature.invalid"
+
+
 @pytest.fixture(scope="session")
 def govcloud():
     return FakeNitro(seed=b"govcloud", region="us-gov-west-1", partition="aws-us-gov")

@@ -52,8 +52,8 @@ EC_DH: Final = der.object_identifier("1.3.132.1.12")
 SECP384R1: Final = der.object_identifier("1.3.132.0.34")
 
 # SEC 2 section 2.5.1: the prime and the coefficient b of P-384; a is -3.
-_P: Final = 2**384 - 2**128 - 2**96 + 2**32 - 1
-_B: Final = int(
+P384_PRIME: Final = 2**384 - 2**128 - 2**96 + 2**32 - 1
+P384_B: Final = int(
     "b3312fa7e23ee7e4988e056be3f82d19181d9c6efe814112"
     "0314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef",
     16,
@@ -147,9 +147,10 @@ def _compressed(full: bytes) -> bytes:
 def _explicit_parameters() -> bytes:
     """P-384 spelled out as ECParameters (X9.62), where an attacker may choose the base point."""
     base = ec.derive_private_key(1, ec.SECP384R1()).public_key()
-    field = der.sequence(der.object_identifier("1.2.840.10045.1.1"), der.integer(_P))
+    field = der.sequence(der.object_identifier("1.2.840.10045.1.1"), der.integer(P384_PRIME))
     curve = der.sequence(
-        der.octet_string((_P - 3).to_bytes(48, "big")), der.octet_string(_B.to_bytes(48, "big"))
+        der.octet_string((P384_PRIME - 3).to_bytes(48, "big")),
+        der.octet_string(P384_B.to_bytes(48, "big")),
     )
     generator = base.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     return der.sequence(
@@ -198,7 +199,7 @@ def _other_root(draft: Draft, *, common_name: str | None = None) -> None:
         draft.path[REGIONAL] = replace(draft.path[REGIONAL], issuer=subject)
 
 
-def _twin_signature(draft: Draft, form: CertificateForm) -> bytes:
+def twin_signature(draft: Draft, form: CertificateForm) -> bytes:
     """The other valid signature of a certificate: s replaced by n - s."""
     r, s = decode_dss_signature(x509.load_der_x509_certificate(form.der).signature)
     return encode_dss_signature(r, P384_ORDER - s)
@@ -407,7 +408,7 @@ _ORDER: Final = (
         "X-4.twin-signature",
         "chain.untrusted_root",
         "The trusted root with the other form of its signature: not the bytes that are pinned.",
-        edit=certificate(ROOT, signature=_twin_signature),
+        edit=certificate(ROOT, signature=twin_signature),
     ),
     Fault(
         "X-5.no-root",

@@ -173,16 +173,70 @@ _MAP: Final = (
         edit=payload(lambda draft: array([part for pair in draft.fields for part in pair])),
     ),
     Fault(
-        "P-2.pcrs",
-        "cbor.indefinite",
-        "The PCR map without its count.",
-        edit=pcrs(lambda honest: honest, b"\xbf", BREAK),
+        "P-2.break-after-index",
+        "cbor.break",
+        "A break between the index and the value of a PCR.",
+        edit=pcrs(lambda honest: [*honest, (head(0, 31), b"")], b"\xbf", BREAK),
     ),
     Fault(
-        "P-2.cabundle",
-        "cbor.indefinite",
-        "The cabundle without its count.",
-        edit=value("cabundle", lambda draft: b"\x9f" + b"".join(map(bstr, draft.cabundle)) + BREAK),
+        "P-2.two-breaks",
+        "cbor.break",
+        "Two breaks behind the PCRs, in a counted map of fields.",
+        document={"indefinite": False},
+        edit=pcrs(lambda honest: honest, b"\xbf", BREAK * 2),
+    ),
+    Fault(
+        "P-2.pcrs-empty",
+        "payload.pcrs_count",
+        "An indefinite PCR map without any PCR.",
+        edit=pcrs(lambda honest: [], b"\xbf", BREAK),
+    ),
+    Fault(
+        "P-2.pcrs-without-break",
+        "payload.pcr_index",
+        "An indefinite PCR map that never ends.",
+        edit=pcrs(lambda honest: honest, b"\xbf"),
+    ),
+    Fault(
+        "P-2.pcrs-33",
+        "payload.pcr_index",
+        "33 PCRs in an indefinite map.",
+        edit=pcrs(
+            lambda honest: [(head(0, index), honest[0][1]) for index in range(33)], b"\xbf", BREAK
+        ),
+    ),
+    Fault(
+        "P-2.pcr-twice",
+        "payload.duplicate",
+        "A PCR twice in an indefinite map.",
+        edit=pcrs(lambda honest: [*honest, honest[0]], b"\xbf", BREAK),
+    ),
+    Fault(
+        "P-2.cabundle-empty",
+        "payload.cabundle",
+        "An indefinite cabundle without any certificate.",
+        edit=value("cabundle", b"\x9f" + BREAK),
+    ),
+    Fault(
+        "P-2.cabundle-nine",
+        "payload.cabundle",
+        "Nine certificates in an indefinite cabundle.",
+        edit=value(
+            "cabundle",
+            lambda draft: b"\x9f" + b"".join(map(bstr, (draft.cabundle * 3)[:9])) + BREAK,
+        ),
+    ),
+    Fault(
+        "P-2.cabundle-without-break",
+        "payload.type",
+        "An indefinite cabundle that never ends.",
+        edit=value("cabundle", lambda draft: b"\x9f" + b"".join(map(bstr, draft.cabundle))),
+    ),
+    Fault(
+        "P-2.cabundle-in-cabundle",
+        "payload.type",
+        "An indefinite array inside an indefinite cabundle.",
+        edit=value("cabundle", b"\x9f\x9f" + BREAK * 2),
     ),
 )
 
@@ -563,6 +617,18 @@ _KEYS: Final = (
             ("P-7.empty", ""),
             ("P-7.long", "n" * 300),
         )
+    ),
+    Fault(
+        "P-7.structure",
+        "payload.unknown_key",
+        "A field that is not known, with arrays and maps inside.",
+        edit=extra(tstr("measurement_log"), bytes.fromhex("bf00820102616181a1f5f6ff")),
+    ),
+    Fault(
+        "P-7.first",
+        "payload.unknown_key",
+        "A field that is not known, before all others.",
+        edit=Edit("fields", lambda draft: draft.fields.insert(0, (tstr("version"), head(0, 2)))),
     ),
 )
 
