@@ -3,6 +3,8 @@
     python tools/make_vectors.py              write
     python tools/make_vectors.py --check      compare; exit 1 where a file is not as it would be
     python tools/make_vectors.py --ask GROUP  ask the oracles about a file's cases again
+    python tools/make_vectors.py --release OUT  write the archive and its packages to a new folder
+    python tools/make_vectors.py --changes OLD  print the cases that differ from an older archive
 
 Keys, serial numbers and signatures follow from a seed, times are fixed. What the oracles said
 depends on their versions, so it is kept from the files as long as the question is the same.
@@ -17,7 +19,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from vectors import images, policy_files
+from vectors import images, policy_files, release
 from vectors.case import Case
 from vectors.fakes import roots
 from vectors.suite import ABOUT, all_cases
@@ -38,7 +40,21 @@ def main() -> int:
         default=[],
         help="ask again about this file's cases",
     )
+    parser.add_argument("--release", type=Path, metavar="OUT", help="write the released archive")
+    parser.add_argument(
+        "--changes", type=Path, metavar="OLD", help="compare with vectors.json of an older archive"
+    )
     options = parser.parse_args()
+    if options.release and options.release.exists():
+        parser.error(f"{options.release} exists; name a new folder")
+    if options.release:
+        release.release(made(options.folder, options.ask), options.folder, options.release)
+        return 0
+    if options.changes:
+        files = release.archive_files(dict(made(options.folder, options.ask)), options.folder)
+        old, new = json.loads(options.changes.read_text()), json.loads(files["vectors.json"])
+        print(release.changes(old, new), end="")
+        return 0
     different = []
     for name, content in made(options.folder, options.ask):
         path = options.folder / name

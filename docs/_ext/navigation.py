@@ -56,6 +56,25 @@ CONTENTS: Final = {
     ],
 }
 
+CONFORMANCE: Final = [
+    "conformance/envelope",
+    "conformance/signature",
+    "conformance/payload",
+    "conformance/certificates",
+    "conformance/trust",
+    "conformance/time",
+    "conformance/names",
+    "conformance/kinds",
+    "conformance/requirements",
+    "conformance/policy-files",
+    "conformance/revocation",
+    "conformance/images",
+    "conformance/harnesses",
+    "conformance/add-a-case",
+    "conformance/report-a-result",
+]
+"""The pages below that of the conformance vectors, relative to it."""
+
 
 def setup(app: Any) -> dict[str, bool]:
     """Connects this extension to a build."""
@@ -65,12 +84,14 @@ def setup(app: Any) -> dict[str, bool]:
 
 
 def add_navigation(app: Any, page: str, source: list[str]) -> None:
-    """Ends the landing page and the index of the API with the pages below them."""
+    """Ends the landing page, the index of the API and the vectors with the pages below them."""
     if page == app.config.root_doc:
         for caption, entries in CONTENTS.items():
             source[0] += toctree([*entries, *unnamed(entries, app.env.found_docs)], caption)
     elif page == "reference/api/README":
         source[0] += toctree(re.findall(r"^## \[.*\]\((.*)\.md\)$", source[0], re.MULTILINE))
+    elif page == "reference/conformance":
+        source[0] += toctree(CONFORMANCE)
 
 
 def unnamed(entries: list[str], pages: set[str]) -> list[str]:

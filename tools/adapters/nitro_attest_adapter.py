@@ -1,4 +1,4 @@
-"""Answers the questions of ``run_vectors.py --adapter`` with this library.
+"""Answers the requests of ``run_vectors.py --adapter`` with this library.
 
 One JSON object per line on stdin, one per line on stdout: docs/reference/conformance.md.
 """
@@ -29,11 +29,11 @@ from nitro_attest.measurements import measure
 from nitro_attest.policy_files import parse_nitrotpm_policy, parse_policy
 
 
-def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Judges one case.
 
     Args:
-        question: ``id``; ``document`` (base64), ``root`` (PEM), ``time`` and ``policy``, with or
+        request: ``id``; ``document`` (base64), ``root`` (PEM), ``time`` and ``policy``, with or
             without ``policy_file`` and ``revocation``; or ``image`` (base64), ``time`` and
             ``ignore_crc``.
 
@@ -42,23 +42,23 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
         ``measurements`` of an image or a policy file.
     """
     try:
-        said = _measure(question) if "image" in question else _verify(question)
+        said = _measure(request) if "image" in request else _verify(request)
     except NitroAttestError as error:
         return {
-            "id": question["id"],
+            "id": request["id"],
             "result": "reject",
             "code": error.code,
             "class": type(error).__name__,
             "message": error.message,
         }
-    return {"id": question["id"], "result": "accept"} | said
+    return {"id": request["id"], "result": "accept"} | said
 
 
-def _measure(question: Mapping[str, Any]) -> dict[str, Any]:
-    time = question["time"]
+def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
+    time = request["time"]
     measured = measure(
-        io.BytesIO(base64.b64decode(question["image"], validate=True)),
-        ignore_crc=question["ignore_crc"],
+        io.BytesIO(base64.b64decode(request["image"], validate=True)),
+        ignore_crc=request["ignore_crc"],
         at=None if time is None else datetime.fromisoformat(f"{time[:-1]}+00:00"),
     )
     return {
@@ -71,22 +71,22 @@ def _named(pcrs: Mapping[int, bytes]) -> dict[str, str]:
     return {str(index): value.hex() for index, value in pcrs.items()}
 
 
-def _verify(question: Mapping[str, Any]) -> dict[str, Any]:
-    asked, file = question["policy"], question.get("policy_file")
+def _verify(request: Mapping[str, Any]) -> dict[str, Any]:
+    asked, file = request["policy"], request.get("policy_file")
     policy = _policy(asked) if file is None else _policy_of(file, asked["kind"])
     kind = Verifier if asked["kind"] == "enclave" else NitroTpmVerifier
     verifier = kind(
-        TrustedRoots.from_pem(question["root"]),
+        TrustedRoots.from_pem(request["root"]),
         policy=policy,
         clock_skew=timedelta(milliseconds=asked["clock_skew_ms"]),
-        revocation=_lists(question.get("revocation")),
+        revocation=_lists(request.get("revocation")),
     )
     attestation = verifier.verify(
-        base64.b64decode(question["document"], validate=True),
+        base64.b64decode(request["document"], validate=True),
         nonce=_expected(asked["nonce"]),
         user_data=_expected(asked["user_data"]),
         public_key=_expected(asked["public_key"]),
-        at=_time(question["time"]),
+        at=_time(request["time"]),
     )
     said = {"warnings": [notice.code for notice in attestation.warnings]}
     if isinstance(policy, (Policy, NitroTpmPolicy)):
@@ -138,7 +138,7 @@ def _time(text: str) -> datetime | Literal["document"]:
 
 
 def main() -> None:
-    """Answers until there are no more questions."""
+    """Answers until there are no more requests."""
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)
 

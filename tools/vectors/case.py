@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from nitro_attest import errors
+from vectors.expectations import Expectation, error_class, expectation
 from vectors.explanations import why
+from vectors.links import links
 
 MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -142,6 +144,7 @@ class Case:
         policy_file: Where measurements are demanded by a file.
         measurements: What that file demands.
         revocation: The revocation lists; None where revocation is not checked.
+        expectation: The result that any verifier should have; None: that of the tables.
     """
 
     id: str
@@ -160,6 +163,7 @@ class Case:
     policy_file: PolicyFile | None = None
     measurements: Measurements = ()
     revocation: Revocation | None = None
+    expectation: Expectation | None = None
 
     def but(self, suffix: str, **changes: Any) -> Case:
         """The same case with changes, under a name that says so."""
@@ -216,9 +220,13 @@ class Case:
         )
         return {
             "id": self.id,
+            "class": error_class(self.rules[0], self.group),
             "rules": list(self.rules),
             "title": self.title,
             "why": why(self.rules[0], accepted=self.code is None),
+            "importance": self._expectation.importance,
+            "flags": list(self._expectation.flags),
+            "links": links(self.id, self.rules[0]),
             "features": self.features,
             "root": self.root,
             "time": self.time if self.time == "document" else rfc3339(self.time),
@@ -229,19 +237,27 @@ class Case:
             "document": stored | {"sha256": hashlib.sha256(self.document).hexdigest()},
         }
 
+    @property
+    def _expectation(self) -> Expectation:
+        return self.expectation or expectation(self.id, self.rules[0], accepted=self.code is None)
+
     def _expected(self) -> dict[str, Any]:
-        expected = outcome(self.code, self.warnings)
+        expected = outcome(self._expectation, self.code, self.warnings)
         if self.policy_file is None:
             return expected
         return expected | {"measurements": measurements_json(self.measurements)}
 
 
-def outcome(code: str | None, warnings: tuple[str, ...]) -> dict[str, Any]:
-    """Returns the expected result; without a code the document is accepted."""
-    if code is None:
-        return {"result": "accept", "code": None, "class": None, "warnings": list(warnings)}
-    family = CLASSES[code.partition(".")[0]]
-    return {"result": "reject", "code": code, "class": family, "warnings": []}
+def outcome(expected: Expectation, code: str | None, warnings: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the expected result, and that of this project; without a code it accepts."""
+    family = None if code is None else CLASSES[code.partition(".")[0]]
+    return {
+        "result": expected.result,
+        "ours": "accept" if code is None else "reject",
+        "code": code,
+        "class": family,
+        "warnings": list(warnings) if code is None else [],
+    }
 
 
 def measurements_json(sets: Measurements) -> list[dict[str, str]]:

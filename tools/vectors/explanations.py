@@ -25,8 +25,8 @@ WHY_REFUSED: Final = {
     "C-16": "The signature is what makes the document evidence.",
     "C-17": "An emulator's documents are signed by nobody and say whatever its user wants.",
     "P-1": "What is not a map has no fields; hostile nesting must not exhaust the reader.",
-    "P-2": "The NSM never writes these without their count, and a count that is not there cannot"
-    " be checked.",
+    "P-2": "A count and a break are two ways to end the same map or array; a break anywhere else"
+    " makes readers disagree.",
     "P-3": "One content has one encoding; parsers that read the others disagree with those that"
     " do not.",
     "P-4": "Two readers that end the map at different places read different fields.",
@@ -126,7 +126,13 @@ WHY_ACCEPTED: Final = {
     "C-4": "The process documentation of AWS allows the tag.",
     "C-15": "Half of all genuine signatures have s above n / 2: low-s must not be demanded, nor"
     " high-s.",
+    "C-16": "r and s are 48 bytes each: a number that begins with a zero byte keeps it, and one"
+    " signature in 128 has such a number.",
     "P-1": "Genuine documents have both forms: counted until June 2025, without a count since.",
+    "P-2": "AWS made the outer map indefinite in June 2025 without notice; the same change one"
+    " level down must not be an outage.",
+    "P-4": "A string ends where its length says: a reader that looks for a byte FF ends the map too"
+    " early.",
     "P-8": "No source promises an order of the fields.",
     "P-9": "The optional fields are optional.",
     "P-10": "The NSM writes null for every optional field that was not asked for.",
@@ -143,8 +149,14 @@ WHY_ACCEPTED: Final = {
     " 512.",
     "P-24": "Genuine documents fill this field to its 1024 bytes, although one table of AWS says"
     " 512.",
+    "X-1": "The form of a certificate is its issuer's choice, and signed: nothing needs it stricter"
+    " than libraries read it.",
     "X-2": "Genuine instance certificates have serial numbers of 20 octets and a sign octet.",
     "X-4": "The chain begins at exactly the root that the verifier holds.",
+    "X-8": "ECDSA has no preferred form: the integers of a signature are as short as their values,"
+    " and both s and n - s verify.",
+    "X-9": "A coordinate has 48 bytes, whatever its value: one key in 128 has one that begins with"
+    " a zero byte.",
     "X-10": "Both ends of the validity are inclusive (RFC 5280 section 4.1.2.5).",
     "X-11": "RFC 5280 wants GeneralizedTime from 2050 on; the GovCloud root has it.",
     "X-12": "What is not critical may be ignored.",

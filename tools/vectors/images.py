@@ -31,7 +31,9 @@ from nitro_attest.testing.eif import (
     with_crc,
 )
 from vectors.case import MILLISECOND, measurements_json, outcome, rfc3339
+from vectors.expectations import error_class, expectation
 from vectors.explanations import why
+from vectors.links import links
 
 Sections = Sequence[tuple[int, bytes]]
 
@@ -107,15 +109,20 @@ class ImageCase:
             else {"file": self.file}
         )
         measured = [] if self.code else measurements_json((self.pcrs,))
+        expected = expectation(self.id, rule, accepted=self.code is None)
         return {
             "id": self.id,
+            "class": error_class(rule, "image"),
             "rules": [rule],
             "title": self.title,
             "why": why(rule, accepted=self.code is None),
+            "importance": expected.importance,
+            "flags": list(expected.flags),
+            "links": links(self.id, rule),
             "features": [feature for feature, needed in wanted.items() if needed],
             "ignore_crc": self.ignore_crc,
             "time": None if self.time is None else rfc3339(self.time),
-            "expected": outcome(self.code, self.warnings) | {"measurements": measured},
+            "expected": outcome(expected, self.code, self.warnings) | {"measurements": measured},
             "judges": [],
             "image": stored | {"sha256": hashlib.sha256(self.image).hexdigest()},
         }

@@ -12,8 +12,12 @@ from nitro_attest.testing import registers
 from nitro_attest.testing.draft import Draft, Edit
 from nitro_attest.testing.faults.policy import module
 from vectors.case import MILLISECOND, Case, Policy
+from vectors.expectations import Expectation
 from vectors.fakes import GOVCLOUD, NITRO, WHEN
 
+EMPTY_MATCHES: Final = Expectation("acceptable", "low", ("empty-field",))
+EMPTY_MISSING: Final = Expectation("reject", "critical", ("empty-field",))
+FIELDS: Final = ("nonce", "user_data", "public_key")
 AGE: Final = timedelta(minutes=5)
 OTHER: Final = b"\xaa" * 48
 WANTED: Final = b"32 bytes that the verifier chose"
@@ -149,7 +153,7 @@ def instances() -> Iterator[Case]:
         time=WHEN + AGE + MILLISECOND,
         code="freshness.too_old",
     )
-    for name in ("nonce", "user_data", "public_key"):
+    for name in FIELDS:
         said = NITRO.document(at=WHEN, kind="nitrotpm", **{name: WANTED})
         asked = Policy(**{name: WANTED})
         warnings = BOUND if name == "nonce" else NOBODY_ASKED
@@ -209,6 +213,62 @@ def confused() -> Iterator[Case]:
         Policy(),
         group="instance",
         root="aws",
+        code="payload.kind",
+    )
+
+
+def degenerate() -> Iterator[Case]:
+    """Requirements that a missing or a meaningless value would meet."""
+    yield from _values_without_content()
+    yield from _registers_of_others()
+
+
+def _values_without_content() -> Iterator[Case]:
+    """A nonce, user data or a public key of no bytes, or of zeros."""
+    nulls, empty = NITRO.document(at=WHEN), NITRO.document(at=WHEN, **dict.fromkeys(FIELDS, b""))
+    absent = NITRO.document(at=WHEN, absent=FIELDS)
+    for field in FIELDS:
+        for form, document in (("null", nulls), ("empty", empty), ("absent", absent)):
+            code = "input.nonce" if field == "nonce" else "input.expected"
+            yield _case(
+                f"policy.{field}-of-no-bytes-{form}",
+                f"A {field} of no bytes is expected, and the field is {form}.",
+                document,
+                Policy(**{field: b""}),
+                code=code,
+                expectation=EMPTY_MATCHES if form == "empty" else EMPTY_MISSING,
+            )
+        yield _case(
+            f"policy.{field}-of-zeros",
+            f"A {field} of 32 bytes of zero is expected, and the field is null.",
+            nulls,
+            Policy(**{field: bytes(32)}),
+            code=f"policy.{field}",
+        )
+
+
+def _registers_of_others() -> Iterator[Case]:
+    """The PCR0 of every enclave in debug mode, and an instance's PCR8 that an enclave has too."""
+    debug = NITRO.document(at=WHEN, debug=True)
+    zeros = {0: registers.ZERO}
+    about = {"rules": ("M-2", "M-3"), "code": "policyfile.zero_pin"}
+    title = "Debug mode, where a PCR0 of zeros is required"
+    asked = Policy(pcrs=(zeros,))
+    yield _case("M-2.zero-pin", f"{title}.", debug, asked, **about)
+    yield _case(
+        "M-2.zero-pin-and-debug-allowed",
+        f"{title} and debug mode is allowed.",
+        debug,
+        replace(asked, allow_debug=True),
+        expectation=Expectation("acceptable", "low", ("debug-check",)),
+        **about,
+    )
+    signed = {8: registers.extend(registers.ZERO, hashlib.sha384(b"a certificate").digest())}
+    yield _instance(
+        "T-1.enclave-of-a-signer",
+        "An enclave whose PCR8 is the one that the caller requires of an instance.",
+        NITRO.document(at=WHEN, pcrs=signed),
+        Policy(pcrs=(signed,)),
         code="payload.kind",
     )
 

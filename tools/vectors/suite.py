@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from vectors import (
+    cost_cases,
+    der_cases,
     fault_cases,
     genuine,
+    payload_cases,
     policy_cases,
     policy_files,
+    rare_cases,
     revocation_cases,
+    trust_cases,
     validity_cases,
 )
 from vectors.case import Case
@@ -47,6 +52,12 @@ def all_cases() -> list[Case]:
         policy_files.cases(),
         revocation_cases.cases(),
         genuine.cases(),
+        trust_cases.cases(),
+        der_cases.cases(),
+        rare_cases.cases(),
+        payload_cases.cases(),
+        policy_cases.degenerate(),
+        cost_cases.cases(),
     ):
         for case in table:
             if cases.setdefault(case.id, case) is not case:

@@ -35,6 +35,13 @@ AFTER: Final = (
         MINUTE,
         False,
     ),
+    (
+        "late-within-the-skew",
+        "30 seconds after the end, and no slow clock excuses it, of",
+        30 * SECOND,
+        MINUTE,
+        False,
+    ),
 )
 BEFORE: Final = (
     ("first-instant", "in the first instant of", NONE, NONE, True),
@@ -95,6 +102,6 @@ def _ends(
             time=edge + shift,
             policy=Policy(kind=kind, clock_skew=skew),
             code=None if in_time else code,
-            needs_skew=table is BEFORE,
+            needs_skew=table is BEFORE or skew > NONE,
         )
         yield case if kind == "enclave" else case.but("nitrotpm")

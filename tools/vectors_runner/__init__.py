@@ -1,0 +1,1 @@
+"""The parts of ``run_vectors.py``, which is beside this folder."""
