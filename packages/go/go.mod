@@ -1,0 +1,3 @@
+module github.com/OWNER/go-nitro-attest-vectors
+
+go 1.21
