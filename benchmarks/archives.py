@@ -181,16 +181,17 @@ def main() -> int:
             "curve_us": round(curve_us(file), 1),
             "verify_many_us": round(verification_us(file, verifier), 1),
             "arrow_us": round(arrow_us(file, verifier), 1),
-            "beside_curve_us": 0.0,
+            "beside_curve_us": None,
             "runs": runs,
             "speed_up": round(runs[0]["seconds"] / runs[1]["seconds"], 2),
         }
-    # One signature of each document, and one of each path: their issuers are soon known.
-    curve = report["curve_us"] * (1 + 1 / PER_PATH)
-    report["beside_curve_us"] = round(runs[0]["cpu_us_per_document"] - curve, 1)
     failures = []
-    if report["beside_curve_us"] > MAX_BESIDE_US:
-        failures.append(f"beside the curve: expected {MAX_BESIDE_US} us, see beside_curve_us")
+    if options.accelerator is None:  # what an accelerator takes is not measured apart
+        # One signature of each document, and one of each path: their issuers are soon known.
+        curve = report["curve_us"] * (1 + 1 / PER_PATH)
+        report["beside_curve_us"] = round(runs[0]["cpu_us_per_document"] - curve, 1)
+        if report["beside_curve_us"] > MAX_BESIDE_US:
+            failures.append(f"beside the curve: expected {MAX_BESIDE_US} us, see beside_curve_us")
     for run in runs:
         counts = run.pop("counts")
         if counts != expected:
