@@ -5,9 +5,8 @@ one with a cached path, a short script, ``verify_many``, the C core, and process
 medians of thread CPU time unless named wall-clock. A case and its baseline alternate; a ratio is
 the median of the ratios of all rounds.
 
-    python benchmarks/run.py [--rounds 500] [--peers] [--json FILE] [--document]
+    python benchmarks/run.py [--rounds 500] [--json FILE] [--document]
 
-``--peers`` also installs other verifiers from PyPI, each into its own virtual environment.
 ``--document`` writes the figures into docs/explanation/performance.md.
 """
 
@@ -91,9 +90,6 @@ def main() -> int:
     """Measures, prints, and writes the files asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=500, help="rounds of each case")
-    parser.add_argument(
-        "--peers", action="store_true", help="also measure other verifiers from PyPI"
-    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     parser.add_argument(
         "--document", action="store_true", help=f"write the figures into {PAGE.name}"
@@ -109,8 +105,6 @@ def main() -> int:
         "C core, ns a document": core_nanoseconds(200 * rounds),
         "process, ms of CPU": processes.starts(max(5, rounds // 25)),
     }
-    if arguments.peers:
-        report["peers"] = processes.peers(cases.pairs(), rounds)
     print("\n".join(rows(report)))
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
