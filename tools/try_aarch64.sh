@@ -7,21 +7,9 @@ set -euo pipefail
 tools=$(realpath "$(dirname "$0")")
 sdist=$1 root=$2/root release=trixie python=3.13
 
-mountpoint -q /proc/sys/fs/binfmt_misc ||
-    mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
-[ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ] || update-binfmts --enable qemu-aarch64
-
-mkdir -p "$2"
-# The packages are unpacked and not configured: nothing but Python runs under qemu.
-if [ ! -d "$root" ]; then # kept between runs, if the caller keeps it
-    mirror=$(grep -rhoE 'https?://[^ ]*/debian/?( |$)' /etc/apt --include='*.list' --include='*.sources' | head -n 1)
-    mmdebstrap --quiet --mode=root --format=directory --architectures=arm64 --variant=extract \
-        --include=libpython3-dev,python3 "$release" "$root" \
-        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:?no Debian mirror is configured} $release main"
-    for folder in bin lib sbin; do
-        [ -e "$root/$folder" ] || ln -s "usr/$folder" "$root/$folder"
-    done
-fi
+# shellcheck source-path=SCRIPTDIR
+. "$tools/debian_root.sh"
+debian_root arm64 "$release" "$root" libpython3-dev,python3
 
 mkdir "$root/sources"
 tar -xzf "$sdist" -C "$root/sources" --strip-components=1
