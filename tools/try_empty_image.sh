@@ -44,8 +44,8 @@ sys.exit(f"the empty image has a compiler: {found}" if found else 0)'
 inside /usr/bin/python3 -m venv --clear --without-pip /venv
 from=()
 if [ "$emulated" ]; then
-    # Servers close a connection whose TLS handshake takes as long as under qemu: pip in the root
-    # installs what pip outside has downloaded.
+    # Downloads under qemu ended in connection resets: pip in the root installs what pip outside has
+    # downloaded.
     pip download -q --only-binary=:all: --python-version "$python" --platform manylinux_2_28_aarch64 \
         --platform manylinux_2_17_aarch64 --platform manylinux2014_aarch64 -d "$root/wheel" "$wheel"
     from=(--no-index --find-links /wheel)
