@@ -1,11 +1,13 @@
 """docs/explanation/mutants.md lists mutants that exist, each once, and few of them."""
 
+import functools
 import subprocess
 import sys
 
 from support.paths import ROOT, TOOLS
 
 
+@functools.cache
 def mutate(option):
     command = [sys.executable, TOOLS / "mutate.py", option]
     return subprocess.run(command, capture_output=True, text=True, check=False)
