@@ -62,7 +62,7 @@ def seal_to(public_key: PublicKeyTypes, data: bytes, *, info: bytes = b"") -> by
         return _oaep(public_key, data, info)
     key = _agreeing(public_key)
     try:
-        return hpke_suite(key).encrypt(data, key, info)
+        return _suite(key).encrypt(data, key, info)
     except ValueError as error:
         # RFC 9180 section 7.1.4: the all-zero X25519 result of a point of small order.
         raise InputError(
@@ -84,7 +84,10 @@ def hpke_suite(public_key: PublicKeyTypes) -> Suite:
     Raises:
         InputError: ``input.expected``: unsupported key type.
     """
-    key = _agreeing(public_key)
+    return _suite(_agreeing(public_key))
+
+
+def _suite(key: X25519PublicKey | ec.EllipticCurvePublicKey) -> Suite:
     return _SUITES["x25519" if isinstance(key, X25519PublicKey) else key.curve.name]
 
 

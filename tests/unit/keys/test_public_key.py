@@ -189,3 +189,10 @@ def test_any_buffer_is_sealed(buffer):
     sealed = seal_to(KEYS["x25519"].public_key(), buffer(b"secret"), info=buffer(b"v1"))
     suite = hpke_suite(KEYS["x25519"].public_key())
     assert suite.decrypt(sealed, KEYS["x25519"], b"v1") == b"secret"
+
+
+def test_a_buffer_of_wider_items_is_sealed_and_measured_in_bytes():
+    key, wide = KEYS["x25519"], memoryview(b"secrets!").cast("Q")
+    sealed = seal_to(key.public_key(), wide, info=wide)
+    assert hpke_suite(key.public_key()).decrypt(sealed, key, b"secrets!") == b"secrets!"
+    assert "found 192" in not_sealed(RSA.public_key(), memoryview(bytes(192)).cast("Q"))
