@@ -194,7 +194,8 @@ CHANGES = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_k5_a_different_algorithm_version_or_type_is_rejected(what):
     old, new = map(bytes.fromhex, CHANGES[what])
-    blob = encrypt_for(SECRET, PRIVATE_KEY.public_key())
+    # A random ciphertext would contain the shortest of these now and then.
+    blob = encode_cms(KEY_ID, encrypted(bytes(32)), bytes(16), bytes(16))
     head, found, tail = blob.rpartition(old)
     assert found
     error = error_of(head + new + tail)
